@@ -1,0 +1,62 @@
+// 2-D convolution in f32, channels last: x [N,H,W,C], w given as [OC, C/groups, KH, KW], y [N,OH,OW,OC].
+//
+// A tensor has a pixel pitch, the floats from pixel to pixel: rows are W pitches apart, images H rows. A kernel is made for
+// the spec and serves every batch, height and thread count, with results that are the same to the bit for any thread count.
+// Packed weights depend on the weights, the spec and the row only. Nothing outside x's H × W × C is read: padding is not
+// in memory.
+#pragma once
+#include "kernels/pointwise/pointwise.h"
+#include "kernels/threads.h"
+
+namespace kernels::conv {
+struct Spec {
+  int64_t channels = 0, out_channels = 0, groups = 1;
+  int64_t width = 0;  // of x
+  int kernel_h = 1, kernel_w = 1;
+  int stride_h = 1, stride_w = 1;
+  int dilation_h = 1, dilation_w = 1;
+  int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
+  bool nchw_input = false;  // x is [N,C,H,W], without pitch: a network's first layer
+  int64_t x_pitch = 0, y_pitch = 0;  // 0: C, OC
+  bool bias = false;
+  pointwise::Chain epilogue;  // rows are the pixels of y in order, columns its channels
+  bool operator==(const Spec&) const = default;
+
+  int64_t in_pitch() const { return x_pitch ? x_pitch : channels; }
+  int64_t out_pitch() const { return y_pitch ? y_pitch : out_channels; }
+  int64_t out_width() const { return out_extent(width, kernel_w, stride_w, dilation_w, pad_left + pad_right); }
+  int64_t out_height(int64_t height) const {
+    return out_extent(height, kernel_h, stride_h, dilation_h, pad_top + pad_bottom);
+  }
+  static int64_t out_extent(int64_t extent, int kernel, int stride, int dilation, int padding) {
+    const int64_t free = extent + padding - (static_cast<int64_t>(kernel) - 1) * dilation - 1;
+    return free < 0 ? 0 : free / stride + 1;
+  }
+  bool depthwise() const { return groups == channels && out_channels % groups == 0 && groups > 1; }
+};
+
+// y overlaps nothing else.
+struct Args {
+  const float* x;
+  const void* w;                // what pack wrote
+  const float* bias = nullptr;  // OC values
+  float* y;
+  const pointwise::Operand* operands = nullptr;  // a `full` operand's stride is its own pixel pitch
+  int64_t batch = 1, height = 0;                 // of x
+};
+
+class Conv {
+ public:
+  virtual ~Conv() = default;
+  virtual size_t packed_bytes() const = 0;
+  virtual void pack(const float* w, void* to) const = 0;
+  virtual void run(const Args&, ThreadPool&, int max_threads = 0) const = 0;
+};
+
+using Kernel = std::shared_ptr<const Conv>;
+using Row = kernels::Row<Spec, Kernel>;
+using Choice = kernels::Choice<Kernel>;
+
+std::span<const Row> rows();
+Choice select(const Spec&, isa::Mask have = isa::detected());
+}  // namespace kernels::conv

@@ -1,0 +1,53 @@
+// C[M,N] = epilogue(A[M,K] · B[K,N] + bias[N]) in f32, row-major.
+//
+// A kernel is made for N, K and the epilogue, and serves every M, batch and thread count, with results that are the same to
+// the bit for any thread count. Constant B is packed once; the packing depends on B, N, K and the row only.
+#pragma once
+#include "kernels/pointwise/pointwise.h"
+#include "kernels/threads.h"
+
+namespace kernels::gemm {
+enum class B : uint8_t {
+  packed,   // constant: pack_b once, give the result to every run
+  dynamic,  // given to run as it is, with scratch_bytes of scratch
+};
+
+struct Spec {
+  int64_t n = 0, k = 0;
+  B b = B::packed;
+  bool transposed_b = false;  // B is given as [N,K]
+  bool bias = false;
+  pointwise::Chain epilogue;  // rows and columns are those of C
+  bool operator==(const Spec&) const = default;
+};
+
+// C overlaps nothing else. Strides are in floats. Pointers need the alignment of a float only.
+struct Args {
+  const float* a;
+  int64_t lda;
+  const void* b;    // what pack_b wrote, or the matrix itself
+  int64_t ldb = 0;  // of a dynamic B
+  float* c;
+  int64_t ldc;
+  const float* bias = nullptr;  // N values
+  const pointwise::Operand* operands = nullptr;
+  int64_t m = 0;
+  void* scratch = nullptr;  // scratch_bytes(m), any alignment
+};
+
+class Gemm {
+ public:
+  virtual ~Gemm() = default;
+  virtual size_t packed_bytes() const = 0;  // 0 when B is dynamic
+  virtual size_t scratch_bytes(int64_t m) const = 0;
+  virtual void pack_b(const float* b, int64_t ldb, void* to) const = 0;  // `to` needs the alignment of a float only
+  virtual void run(const Args&, ThreadPool&, int max_threads = 0) const = 0;
+};
+
+using Kernel = std::shared_ptr<const Gemm>;
+using Row = kernels::Row<Spec, Kernel>;
+using Choice = kernels::Choice<Kernel>;
+
+std::span<const Row> rows();
+Choice select(const Spec&, isa::Mask have = isa::detected());
+}  // namespace kernels::gemm

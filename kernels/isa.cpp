@@ -1,0 +1,69 @@
+#include "kernels/isa.h"
+#include <cstdlib>
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
+namespace kernels::isa {
+namespace {
+constexpr Level table[] = {{"scalar", scalar},           {"avx2", avx2},
+                           {"avx512", avx512},           {"avx512_vnni", avx512_vnni},
+                           {"avx512_bf16", avx512_bf16}, {"neon", neon},
+                           {"neon_dot", neon_dot},       {"neon_i8mm", neon_i8mm}};
+
+Mask machine() {
+#if defined(__x86_64__)
+#define HAS(feature) __builtin_cpu_supports(feature)
+  if (!(HAS("avx2") && HAS("fma") && HAS("f16c") && HAS("bmi2"))) return scalar;
+  if (!(HAS("avx512f") && HAS("avx512bw") && HAS("avx512vl") && HAS("avx512dq"))) return avx2;
+  return !HAS("avx512vnni") ? avx512 : HAS("avx512bf16") ? avx512_bf16 : avx512_vnni;
+#undef HAS
+#elif defined(__aarch64__) && defined(__linux__)
+  const bool dot = getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+  return !dot ? neon : getauxval(AT_HWCAP2) & HWCAP2_I8MM ? neon_i8mm : neon_dot;
+#elif defined(__aarch64__)
+  return neon;
+#else
+  return scalar;
+#endif
+}
+
+struct Detected {
+  Mask mask = machine();
+  std::string error;
+  Detected() {
+    const char* cap = std::getenv("INLAY_MAX_ISA");
+    if (!cap || !*cap) return;
+    if (const auto level = find(cap)) {
+      mask &= *level;
+      return;
+    }
+    error = "INLAY_MAX_ISA=" + std::string(cap) + " names no instruction set; known are";
+    for (const Level& level : table) error += " " + std::string(level.name);
+  }
+};
+const Detected& detection() {
+  static const Detected once;
+  return once;
+}
+}  // namespace
+
+std::span<const Level> levels() { return table; }
+
+std::optional<Mask> find(std::string_view name) {
+  for (const Level& level : table)
+    if (level.name == name) return level.mask;
+  return std::nullopt;
+}
+
+std::string_view name(Mask mask) {
+  std::string_view best = "scalar";
+  for (const Level& level : table)
+    if (runs(level.mask, mask)) best = level.name;
+  return best;
+}
+
+Mask detected() { return detection().mask; }
+const std::string& error() { return detection().error; }
+}  // namespace kernels::isa

@@ -1,0 +1,62 @@
+// Every call to the operating system: what a port to another one replaces. Failures are return values; nothing throws
+// but std::bad_alloc for the library's own small allocations, nothing prints.
+#pragma once
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace kernels::os {
+struct [[nodiscard]] Status {
+  std::string message;  // empty when it went well; else "opening PATH: reason"
+  bool ok() const { return message.empty(); }
+};
+
+size_t page_size();
+size_t peak_rss();     // bytes; 0 where unknown
+int available_cores();  // physical cores that this process' affinity and cgroup quota allow, at least 1
+bool pin_current_thread(std::span<const int> cpus);  // to any of these logical CPUs
+
+// Bytes that the process owns: a mapped file, or anonymous memory. Moves, and releases on destruction.
+class Memory {
+ public:
+  Memory() = default;
+  Memory(Memory&& other) noexcept { swap(other); }
+  Memory& operator=(Memory&& other) noexcept {
+    Memory(std::move(other)).swap(*this);
+    return *this;
+  }
+  ~Memory();
+  std::byte* data() const { return data_; }
+  size_t size() const { return size_; }
+  explicit operator bool() const { return data_ != nullptr; }
+
+  // Zeroed, aligned to a page; its pages are committed when first touched. Null on failure.
+  static Memory allocate(size_t bytes);
+  // The file's bytes, read-only. An empty file gives size 0 and a non-null address. Truncating it while mapped is undefined.
+  static Status map_file(const std::string& path, Memory& out);
+  static Status read_file(const std::string& path, Memory& out);
+
+  // Gives the physical pages wholly inside [offset, offset + bytes) back. A mapped file reads the same afterwards;
+  // allocated memory reads as zeros.
+  void release_pages(size_t offset, size_t bytes) const;
+
+ private:
+  void swap(Memory& other) noexcept;
+  std::byte* data_ = nullptr;
+  size_t size_ = 0;
+  size_t mapped_ = 0;
+};
+
+// Replaces `path` by these bytes in one step: a temporary file beside it, synced, renamed. On failure nothing is left behind.
+Status write_file(const std::string& path, std::span<const std::span<const std::byte>> parts);
+inline Status write_file(const std::string& path, std::span<const std::byte> bytes) {
+  return write_file(path, std::span(&bytes, 1));
+}
+
+// A copy of `code` that can be executed and not written. Null where that is denied.
+using Executable = std::unique_ptr<const std::byte, void (*)(const std::byte*)>;
+Executable make_executable(std::span<const std::byte> code);
+}  // namespace kernels::os

@@ -1,0 +1,104 @@
+// What the tables of all kernel families share: a row of kernels.inc, and the choice among rows.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+#include "kernels/isa.h"
+
+namespace kernels {
+struct Support {
+  double cost = 0;      // estimated cycles per unit of work; comparable between the rows of one family
+  std::string refusal;  // why not, or empty
+};
+
+// One line of kernels.inc. `supports` and `make` may use the row's instructions: call them only where `isa` runs.
+// `make` gives a Kernel that tests false where this machine cannot make it (executable pages are denied).
+template <class Spec, class Kernel>
+struct Row {
+  std::string_view name;  // the one name in plans, profiles, test and benchmark filters
+  isa::Mask isa;
+  int tile;  // elements, rows or pixels per step of the main loop: tests use sizes around it
+  Support (*supports)(const Spec&);
+  Kernel (*make)(const Spec&);
+};
+
+struct Refusal {
+  std::string_view name;
+  std::string reason;
+};
+
+template <class Kernel>
+struct Choice {
+  std::string_view name;          // of the row that serves; empty when every row refuses
+  Kernel kernel;
+  std::vector<Refusal> refusals;  // of the other rows, in table order
+  explicit operator bool() const { return !name.empty(); }
+};
+
+// The cheapest row that runs on `have`; table order breaks ties.
+template <class Spec, class Kernel>
+Choice<Kernel> choose(std::span<const Row<Spec, Kernel>> rows, const Spec& spec, isa::Mask have) {
+  struct Candidate {
+    const Row<Spec, Kernel>* row;
+    double cost;
+  };
+  Choice<Kernel> choice;
+  std::vector<Candidate> candidates;
+  for (const auto& row : rows) {
+    if (!isa::runs(row.isa, have)) {
+      choice.refusals.push_back({row.name, "needs " + std::string(isa::name(row.isa))});
+    } else if (Support support = row.supports(spec); support.refusal.empty()) {
+      candidates.push_back({&row, support.cost});
+    } else {
+      choice.refusals.push_back({row.name, std::move(support.refusal)});
+    }
+  }
+  std::stable_sort(candidates.begin(), candidates.end(),
+                   [](const Candidate& a, const Candidate& b) { return a.cost < b.cost; });
+  for (const auto& [row, cost] : candidates) {
+    if (choice) {
+      choice.refusals.push_back({row->name, "costs more than " + std::string(choice.name)});
+    } else if (Kernel kernel = row->make(spec)) {
+      choice.name = row->name;
+      choice.kernel = std::move(kernel);
+    } else {
+      choice.refusals.push_back({row->name, "executable memory is denied"});
+    }
+  }
+  return choice;
+}
+
+inline void hash_combine(size_t& seed, size_t value) { seed ^= value + 0x9e3779b97f4a7c15 + (seed << 6) + (seed >> 2); }
+
+// Values shared by key for as long as someone holds them. `make` runs under the lock; a null result is not kept.
+template <class Key, class Value, class Hash = std::hash<Key>>
+class WeakCache {
+ public:
+  template <class Make>
+  std::shared_ptr<const Value> get(const Key& key, Make&& make) {
+    std::scoped_lock lock(mutex_);
+    std::weak_ptr<const Value>& slot = entries_[key];
+    if (auto value = slot.lock()) return value;
+    std::shared_ptr<const Value> value = make(key);
+    slot = value;
+    if (entries_.size() > 2 * live_) sweep();
+    return value;
+  }
+
+ private:
+  void sweep() {
+    std::erase_if(entries_, [](const auto& entry) { return entry.second.expired(); });
+    live_ = std::max<size_t>(64, entries_.size());
+  }
+  std::mutex mutex_;
+  std::unordered_map<Key, std::weak_ptr<const Value>, Hash> entries_;
+  size_t live_ = 64;
+};
+}  // namespace kernels
