@@ -1,0 +1,44 @@
+// How cold phases (convert, load, compile) fail: one exception type, thrown through require().
+#pragma once
+#include <cstdint>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace engine {
+// Numbered for the C ABI: append only.
+enum class Code : int32_t {
+  invalid_argument = 1,  // the caller's: a name, shape, dtype or option
+  invalid_model = 2,     // the model contradicts itself or the format
+  unsupported = 3,       // valid, but not something this build does
+  limit = 4,             // larger than limits.h, or the caller's cap, allows
+  io = 5,                // the operating system's answer
+  cancelled = 6,
+};
+
+struct Error : std::runtime_error {
+  Error(Code code, const std::string& message) : std::runtime_error(message), code(code) {}
+  Code code;
+};
+
+// The parts, printed one after the other.
+template <class... Parts> std::string cat(const Parts&... parts) {
+  std::ostringstream text;
+  (text << ... << parts);
+  return text.str();
+}
+
+template <class... Parts> [[noreturn]] void fail(Code code, const Parts&... message) { throw Error(code, cat(message...)); }
+template <class... Parts> void require(bool ok, Code code, const Parts&... message) {
+  if (!ok) fail(code, message...);
+}
+
+// Calls f; an error from it gets `context: ` in front.
+template <class F, class... Parts> decltype(auto) with_context(F&& f, const Parts&... context) {
+  try {
+    return f();
+  } catch (const Error& e) {
+    fail(e.code, context..., ": ", e.what());
+  }
+}
+}  // namespace engine

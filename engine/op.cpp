@@ -1,0 +1,120 @@
+#include "engine/op.h"
+#include <algorithm>
+
+namespace engine {
+const Type& InferContext::in(size_t k) const {
+  check(has(k), "input ", k, " is missing");
+  return graph_[node_.inputs[k]].type;
+}
+
+std::optional<Dims> InferContext::ints(size_t k) const {
+  if (!has(k)) return std::nullopt;
+  const Value& value = graph_[node_.inputs[k]];
+  if (!value.constant) return value.ints;
+  if (!schema::is_integer(value.type.dtype) || value.constant->view().elements() > limits::known_ints) return std::nullopt;
+  const std::vector<int64_t> values = to_ints(value.constant->view());
+  return Dims(values.begin(), values.end());
+}
+
+std::optional<std::vector<int64_t>> InferContext::known_ints(size_t k) const {
+  const auto dims = ints(k);
+  if (!dims || !std::ranges::all_of(*dims, &Dim::known)) return std::nullopt;
+  std::vector<int64_t> values;
+  for (const Dim& d : *dims) values.push_back(d.value());
+  return values;
+}
+
+ConstantPtr InferContext::constant(size_t k) const { return has(k) ? graph_[node_.inputs[k]].constant : nullptr; }
+
+void InferContext::expect_inputs(size_t least, size_t most) const {
+  check(inputs() >= least && inputs() <= most, "expects ", least, least == most ? "" : cat(" to ", most), " inputs, not ", inputs());
+  for (size_t k = 0; k < least; ++k) check(has(k), "input ", k, " is missing");
+}
+void InferContext::expect_tensor(size_t k) const { check(in(k).is_tensor(), "input ", k, " must be a tensor"); }
+void InferContext::expect_same_dtype(size_t a, size_t b) const {
+  expect_tensor(a), expect_tensor(b);
+  check(in(a).dtype == in(b).dtype, "inputs ", a, " and ", b, " must have one dtype");
+}
+void InferContext::expect_dtype(size_t k, std::initializer_list<DType> dtypes) const {
+  expect_tensor(k);
+  check(std::ranges::find(dtypes, in(k).dtype) != dtypes.end(), "is not defined for input ", k, " of dtype ", name(in(k).dtype));
+}
+void InferContext::expect_class(size_t k, schema::DTypeClass wanted) const {
+  expect_tensor(k);
+  check(class_of(in(k).dtype) == wanted, "input ", k, " must be ", name(wanted), ", not ", name(in(k).dtype));
+}
+void InferContext::expect_number(size_t k) const {
+  expect_tensor(k);
+  check(schema::is_real(in(k).dtype) || schema::is_integer(in(k).dtype), "input ", k, " must be a number, not ", name(in(k).dtype));
+}
+
+Type broadcast(DType dtype, std::span<const Type> types) {
+  Type result = Type::tensor(dtype, Dims{});
+  for (const Type& type : types) {
+    if (!type.ranked) return Type::unranked(dtype);
+    if (type.dims.size() > result.dims.size()) result.dims.insert(result.dims.begin(), type.dims.size() - result.dims.size(), Dim(1));
+    for (size_t i = 0; i < type.dims.size(); ++i) {
+      const Dim& from = type.dims[type.dims.size() - 1 - i];
+      Dim& to = result.dims[result.dims.size() - 1 - i];
+      if (from == Dim(1) || from == to) continue;
+      if (to == Dim(1)) to = from;
+      else if (from.known() && to.known()) fail(Code::invalid_model, "extents ", to.text(), " and ", from.text(), " do not broadcast");
+      else if (from.known()) to = from;  // an unknown extent is either 1 or the same
+      else if (!to.known()) to = Dim::unknown();
+    }
+  }
+  return result;
+}
+
+View RunContext::set_out(size_t k, DType dtype, std::span<const int64_t> shape) {
+  Output& out = out_[k];
+  if (out.found_at_run || out.view.object) {
+    const View view = out.view.object->set_tensor(dtype, shape);
+    return out.found_at_run ? view : out.view = view;
+  }
+  require(out.view.dtype == dtype && std::ranges::equal(out.view.shape, shape), Code::invalid_model, "output ", k, " is ",
+          name(dtype), to_text(shape), " where ", name(out.view.dtype), to_text(out.view.shape), " was planned");
+  return out.view;
+}
+
+void RunContext::set_out(size_t k, const ConstView& from) {
+  if (from.object && from.object->kind != ValueKind::tensor) return out_[k].view.object->assign(from);
+  copy_tensor(set_out(k, from.dtype, from.shape), from);
+}
+
+Types infer(const Graph& graph, const Node& node) {
+  const InferContext context(graph, node);
+  return with_context([&] { return visit([&](const auto& p) { return def(p).infer(p, context); }, node.op); },
+                      name(node.op.id()), '(', to_text(types_of(graph, node.inputs)), ')');
+}
+void reference(const Op& op, RunContext& context) {
+  visit([&](const auto& p) { def(p).reference(p, context); }, op);
+}
+std::optional<Lowered> lower(const LowerContext& context) {
+  return visit([&](const auto& p) -> std::optional<Lowered> {
+    return def(p).lower ? def(p).lower(p, context) : std::nullopt;
+  }, context.node.op);
+}
+Cost cost(const Op& op, std::span<const Type> in, std::span<const Type> out) {
+  Cost result;
+  const auto bytes = [](const Type& t) { return t.is_tensor() && t.determined() ? double(bytes_of(t.dtype, t.shape())) : 0; };
+  for (const Type& t : in) result.bytes += bytes(t);
+  for (const Type& t : out) result.bytes += bytes(t);
+  visit([&](const auto& p) {
+    if (def(p).alias) result.bytes = 0;
+    else if (def(p).flops) result.flops = def(p).flops(p, in, out);
+    else if (!out.empty() && out[0].is_tensor() && out[0].determined()) result.flops = double(elements(out[0].shape()));
+  }, op);
+  return result;
+}
+int inplace_input(const Op& op) {
+  return visit([](const auto& p) { return def(p).inplace_input; }, op);
+}
+bool is_alias(const Op& op) {
+  return visit([](const auto& p) { return def(p).alias; }, op);
+}
+void simplify(NodeId n, Rewriter& rewriter) {
+  const Op op = rewriter.graph[n].op;  // keeps the parameters alive: simplify may add nodes
+  visit([&](const auto& p) { if (def(p).simplify) def(p).simplify(p, n, rewriter); }, op);
+}
+}  // namespace engine

@@ -1,0 +1,144 @@
+// What the engine knows about an op: one constant of type OpDef in engine/ops/<op>.cpp, and nothing elsewhere.
+#pragma once
+#include <functional>
+#include "engine/graph.h"
+#include "kernels/isa.h"
+
+namespace kernels {
+class ThreadPool;
+}
+
+namespace engine {
+// What `infer` sees of a node.
+class InferContext {
+ public:
+  InferContext(const Graph& graph, const Node& node) : graph_(graph), node_(node) {}
+  size_t inputs() const { return node_.inputs.size(); }
+  size_t outputs() const { return node_.outputs.size(); }  // as many as are wanted
+  bool has(size_t k) const { return k < node_.inputs.size() && node_.inputs[k] != ValueId::none; }
+  const Type& in(size_t k) const;  // throws if the input is absent
+  // Elements of an integer tensor of rank 0 or 1, as far as they are known; each may still be a symbol.
+  std::optional<Dims> ints(size_t k) const;
+  // The same, if all of them are numbers.
+  std::optional<std::vector<int64_t>> known_ints(size_t k) const;
+  ConstantPtr constant(size_t k) const;  // null: not a constant
+  size_t bodies() const { return node_.bodies.size(); }
+  const Graph& body(size_t k) const { return *node_.bodies.at(k); }
+
+  // Checks that an op repeats; each throws invalid_model.
+  void expect_inputs(size_t least, size_t most) const;
+  void expect_tensor(size_t k) const;
+  void expect_same_dtype(size_t a, size_t b) const;
+  void expect_dtype(size_t k, std::initializer_list<DType>) const;
+  void expect_class(size_t k, schema::DTypeClass) const;  // real, integer, …
+  void expect_number(size_t k) const;                     // real or integer
+
+ private:
+  const Graph& graph_;
+  const Node& node_;
+};
+
+// Throws invalid_model with the parts as message.
+template <class... Parts> void check(bool ok, const Parts&... message) { require(ok, Code::invalid_model, message...); }
+// Like check, for sizes: an unknown dim passes, and the check is repeated when it is known.
+inline bool may_equal(const Dim& a, const Dim& b) { return !a.known() || !b.known() || a == b; }
+// The result of NumPy broadcasting. Unranked if either is.
+Type broadcast(DType, std::span<const Type> types);
+
+// Runs a body of an If, Loop or Scan for the op's reference.
+class BodyRunner {
+ public:
+  virtual ~BodyRunner() = default;
+  // Outputs are valid until the next run of the same body.
+  virtual std::span<const ConstView> run(std::span<const ConstView> inputs) = 0;
+};
+
+// What a step sees when it runs.
+class RunContext {
+ public:
+  size_t inputs() const { return in_.size(); }
+  size_t outputs() const { return out_.size(); }
+  bool has(size_t k) const { return k < in_.size() && in_[k].present; }
+  bool wants(size_t k) const { return k < out_.size() && out_[k].present; }
+  const ConstView& in(size_t k) const { return in_[k].view; }
+  const View& out(size_t k) const { return out_[k].view; }  // of a tensor whose type was known to the plan
+  bool sized(size_t k) const { return !out_[k].found_at_run; }
+  // Makes output k a tensor of this type. Where the plan knew the type, it must be the same.
+  View set_out(size_t k, DType, std::span<const int64_t> shape);
+  // The same, with a copy of a value of any kind.
+  void set_out(size_t k, const ConstView&);
+  Object& object(size_t k) const { return *out_[k].view.object; }  // output k, a string tensor or not a tensor
+  std::byte* scratch() const { return scratch_; }
+  kernels::ThreadPool& pool() const { return *pool_; }
+  int threads() const { return threads_; }  // at most so many of the pool's
+  BodyRunner& body(size_t k) const { return *bodies_[k]; }
+  bool cancelled() const { return cancel_ && *cancel_; }
+
+  struct Input {
+    ConstView view;
+    bool present = true;
+  };
+  struct Output {
+    View view;
+    bool present = true, found_at_run = false;
+  };
+  std::vector<Input> in_;
+  std::vector<Output> out_;
+  std::vector<BodyRunner*> bodies_;
+  std::byte* scratch_ = nullptr;
+  kernels::ThreadPool* pool_ = nullptr;
+  int threads_ = 1;
+  const volatile bool* cancel_ = nullptr;
+};
+
+// A kernel chosen for a node whose types are all determined.
+struct Lowered {
+  std::string_view kernel;                // its name in its family's table
+  std::function<void(RunContext&)> run;   // owns packed weights and generated code
+  int64_t scratch = 0;                    // bytes
+};
+struct LowerContext {
+  const Graph& graph;
+  const Node& node;
+  kernels::isa::Mask isa;
+  bool has(size_t k) const { return k < node.inputs.size() && node.inputs[k] != ValueId::none; }
+  const Type& in(size_t k) const { return graph[node.inputs[k]].type; }
+  const Type& out(size_t k) const { return graph[node.outputs[k]].type; }
+  const Constant* constant(size_t k) const { return has(k) ? graph[node.inputs[k]].constant.get() : nullptr; }
+};
+
+struct Cost {
+  double flops = 0;   // additions and multiplications; any other function of an element counts as one
+  double bytes = 0;   // read and written
+};
+
+template <class T> struct OpDef {
+  // Validates, and returns one type per output. The caller adds the op, the input types and the node to an error.
+  Types (*infer)(const T&, const InferContext&);
+  // The definition of the op, for every dtype that infer accepts: plain loops over a carrier, or over bytes. Outputs
+  // whose type the plan knew are there; the others it creates with set_out.
+  void (*reference)(const T&, RunContext&);
+  // Asks a kernel family. Empty: no kernel accepts, and the reference runs instead.
+  std::optional<Lowered> (*lower)(const T&, const LowerContext&) = nullptr;
+  // Rewrites the node into something cheaper of the same meaning, if it can.
+  void (*simplify)(const T&, NodeId, Rewriter&) = nullptr;
+  // The input whose buffer output 0 may take: element i of the output depends on no later element of it.
+  int inplace_input = -1;
+  // Output 0 is input 0 in another shape: no step is needed.
+  bool alias = false;
+  // Null: one operation per element of output 0.
+  double (*flops)(const T&, std::span<const Type> in, std::span<const Type> out) = nullptr;
+};
+
+// One per op. A missing struct does not compile, a missing definition does not link.
+#define OP(T) const OpDef<schema::T>& def(const schema::T&);
+#include "schema/ops.inc"
+
+Types infer(const Graph&, const Node&);  // errors name the op and the input types
+void reference(const Op&, RunContext&);
+std::optional<Lowered> lower(const LowerContext&);
+Cost cost(const Op&, std::span<const Type> in, std::span<const Type> out);
+int inplace_input(const Op&);
+bool is_alias(const Op&);
+void simplify(NodeId, Rewriter&);
+}  // namespace engine

@@ -1,0 +1,537 @@
+// The op catalogue: one plain struct per op, holding its parameters and their defaults. `visit_fields` names every
+// field; the file, the dump, equality and defaults follow from it. `version` grows with each field added, which must
+// default to the old meaning. An op struct with `portable = false` is made by target passes and never saved.
+//
+// Inputs in brackets are optional: an absent one is ValueId::none, or left out at the end. Parameters that the newest
+// ONNX makes inputs (shapes, axes, pads) are inputs here too; they must be known before a step can be planned, and
+// are read when the step runs otherwise. Axes may be negative and count from the end then.
+#pragma once
+#include <string>
+#include <vector>
+#include "schema/dtypes.h"
+
+namespace schema {
+using Ints = std::vector<int64_t>;
+using Strings = std::vector<std::string>;
+#define SCHEMA_FIELDS(T, ...) static constexpr void visit_fields([[maybe_unused]] auto&& v) { \
+    using Self [[maybe_unused]] = T;                                              \
+    __VA_ARGS__;                                                                  \
+  }
+#define F(name) v(#name, &Self::name)
+
+// --- Elementwise -----------------------------------------------------------------------------------------------------
+
+// y = f(x), a row of unary.def, with its parameters.
+struct Unary {
+  static constexpr int version = 1;
+  UnaryKind kind = UnaryKind::relu;
+  double a = 0, b = 0;
+  SCHEMA_FIELDS(Unary, F(kind), F(a), F(b))
+};
+
+// z = f(x, y), a row of binary.def, with NumPy broadcasting. y has the dtype of x, except for pow.
+struct Binary {
+  static constexpr int version = 1;
+  BinaryKind kind = BinaryKind::add;
+  SCHEMA_FIELDS(Binary, F(kind))
+};
+
+// y = condition ? a : b. Inputs: condition (boolean), a, b; broadcast against each other.
+struct Where {
+  static constexpr int version = 1;
+  SCHEMA_FIELDS(Where)
+};
+
+// y = x converted to `to`. Out of range for float8: saturates, or becomes NaN or infinity. `round` is for f8e8m0.
+struct Cast {
+  static constexpr int version = 1;
+  DType to = DType::f32;
+  bool saturate = true;
+  RoundMode round = RoundMode::up;
+  SCHEMA_FIELDS(Cast, F(to), F(saturate), F(round))
+};
+
+// y = saturate(round(x / scale) + zero). Inputs: x, scale, [zero point]. Scale is a scalar, one per index of `axis`, or
+// one per block of `block_size` along it. `to` is the result's dtype.
+struct QuantizeLinear {
+  static constexpr int version = 1;
+  DType to = DType::u8;
+  int64_t axis = 1, block_size = 0;
+  bool saturate = true;
+  SCHEMA_FIELDS(QuantizeLinear, F(to), F(axis), F(block_size), F(saturate))
+};
+
+// y = (x - zero) * scale. Inputs: x, scale, [zero point]; y has the dtype `to`.
+struct DequantizeLinear {
+  static constexpr int version = 1;
+  DType to = DType::f32;
+  int64_t axis = 1, block_size = 0;
+  SCHEMA_FIELDS(DequantizeLinear, F(to), F(axis), F(block_size))
+};
+
+// --- Products and convolutions ---------------------------------------------------------------------------------------
+
+// NumPy matmul of a and b, after the last two dims of either are swapped if asked.
+struct MatMul {
+  static constexpr int version = 1;
+  bool trans_a = false, trans_b = false;
+  SCHEMA_FIELDS(MatMul, F(trans_a), F(trans_b))
+};
+
+// y[n,k,i…] = b[k] + sum over c,r… of x[n, c, i*stride + r*dilation - pad, …] * w[k, c, r…], c within the group of k.
+// Inputs: x [N,C,spatial…], w [K,C/groups,kernel…], [b [K]]. Empty lists mean 1 (stride, dilation) or 0 (pad: all
+// begins, then all ends). `auto_pad` other than none overrides pad.
+struct Conv {
+  static constexpr int version = 1;
+  Ints stride, dilation, pad;
+  int64_t groups = 1;
+  AutoPad auto_pad = AutoPad::none;
+  SCHEMA_FIELDS(Conv, F(stride), F(dilation), F(pad), F(groups), F(auto_pad))
+};
+
+// The transpose of Conv. Inputs: x [N,C,spatial…], w [C,K/groups,kernel…], [b [K]]. `output_shape`, if given, holds the
+// spatial extents and overrides pad.
+struct ConvTranspose {
+  static constexpr int version = 1;
+  Ints stride, dilation, pad, output_padding, output_shape;
+  int64_t groups = 1;
+  AutoPad auto_pad = AutoPad::none;
+  SCHEMA_FIELDS(ConvTranspose, F(stride), F(dilation), F(pad), F(output_padding), F(output_shape), F(groups), F(auto_pad))
+};
+
+// Conv on x [N,H,W,C], y [N,OH,OW,K], or, with `planar_input`, on x [N,C,H,W]; w stays [K,C/groups,kh,kw]. Two spatial
+// dims; all lists full. Inputs: x, w, [b], then the operands of the epilogue, if any.
+struct ConvLast {
+  static constexpr int version = 1;
+  static constexpr bool portable = false;
+  Ints stride, dilation, pad;
+  int64_t groups = 1;
+  bool planar_input = false;
+  SCHEMA_FIELDS(ConvLast, F(stride), F(dilation), F(pad), F(groups), F(planar_input))
+};
+
+// Outputs: y, and for max the flat index of each maximum in x (i64), if asked for. `count_pad`: an average counts the
+// padding too. `p` is the norm of lp. `column_major` is for the index.
+struct Pool {
+  static constexpr int version = 1;
+  PoolKind kind = PoolKind::max;
+  Ints kernel, stride, dilation, pad;
+  AutoPad auto_pad = AutoPad::none;
+  bool ceil_mode = false, count_pad = false, column_major = false;
+  int64_t p = 2;
+  SCHEMA_FIELDS(Pool, F(kind), F(kernel), F(stride), F(dilation), F(pad), F(auto_pad), F(ceil_mode), F(count_pad),
+                F(column_major), F(p))
+};
+
+// Pool on x [N,H,W,C]: max and average, one output.
+struct PoolLast {
+  static constexpr int version = 1;
+  static constexpr bool portable = false;
+  PoolKind kind = PoolKind::max;
+  Ints kernel, stride, dilation, pad;
+  bool ceil_mode = false, count_pad = false;
+  SCHEMA_FIELDS(PoolLast, F(kind), F(kernel), F(stride), F(dilation), F(pad), F(ceil_mode), F(count_pad))
+};
+
+// Resamples x. Inputs: x, [roi], [scales], [sizes]; `axes` says which dims they are for (empty: all).
+struct Resize {
+  static constexpr int version = 1;
+  ResizeMode mode = ResizeMode::nearest;
+  ResizeCoordinates coordinates = ResizeCoordinates::half_pixel;
+  ResizeNearest nearest = ResizeNearest::round_prefer_floor;
+  ResizeAspect aspect = ResizeAspect::stretch;
+  bool antialias = false, exclude_outside = false;
+  double cubic_a = -0.75, extrapolation = 0;
+  Ints axes;
+  SCHEMA_FIELDS(Resize, F(mode), F(coordinates), F(nearest), F(aspect), F(antialias), F(exclude_outside), F(cubic_a),
+                F(extrapolation), F(axes))
+};
+
+// --- Reductions and normalisations -----------------------------------------------------------------------------------
+
+// Inputs: x, [axes (i64)]. No axes: all, or none of them with `noop_with_empty_axes`.
+struct Reduce {
+  static constexpr int version = 1;
+  ReduceKind kind = ReduceKind::sum;
+  bool keepdims = true, noop_with_empty_axes = false;
+  SCHEMA_FIELDS(Reduce, F(kind), F(keepdims), F(noop_with_empty_axes))
+};
+
+// The index (i64) of the first, or last, extremum along `axis`.
+struct ArgReduce {
+  static constexpr int version = 1;
+  ArgKind kind = ArgKind::max;
+  int64_t axis = 0;
+  bool keepdims = true, select_last = false;
+  SCHEMA_FIELDS(ArgReduce, F(kind), F(axis), F(keepdims), F(select_last))
+};
+
+struct Softmax {
+  static constexpr int version = 1;
+  SoftmaxKind kind = SoftmaxKind::softmax;
+  int64_t axis = -1;
+  SCHEMA_FIELDS(Softmax, F(kind), F(axis))
+};
+
+// y = (x - mean) / sqrt(variance + epsilon) * scale + bias over the dims from `axis` on. Inputs: x, scale, [bias].
+// Outputs: y, [mean], [1 / standard deviation], both f32. With `rms`, no mean is subtracted, and y is the only output.
+struct LayerNorm {
+  static constexpr int version = 1;
+  int64_t axis = -1;
+  double epsilon = 1e-5;
+  bool rms = false;
+  SCHEMA_FIELDS(LayerNorm, F(axis), F(epsilon), F(rms))
+};
+
+// Inputs: x [N,C,…], scale, bias, mean, variance [C].
+struct BatchNorm {
+  static constexpr int version = 1;
+  double epsilon = 1e-5;
+  SCHEMA_FIELDS(BatchNorm, F(epsilon))
+};
+
+// Normalises x [N,C,…] over each of `groups` groups of channels (0: each channel by itself) of each image.
+// Inputs: x, scale [C], bias [C].
+struct GroupNorm {
+  static constexpr int version = 1;
+  int64_t groups = 0;
+  double epsilon = 1e-5;
+  SCHEMA_FIELDS(GroupNorm, F(groups), F(epsilon))
+};
+
+// Inputs: x, axis (i32 or i64 scalar).
+struct CumSum {
+  static constexpr int version = 1;
+  bool exclusive = false, reverse = false;
+  SCHEMA_FIELDS(CumSum, F(exclusive), F(reverse))
+};
+
+// --- Shapes and data movement ----------------------------------------------------------------------------------------
+
+// A copy of x; the planner makes it an alias. Also for sequences and optionals.
+struct Identity {
+  static constexpr int version = 1;
+  SCHEMA_FIELDS(Identity)
+};
+
+// Inputs: x, shape (i64). An extent of -1 is inferred; 0 copies x's extent unless `allow_zero`.
+struct Reshape {
+  static constexpr int version = 1;
+  bool allow_zero = false;
+  SCHEMA_FIELDS(Reshape, F(allow_zero))
+};
+
+// To rank 2: the dims before `axis`, and the rest.
+struct Flatten {
+  static constexpr int version = 1;
+  int64_t axis = 1;
+  SCHEMA_FIELDS(Flatten, F(axis))
+};
+
+// Inputs: x, [axes (i64)]. No axes: all of extent 1.
+struct Squeeze {
+  static constexpr int version = 1;
+  SCHEMA_FIELDS(Squeeze)
+};
+
+// Inputs: x, axes (i64), which count dims of the result.
+struct Unsqueeze {
+  static constexpr int version = 1;
+  SCHEMA_FIELDS(Unsqueeze)
+};
+
+// Dim k of y is dim perm[k] of x. Empty: reversed.
+struct Transpose {
+  static constexpr int version = 1;
+  Ints perm;
+  SCHEMA_FIELDS(Transpose, F(perm))
+};
+
+// Inputs: x, shape (i64). Broadcasts x against the shape.
+struct Expand {
+  static constexpr int version = 1;
+  SCHEMA_FIELDS(Expand)
+};
+
+struct Concat {
+  static constexpr int version = 1;
+  int64_t axis = 0;
+  SCHEMA_FIELDS(Concat, F(axis))
+};
+
+// Inputs: x, [sizes (i64)]. Without sizes, `parts` equal parts, the last one smaller if need be.
+struct Split {
+  static constexpr int version = 1;
+  int64_t axis = 0, parts = 0;
+  SCHEMA_FIELDS(Split, F(axis), F(parts))
+};
+
+// Inputs: x, starts, ends, [axes], [steps] (all i32 or all i64), clamped as NumPy does.
+struct Slice {
+  static constexpr int version = 1;
+  SCHEMA_FIELDS(Slice)
+};
+
+// Inputs: x, pads (i64: all begins, then all ends; negative ones crop), [value], [axes].
+struct Pad {
+  static constexpr int version = 1;
+  PadMode mode = PadMode::constant;
+  SCHEMA_FIELDS(Pad, F(mode))
+};
+
+// Inputs: x, repeats (i64, one per dim).
+struct Tile {
+  static constexpr int version = 1;
+  SCHEMA_FIELDS(Tile)
+};
+
+// Inputs: x, indices (i32 or i64; negative ones count from the end).
+struct Gather {
+  static constexpr int version = 1;
+  int64_t axis = 0;
+  SCHEMA_FIELDS(Gather, F(axis))
+};
+struct GatherElements {
+  static constexpr int version = 1;
+  int64_t axis = 0;
+  SCHEMA_FIELDS(GatherElements, F(axis))
+};
+struct GatherND {
+  static constexpr int version = 1;
+  int64_t batch_dims = 0;
+  SCHEMA_FIELDS(GatherND, F(batch_dims))
+};
+
+// Inputs: x, indices, updates.
+struct ScatterElements {
+  static constexpr int version = 1;
+  int64_t axis = 0;
+  ScatterKind kind = ScatterKind::none;
+  SCHEMA_FIELDS(ScatterElements, F(axis), F(kind))
+};
+struct ScatterND {
+  static constexpr int version = 1;
+  ScatterKind kind = ScatterKind::none;
+  SCHEMA_FIELDS(ScatterND, F(kind))
+};
+
+struct DepthToSpace {
+  static constexpr int version = 1;
+  int64_t block = 1;
+  DepthMode mode = DepthMode::dcr;
+  SCHEMA_FIELDS(DepthToSpace, F(block), F(mode))
+};
+struct SpaceToDepth {
+  static constexpr int version = 1;
+  int64_t block = 1;
+  SCHEMA_FIELDS(SpaceToDepth, F(block))
+};
+
+// The triangle of each matrix. Inputs: x, [k (i64 scalar)].
+struct Trilu {
+  static constexpr int version = 1;
+  bool upper = true;
+  SCHEMA_FIELDS(Trilu, F(upper))
+};
+
+// The extents of x (i64), from dim `start` to `end` (exclusive).
+struct Shape {
+  static constexpr int version = 1;
+  int64_t start = 0, end = INT64_MAX;
+  SCHEMA_FIELDS(Shape, F(start), F(end))
+};
+
+// The number of elements of x (i64 scalar).
+struct Size {
+  static constexpr int version = 1;
+  SCHEMA_FIELDS(Size)
+};
+
+// Inputs: start, limit, delta: scalars of one dtype.
+struct Range {
+  static constexpr int version = 1;
+  SCHEMA_FIELDS(Range)
+};
+
+// A tensor of the given shape. Inputs: shape (i64), value (one element of any dtype).
+struct ConstantOfShape {
+  static constexpr int version = 1;
+  SCHEMA_FIELDS(ConstantOfShape)
+};
+
+// Inputs: indices, depth (scalar), values [off, on].
+struct OneHot {
+  static constexpr int version = 1;
+  int64_t axis = -1;
+  SCHEMA_FIELDS(OneHot, F(axis))
+};
+
+// Outputs: values and indices (i64) of the k largest or smallest. Inputs: x, k (i64, one element).
+struct TopK {
+  static constexpr int version = 1;
+  int64_t axis = -1;
+  bool largest = true, sorted = true;
+  SCHEMA_FIELDS(TopK, F(axis), F(largest), F(sorted))
+};
+
+// --- Sizes found at run ----------------------------------------------------------------------------------------------
+
+// The indices (i64 [rank, count]) of the elements that are not zero.
+struct NonZero {
+  static constexpr int version = 1;
+  SCHEMA_FIELDS(NonZero)
+};
+
+// Inputs: boxes [B,N,4], scores [B,C,N], [most per class (i64)], [IoU threshold], [score threshold].
+// Output: selected [count,3] (i64): batch, class, box.
+struct NonMaxSuppression {
+  static constexpr int version = 1;
+  bool center_point_box = false;
+  SCHEMA_FIELDS(NonMaxSuppression, F(center_point_box))
+};
+
+// Inputs: x, condition (boolean [n]). `flat`: x is flattened first, and axis ignored.
+struct Compress {
+  static constexpr int version = 1;
+  int64_t axis = 0;
+  bool flat = true;
+  SCHEMA_FIELDS(Compress, F(axis), F(flat))
+};
+
+// --- Recurrent nets and attention ------------------------------------------------------------------------------------
+
+// ONNX's RNN, GRU and LSTM with `layout` 0: x [T,B,I]. Inputs: x, w, r, [b], [sequence lengths], [h0], and for LSTM
+// [c0], [peepholes]. Outputs: y [T,D,B,H], h [D,B,H], and for LSTM c. Empty activations are the kind's own, per
+// direction; clip 0 means none.
+struct Rnn {
+  static constexpr int version = 1;
+  RnnKind kind = RnnKind::lstm;
+  RnnDirection direction = RnnDirection::forward;
+  int64_t hidden = 0;
+  bool input_forget = false, linear_before_reset = false;
+  double clip = 0;
+  Strings activations;
+  std::vector<double> alpha, beta;
+  SCHEMA_FIELDS(Rnn, F(kind), F(direction), F(hidden), F(input_forget), F(linear_before_reset), F(clip), F(activations),
+                F(alpha), F(beta))
+};
+
+// Grouped-query attention over a cache. Inputs: q [B,S,heads*D], k, v [B,S,kv_heads*D], [past k, past v [B,kv_heads,P,D]],
+// sequence lengths - 1 (i32 [B]), total length (i32 scalar), [cos, sin [L,D/2]]. Outputs: y as q, present k, present v
+// [B,kv_heads,P+S,D]. Causal; scale 0 means 1/sqrt(D); window < 0 means all; cos and sin are for rotary embedding.
+struct GroupQueryAttention {
+  static constexpr int version = 1;
+  int64_t heads = 0, kv_heads = 0, window = -1;
+  double scale = 0, softcap = 0;
+  bool rotary = false, interleaved = false;
+  SCHEMA_FIELDS(GroupQueryAttention, F(heads), F(kv_heads), F(window), F(scale), F(softcap), F(rotary), F(interleaved))
+};
+
+// --- Control flow: the bodies are Node::bodies ------------------------------------------------------------------------
+
+// Inputs: condition (boolean scalar), captures. Bodies: then, else, with the captures as inputs.
+struct If {
+  static constexpr int version = 1;
+  SCHEMA_FIELDS(If)
+};
+
+// Inputs: [trip count (i64)], [condition], `carried` values, captures. Body inputs: iteration (i64), condition, carried,
+// captures; outputs: condition, carried, then one per scan output. Outputs: carried, scan outputs (stacked on axis 0).
+struct Loop {
+  static constexpr int version = 1;
+  int64_t carried = 0;
+  SCHEMA_FIELDS(Loop, F(carried))
+};
+
+// Inputs: `states`, `scans` sequences, captures. Body inputs: states, one slice per sequence, captures; outputs: states,
+// one slice per scan output. Axes are of the sequences, directions 1 for reverse; empty lists mean 0.
+struct Scan {
+  static constexpr int version = 1;
+  int64_t states = 0, scans = 0;
+  Ints input_axes, input_directions, output_axes, output_directions;
+  SCHEMA_FIELDS(Scan, F(states), F(scans), F(input_axes), F(input_directions), F(output_axes), F(output_directions))
+};
+
+// --- Sequences and optionals -----------------------------------------------------------------------------------------
+
+// A sequence of the inputs; with no input, an empty one of `dtype`.
+struct SequenceConstruct {
+  static constexpr int version = 1;
+  DType dtype = DType::f32;
+  SCHEMA_FIELDS(SequenceConstruct, F(dtype))
+};
+// Inputs: sequence, tensor, [position]; appends without one.
+struct SequenceInsert {
+  static constexpr int version = 1;
+  SCHEMA_FIELDS(SequenceInsert)
+};
+// Inputs: sequence, position.
+struct SequenceAt {
+  static constexpr int version = 1;
+  SCHEMA_FIELDS(SequenceAt)
+};
+// Inputs: sequence, [position]; the last without one.
+struct SequenceErase {
+  static constexpr int version = 1;
+  SCHEMA_FIELDS(SequenceErase)
+};
+struct SequenceLength {
+  static constexpr int version = 1;
+  SCHEMA_FIELDS(SequenceLength)
+};
+// Inputs: x, [sizes: a scalar, or one per part]. Without sizes each part has extent 1, and keepdims says if it stays.
+struct SplitToSequence {
+  static constexpr int version = 1;
+  int64_t axis = 0;
+  bool keepdims = true;
+  SCHEMA_FIELDS(SplitToSequence, F(axis), F(keepdims))
+};
+// Concatenates, or with new_axis stacks, the tensors of a sequence.
+struct ConcatFromSequence {
+  static constexpr int version = 1;
+  int64_t axis = 0;
+  bool new_axis = false;
+  SCHEMA_FIELDS(ConcatFromSequence, F(axis), F(new_axis))
+};
+// An optional that holds the input; with no input, an empty one of a tensor, or sequence, of `dtype`.
+struct OptionalConstruct {
+  static constexpr int version = 1;
+  ValueKind kind = ValueKind::tensor;
+  DType dtype = DType::f32;
+  SCHEMA_FIELDS(OptionalConstruct, F(kind), F(dtype))
+};
+// What an optional holds; anything else passes through. An empty one is an error.
+struct OptionalGet {
+  static constexpr int version = 1;
+  SCHEMA_FIELDS(OptionalGet)
+};
+// Boolean scalar: false for an empty optional and for no input.
+struct OptionalHas {
+  static constexpr int version = 1;
+  SCHEMA_FIELDS(OptionalHas)
+};
+
+// --- Strings ---------------------------------------------------------------------------------------------------------
+
+struct StringConcat {
+  static constexpr int version = 1;
+  SCHEMA_FIELDS(StringConcat)
+};
+// Outputs: parts (string […, most parts], padded with ""), and their count (i64). An empty delimiter: whitespace.
+struct StringSplit {
+  static constexpr int version = 1;
+  std::string delimiter;
+  int64_t max_splits = -1;
+  SCHEMA_FIELDS(StringSplit, F(delimiter), F(max_splits))
+};
+// Drops stop words from x ([C] or [1,C]) and changes case. ASCII letters change case in every locale.
+struct StringNormalizer {
+  static constexpr int version = 1;
+  CaseChange case_change = CaseChange::none;
+  bool case_sensitive = false;
+  Strings stopwords;
+  SCHEMA_FIELDS(StringNormalizer, F(case_change), F(case_sensitive), F(stopwords))
+};
+#undef F
+#undef SCHEMA_FIELDS
+}  // namespace schema
