@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Installs what the build needs and this machine lacks, on Debian or Ubuntu. Does nothing where all of it is there.
+# INLAY_SKIP_SETUP=1 skips it, for a machine that has the libraries from somewhere else.
+set -euo pipefail
+
+packages=(
+  cmake ninja-build g++ ccache           # the build
+  protobuf-compiler libprotobuf-dev      # the converter reads ONNX
+  libprotozero-dev                       # the runtime reads .inlay
+  libhwy-dev libxbyak-dev                # the kernels
+  libcli11-dev nlohmann-json3-dev libstb-dev  # the command: its arguments, --json, pictures
+  libgtest-dev libgmock-dev libbenchmark-dev  # tests and benches
+)
+
+[ -z "${INLAY_SKIP_SETUP:-}" ] || exit 0
+fail() { printf '\nsetup: %s\n' "$@" >&2; exit 1; }
+
+if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+  fail "this is not Debian or Ubuntu, so nothing can be installed here. These packages, by their Debian names, are needed:
+  ${packages[*]}
+Install them your system's way, then run this again with INLAY_SKIP_SETUP=1."
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+  [ "$status" = installed ] || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+by_hand="apt-get update && apt-get install --no-install-recommends ${missing[*]}"
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null || fail "packages are missing, and installing them needs root. As root, run:
+  $by_hand"
+  as_root=(sudo)
+  [ -t 0 ] || as_root+=(-n)  # nobody is there to type a password
+  "${as_root[@]}" true || fail "packages are missing, and sudo was refused. As root, run:
+  $by_hand"
+fi
+
+echo "setup: installing ${missing[*]}" >&2
+apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" >&2; }
+apt update || echo "setup: some package lists could not be fetched; trying with what is there" >&2
+apt install -y --no-install-recommends "${missing[@]}" || fail "the packages could not be installed; apt-get says why above.
+Without a network: connect this machine once, or install them from a mirror or a medium that it reaches:
+  $by_hand
+A package that is not found: on Ubuntu, enable 'universe' (add-apt-repository universe)."
