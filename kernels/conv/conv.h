@@ -57,6 +57,15 @@ using Kernel = std::shared_ptr<const Conv>;
 using Row = kernels::Row<Spec, Kernel>;
 using Choice = kernels::Choice<Kernel>;
 
+// Why no row takes the spec, or empty.
+std::string invalid(const Spec&);
+
+#define KERNEL(name, isa, tile, where) \
+  namespace where {                    \
+  Support supports(const Spec&);       \
+  Kernel make(const Spec&);            \
+  }
+#include "kernels/conv/kernels.inc"
 std::span<const Row> rows();
 Choice select(const Spec&, isa::Mask have = isa::detected());
 }  // namespace kernels::conv

@@ -5,6 +5,7 @@
 #pragma once
 #include "kernels/pointwise/pointwise.h"
 #include "kernels/threads.h"
+#include "kernels/tile/tile.h"
 
 namespace kernels::gemm {
 enum class B : uint8_t {
@@ -47,6 +48,9 @@ class Gemm {
 using Kernel = std::shared_ptr<const Gemm>;
 using Row = kernels::Row<Spec, Kernel>;
 using Choice = kernels::Choice<Kernel>;
+
+// What a row makes, for other families that are matrix products at heart. `lda` is a hint: the stride A will have.
+Kernel make(const tile::Backend&, const Spec&, int64_t lda);
 
 std::span<const Row> rows();
 Choice select(const Spec&, isa::Mask have = isa::detected());

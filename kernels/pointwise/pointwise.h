@@ -82,9 +82,12 @@ struct Cursor {
 };
 struct Cursors {
   std::array<Cursor, Chain::max_operands> at{};
-  // Positioned at an element of a larger view.
   Cursors(const Chain&, const Operand*, int64_t row = 0, int64_t column = 0);
 };
+
+// The operands positioned at an element of a larger view.
+using Operands = std::array<Operand, Chain::max_operands>;
+Operands offset(const Chain&, const Operand*, int64_t row, int64_t column);
 
 struct RawArgs {
   const float* x;

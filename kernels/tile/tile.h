@@ -14,7 +14,7 @@
 namespace kernels::tile {
 struct Tap {
   int64_t offset = 0;  // bytes
-  int first = 0, last = 0;
+  int first = 0, last = 1 << 20;  // or the tile's last row
   bool operator==(const Tap&) const = default;
 };
 
@@ -60,6 +60,7 @@ struct Backend {
   int lanes;
   std::array<int, 5> max_rows;  // by vectors; 0: no such tile
   int vectors;                  // of a full panel, by default
+  double cost;                  // estimated cycles per multiply-add
   Tile (*make)(const Shape&);   // false where executable memory is denied
   std::string (*epilogue_refusal)(const pointwise::Chain&);  // why the chain cannot be part of a tile, or empty
 };
@@ -69,4 +70,46 @@ inline constexpr int64_t max_tap_k = 1024;
 
 #define KERNEL(name, isa, backend) extern const Backend backend;
 #include "kernels/tile/backends.inc"
+
+// Columns cut into panels of `vectors` whole vectors; the last panel may have fewer, and a last vector of `tail` columns.
+struct Panels {
+  int lanes = 1, vectors = 1, count = 0, last_vectors = 0, tail = 0;
+  // `stride` is that of A's rows in bytes: rows that share a set of the first-level cache want a tile of few rows.
+  Panels(const Backend&, int64_t columns, int64_t stride);
+  int vectors_of(int panel) const { return panel == count - 1 ? last_vectors : vectors; }
+  int width(int panel) const { return vectors_of(panel) * lanes; }
+  int64_t column(int panel) const { return static_cast<int64_t>(panel) * vectors * lanes; }
+  int64_t padded() const { return count ? column(count - 1) + width(count - 1) : 0; }
+};
+
+// Rows cut evenly: `larger` tiles of `rows` rows, then `smaller` of one row less.
+struct RowSplit {
+  int rows = 0;
+  int64_t larger = 0, smaller = 0;
+  RowSplit(int64_t total, int max_rows);
+};
+
+// The reduction cut into blocks of k: which tiles start from C, and which finish it.
+struct KBlocks {
+  int64_t k, block;
+  int count() const { return k > 0 ? static_cast<int>((k + block - 1) / block) : 1; }
+  int64_t begin(int i) const { return i * block; }
+  int64_t size(int i) const { return std::min(block, k - begin(i)); }
+  // `limit` divided evenly, in multiples of 16.
+  static KBlocks even(int64_t k, int64_t limit);
+};
+
+// An epilogue, in the tile where the backend can, else a pass over finished rows.
+struct Epilogue {
+  pointwise::Chain in_tile;
+  pointwise::Kernel pass;
+  Epilogue(const Backend&, const pointwise::Chain&);
+};
+
+// The tiles of one panel width, by place in the reduction: the first block starts from bias, the last finishes.
+enum class Place { only, first, middle, last };
+inline Place place(int i, int count) {
+  return count == 1 ? Place::only : i == 0 ? Place::first : i == count - 1 ? Place::last : Place::middle;
+}
+void set_place(Shape&, Place, bool bias, const pointwise::Chain& epilogue);
 }  // namespace kernels::tile

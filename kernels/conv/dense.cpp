@@ -1,0 +1,229 @@
+// Convolution as matrix products over register tiles, for every backend: 1x1 as one gemm over all pixels, others as an
+// implicit gemm over (kh, kw, channels), row of pixels by row of pixels. Groups are convolutions side by side.
+#include <cmath>
+#include "kernels/conv/conv.h"
+#include "kernels/gemm/gemm.h"
+#include "kernels/tile/tile.h"
+
+namespace kernels::conv {
+namespace {
+constexpr int64_t bytes = sizeof(float);
+constexpr int64_t panel_block_bytes = 192 << 10;  // of packed weights, read again for each tile of pixels
+constexpr int64_t x_block_bytes = 256 << 10;       // of x, read again for each panel
+constexpr int64_t serial_work = 1 << 16;           // multiply-adds that one thread does sooner than two can share
+
+// A pixel is a row of A: without kernel extent, stride or padding, the whole tensor is one matrix.
+class PixelGemm final : public Conv {
+ public:
+  PixelGemm(const Spec& spec, gemm::Kernel gemm) : spec_(spec), gemm_(std::move(gemm)) {}
+
+  size_t packed_bytes() const override { return gemm_->packed_bytes(); }
+  void pack(const float* w, void* to) const override { gemm_->pack_b(w, spec_.channels, to); }
+  void run(const Args& args, ThreadPool& pool, int max_threads) const override {
+    gemm_->run({.a = args.x,
+                .lda = spec_.in_pitch(),
+                .b = args.w,
+                .c = args.y,
+                .ldc = spec_.out_pitch(),
+                .bias = args.bias,
+                .operands = args.operands,
+                .m = args.batch * args.height * spec_.width},
+               pool, max_threads);
+  }
+
+ private:
+  Spec spec_;
+  gemm::Kernel gemm_;
+};
+
+class ImplicitGemm final : public Conv {
+ public:
+  ImplicitGemm(const tile::Backend& backend, const Spec& spec)
+      : s_(spec), in_(spec.channels / spec.groups), out_(spec.out_channels / spec.groups),
+        pixel_(spec.nchw_input ? 1 : spec.in_pitch()), panels_(backend, out_, spec.stride_w * pixel_ * bytes),
+        k_(blocks()), epilogue_(backend, spec.epilogue) {
+    for (int last = panels_.count == 1; last < 2; ++last)
+      ok_ = ok_ && plan_row(backend, last);
+  }
+  bool ok() const { return ok_; }
+
+  size_t packed_bytes() const override { return static_cast<size_t>(s_.groups * group_floats() * bytes); }
+
+  // [group][panel][block of channels][kh][kw][channel][column]
+  void pack(const float* w, void* packed) const override {
+    auto* to = static_cast<float*>(packed);
+    const int64_t taps = this->taps();
+    for (int64_t g = 0; g < s_.groups; ++g)
+      for (int p = 0; p < panels_.count; ++p)
+        for (int i = 0; i < k_.count(); ++i)
+          for (int64_t tap = 0; tap < taps; ++tap)
+            for (int64_t k = k_.begin(i); k < k_.begin(i) + k_.size(i); ++k)
+              for (int64_t c = panels_.column(p); c < panels_.column(p) + panels_.width(p); ++c)
+                *to++ = c < out_ ? w[((g * out_ + c) * in_ + k) * taps + tap] : 0.0f;
+  }
+
+  void run(const Args& args, ThreadPool& pool, int max_threads) const override {
+    const int64_t rows = args.batch * s_.out_height(args.height);
+    if (rows <= 0 || s_.out_width() <= 0) return;
+    if (rows * s_.out_width() * s_.out_channels * in_ * taps() < serial_work) max_threads = 1;
+    const int64_t threads = max_threads > 0 ? std::min(max_threads, pool.size()) : pool.size();
+    const int64_t row_bytes = s_.width * (s_.nchw_input ? s_.channels : k_.block) * bytes * s_.stride_h;
+    const int64_t most = std::max<int64_t>(1, x_block_bytes / row_bytes);
+    const int64_t wanted = threads > 1 ? 4 * threads : 1;  // tasks, to even out what else the cores do
+    int64_t chunks = (rows + most - 1) / most;
+    const int64_t groups = std::min<int64_t>(panels_.count, (wanted + chunks * s_.groups - 1) / (chunks * s_.groups));
+    chunks = std::max(chunks, std::min(rows, wanted / (groups * s_.groups)));
+    const int64_t chunk = (rows + chunks - 1) / chunks;
+    pool.run(chunks * groups * s_.groups, [&](int64_t task) {
+      const int64_t part = task % groups, row = task / groups % chunks * chunk, g = task / groups / chunks;
+      block(args, g, row, std::min(rows, row + chunk), static_cast<int>(panels_.count * part / groups),
+            static_cast<int>(panels_.count * (part + 1) / groups));
+    }, max_threads);
+  }
+
+ private:
+  // Neighbouring tiles along a row of y that share code; `by_place` of the reduction.
+  struct Segment {
+    int64_t a, c;  // floats from the start of the row in x, in y
+    int64_t tiles;
+    tile::Tile by_place[4];
+  };
+
+  int64_t taps() const { return static_cast<int64_t>(s_.kernel_h) * s_.kernel_w; }
+  int64_t group_floats() const { return panels_.padded() * in_ * taps(); }
+
+  tile::KBlocks blocks() const {
+    if (s_.nchw_input) return {in_, in_};
+    const int64_t limit = panel_block_bytes / (taps() * panels_.vectors * panels_.lanes * bytes) / 16 * 16;
+    return tile::KBlocks::even(in_, std::clamp<int64_t>(limit, 32, tile::max_tap_k));
+  }
+
+  bool plan_row(const tile::Backend& backend, bool last) {
+    tile::Shape shape;
+    shape.vectors = last ? panels_.last_vectors : panels_.vectors;
+    shape.tail = last ? panels_.tail : 0;
+    shape.strided = s_.nchw_input;
+    const tile::RowSplit split(s_.out_width(), backend.max_rows[shape.vectors]);
+    std::vector<Segment>& segments = segments_[last];
+    std::vector<tile::Tap> previous;
+    int64_t pixel = 0;
+    for (int64_t i = 0; i < split.larger + split.smaller; ++i, pixel += shape.rows) {
+      const int rows = i < split.larger ? split.rows : split.rows - 1;
+      std::vector<tile::Tap> taps;
+      for (int kw = 0; kw < s_.kernel_w; ++kw) taps.push_back(tap(kw, pixel, rows));
+      if (!segments.empty() && taps == previous && rows == shape.rows) {
+        ++segments.back().tiles;
+        continue;
+      }
+      shape.rows = rows;
+      shape.taps = previous = taps;
+      Segment segment{(pixel * s_.stride_w - s_.pad_left) * pixel_, pixel * s_.out_pitch(), 1, {}};
+      for (int b = 0; b < k_.count(); ++b) {
+        const tile::Place place = tile::place(b, k_.count());
+        tile::Tile& tile = segment.by_place[static_cast<int>(place)];
+        if (tile) continue;
+        set_place(shape, place, s_.bias, epilogue_.in_tile);
+        if (!(tile = backend.make(shape))) return false;
+      }
+      segments.push_back(std::move(segment));
+    }
+    return true;
+  }
+
+  // The pixels of a tile for which this column of the kernel lies inside x.
+  tile::Tap tap(int kw, int64_t pixel, int rows) const {
+    const int64_t origin = pixel * s_.stride_w - s_.pad_left + static_cast<int64_t>(kw) * s_.dilation_w;
+    int first = 0, last = rows;
+    while (first < rows && origin + static_cast<int64_t>(first) * s_.stride_w < 0) ++first;
+    while (last > first && origin + static_cast<int64_t>(last - 1) * s_.stride_w >= s_.width) --last;
+    return {static_cast<int64_t>(kw) * s_.dilation_w * pixel_ * bytes, first, last};
+  }
+
+  void block(const Args& args, int64_t g, int64_t row0, int64_t row1, int first, int last) const {
+    const int64_t oh_count = s_.out_height(args.height), ow_count = s_.out_width();
+    const int64_t x_row = s_.width * pixel_, plane = args.height * s_.width;
+    const auto* w = static_cast<const float*>(args.w) + g * group_floats();
+    for (int i = 0; i < k_.count() && row0 < row1; ++i) {
+      const int place = static_cast<int>(tile::place(i, k_.count()));
+      for (int p = first; p < last; ++p) {
+        const int64_t column = g * out_ + panels_.column(p), width = panels_.width(p);
+        const float* panel = w + panels_.column(p) * in_ * taps() + k_.begin(i) * taps() * width;
+        for (int64_t row = row0; row < row1; ++row) {
+          const int64_t image = row / oh_count, oh = row % oh_count, top = oh * s_.stride_h - s_.pad_top;
+          // The rows of the kernel that lie inside x.
+          const int64_t d = s_.dilation_h, kh0 = top < 0 ? (-top + d - 1) / d : 0;
+          const int64_t kh1 = top >= args.height ? 0 : std::min<int64_t>(s_.kernel_h, (args.height - 1 - top) / d + 1);
+          const int64_t inside = std::max<int64_t>(0, kh1 - kh0);
+          pointwise::Cursors cursors(epilogue_.in_tile, args.operands, row * ow_count, column);
+          tile::Args t{};
+          t.bias = args.bias ? args.bias + column : nullptr;
+          t.lda = s_.stride_w * pixel_ * bytes;
+          t.ldc = s_.out_pitch() * bytes;
+          t.k_step = plane * bytes;
+          t.outer_step = d * x_row * bytes;
+          t.k = k_.size(i);
+          t.outer = inside;
+          t.cursors = cursors.at.data();
+          t.b = panel + (inside ? kh0 * s_.kernel_w * t.k * width : 0);
+          const int64_t channel = g * in_ + k_.begin(i);
+          const int64_t x = image * args.height * x_row * (s_.nchw_input ? s_.channels : 1) +
+                            (inside ? top + kh0 * d : 0) * x_row + channel * (s_.nchw_input ? plane : 1);
+          float* y = args.y + row * ow_count * s_.out_pitch() + column;
+          for (const Segment& segment : segments_[p == panels_.count - 1]) {
+            t.a = args.x + x + segment.a;
+            t.c = y + segment.c;
+            t.tiles = segment.tiles;
+            t.shape = segment.by_place[place].shape.get();
+            segment.by_place[place].function(&t);
+          }
+        }
+      }
+    }
+    if (!epilogue_.pass || row0 >= row1) return;
+    const int64_t c0 = g * out_ + panels_.column(first);
+    const int64_t c1 = g * out_ + (last == panels_.count ? out_ : panels_.column(last));
+    const pointwise::Operands operands = pointwise::offset(s_.epilogue, args.operands, row0 * ow_count, c0);
+    float* y = args.y + row0 * ow_count * s_.out_pitch() + c0;
+    epilogue_.pass.run({y, s_.out_pitch(), y, s_.out_pitch(), operands.data(), (row1 - row0) * ow_count, c1 - c0});
+  }
+
+  Spec s_;
+  int64_t in_, out_;  // channels of a group
+  int64_t pixel_;     // floats from pixel to pixel of x
+  tile::Panels panels_;
+  tile::KBlocks k_;
+  tile::Epilogue epilogue_;
+  std::vector<Segment> segments_[2];  // by whether the panel is the last
+  bool ok_ = true;
+};
+
+Support supports_dense(const tile::Backend& backend, const Spec& spec) {
+  if (std::string reason = invalid(spec); !reason.empty()) return {0, reason};
+  if (spec.nchw_input && spec.channels / spec.groups > tile::max_tap_k) return {0, "too many planes"};
+  // Columns past a group's channels are computed for nothing.
+  const double out = static_cast<double>(spec.out_channels / spec.groups);
+  const double padded = std::ceil(out / backend.lanes) * backend.lanes;
+  return {backend.cost * padded / out, {}};
+}
+
+Kernel make_dense(const tile::Backend& backend, const Spec& s) {
+  const bool plain = s.kernel_h == 1 && s.kernel_w == 1 && s.stride_h == 1 && s.stride_w == 1 &&
+                     s.pad_top + s.pad_left + s.pad_bottom + s.pad_right == 0;
+  if (plain && s.groups == 1 && !s.nchw_input) {
+    gemm::Kernel gemm = gemm::make(
+        backend, {.n = s.out_channels, .k = s.channels, .transposed_b = true, .bias = s.bias, .epilogue = s.epilogue},
+        s.in_pitch());
+    return gemm ? std::make_shared<const PixelGemm>(s, std::move(gemm)) : nullptr;
+  }
+  auto conv = std::make_shared<const ImplicitGemm>(backend, s);
+  return conv->ok() ? conv : nullptr;
+}
+}  // namespace
+
+#define KERNEL(name, isa, backend)                                                           \
+  namespace dense_##backend {                                                                \
+  Support supports(const Spec& spec) { return supports_dense(tile::backend, spec); }         \
+  Kernel make(const Spec& spec) { return make_dense(tile::backend, spec); }                  \
+  }
+#include "kernels/tile/backends.inc"
+}  // namespace kernels::conv

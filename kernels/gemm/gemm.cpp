@@ -1,0 +1,179 @@
+#include "kernels/gemm/gemm.h"
+#include <cstring>
+
+namespace kernels::gemm {
+namespace {
+using tile::Place;
+constexpr int64_t bytes = sizeof(float);
+constexpr int64_t k_limit = 768;             // a longer reduction is cut evenly, to keep a panel's block in cache
+constexpr int64_t a_block_bytes = 256 << 10;  // of A, read again for each panel
+constexpr int64_t serial_work = 1 << 16;      // multiply-adds that one thread does sooner than two can share
+
+class TiledGemm final : public Gemm {
+ public:
+  TiledGemm(const tile::Backend& backend, const Spec& spec, int64_t lda)
+      : spec_(spec), panels_(backend, spec.n, lda * bytes), k_(tile::KBlocks::even(spec.k, k_limit)),
+        epilogue_(backend, spec.epilogue) {
+    direct_ = spec.b == B::dynamic && !spec.transposed_b;
+    ok_ = fill(backend, packed_tiles_, false) && (!direct_ || fill(backend, direct_tiles_, true));
+  }
+  bool ok() const { return ok_; }
+
+  size_t packed_bytes() const override { return spec_.b == B::packed ? panel_bytes() : 0; }
+
+  size_t scratch_bytes(int64_t m) const override { return spec_.b == B::packed || direct(m) ? 0 : panel_bytes(); }
+
+  void pack_b(const float* b, int64_t ldb, void* to) const override {
+    for (int p = 0; p < panels_.count; ++p) pack_panel(b, ldb, static_cast<float*>(to), p);
+  }
+
+  void run(const Args& args, ThreadPool& pool, int max_threads) const override {
+    if (args.m <= 0 || spec_.n <= 0) return;
+    if (args.m * spec_.n * spec_.k < serial_work) max_threads = 1;
+    const bool direct = spec_.b == B::dynamic && this->direct(args.m);
+    const auto* b = static_cast<const float*>(args.b);
+    if (spec_.b == B::dynamic && !direct) {
+      auto* packed = static_cast<float*>(args.scratch);
+      pool.run(panels_.count, [&](int64_t p) { pack_panel(b, args.ldb, packed, static_cast<int>(p)); }, max_threads);
+      b = packed;
+    }
+    const int64_t threads = max_threads > 0 ? std::min(max_threads, pool.size()) : pool.size();
+    const int64_t most = std::max<int64_t>(full_rows(), a_block_bytes / bytes / k_.block);
+    const int64_t chunks = (args.m + most - 1) / most, chunk = (args.m + chunks - 1) / chunks;
+    const int64_t wanted = threads > 1 ? 4 * threads : 1;  // tasks, to even out what else the cores do
+    const int64_t groups = std::min<int64_t>(panels_.count, (wanted + chunks - 1) / chunks);
+    pool.run(chunks * groups, [&](int64_t task) {
+      const int64_t m0 = task / groups * chunk, group = task % groups;
+      const auto first = static_cast<int>(panels_.count * group / groups);
+      const auto last = static_cast<int>(panels_.count * (group + 1) / groups);
+      block(args, b, direct, m0, std::min(chunk, args.m - m0), first, last);
+    }, max_threads);
+  }
+
+ private:
+  // By whether the panel is the last, place in the reduction, and rows.
+  struct Tiles {
+    std::vector<tile::Tile> by_rows[2][4];
+  };
+
+  int64_t full_rows() const {
+    const auto first = static_cast<int>(tile::place(0, k_.count()));
+    return static_cast<int64_t>(packed_tiles_.by_rows[panels_.count == 1][first].size()) - 1;
+  }
+  bool direct(int64_t m) const { return direct_ && m <= 4 * full_rows(); }
+  size_t panel_bytes() const { return static_cast<size_t>(panels_.padded() * spec_.k * bytes); }
+
+  bool fill(const tile::Backend& backend, Tiles& tiles, bool direct) {
+    for (int last = panels_.count == 1; last < 2; ++last) {
+      tile::Shape shape;
+      shape.vectors = last ? panels_.last_vectors : panels_.vectors;
+      shape.tail = last ? panels_.tail : 0;
+      shape.direct = direct;
+      for (int i = 0; i < k_.count(); ++i) {
+        const Place place = tile::place(i, k_.count());
+        auto& row = tiles.by_rows[last][static_cast<int>(place)];
+        if (!row.empty() || shape.vectors <= 0) continue;
+        set_place(shape, place, spec_.bias, epilogue_.in_tile);
+        row.resize(static_cast<size_t>(backend.max_rows[shape.vectors]) + 1);
+        for (shape.rows = 1; shape.rows < static_cast<int>(row.size()); ++shape.rows)
+          if (!(row[shape.rows] = backend.make(shape))) return false;
+      }
+    }
+    return true;
+  }
+
+  // [k][columns of the panel], columns past N as zeros.
+  void pack_panel(const float* b, int64_t ldb, float* packed, int p) const {
+    const int64_t width = panels_.width(p), column = panels_.column(p), used = std::min(width, spec_.n - column);
+    float* to = packed + column * spec_.k;
+    if (!spec_.transposed_b) {
+      for (int64_t k = 0; k < spec_.k; ++k, to += width) {
+        std::copy_n(b + k * ldb + column, used, to);
+        std::fill(to + used, to + width, 0.0f);
+      }
+      return;
+    }
+    constexpr int64_t step = 16;  // of k: one cache line of each row of B
+    for (int64_t k0 = 0; k0 < spec_.k; k0 += step) {
+      const int64_t n = std::min(step, spec_.k - k0);
+      for (int64_t c = 0; c < width; ++c)
+        for (int64_t k = 0; k < n; ++k) to[(k0 + k) * width + c] = c < used ? b[(column + c) * ldb + k0 + k] : 0.0f;
+    }
+  }
+
+  void block(const Args& args, const float* b, bool direct, int64_t m0, int64_t m, int first, int last) const {
+    const Tiles& tiles = direct ? direct_tiles_ : packed_tiles_;
+    for (int i = 0; i < k_.count(); ++i) {
+      const int64_t k0 = k_.begin(i);
+      const Place place = tile::place(i, k_.count());
+      for (int p = first; p < last; ++p) {
+        const auto& by_rows = tiles.by_rows[p == panels_.count - 1][static_cast<int>(place)];
+        const int64_t column = panels_.column(p);
+        pointwise::Cursors cursors(epilogue_.in_tile, args.operands, m0, column);
+        tile::Args t{};
+        t.a = args.a + m0 * args.lda + k0;
+        t.lda = args.lda * bytes;
+        t.c = args.c + m0 * args.ldc + column;
+        t.ldc = args.ldc * bytes;
+        t.bias = args.bias ? args.bias + column : nullptr;
+        t.k = k_.size(i);
+        t.outer = 1;
+        t.cursors = cursors.at.data();
+        t.b_stride = args.ldb * bytes;
+        const float* panel = direct ? b + k0 * args.ldb + column : b + column * spec_.k + k0 * panels_.width(p);
+        const tile::RowSplit split(m, static_cast<int>(by_rows.size()) - 1);
+        const auto run = [&](int rows, int64_t count) {
+          if (count <= 0) return;
+          t.b = panel;
+          t.tiles = count;
+          t.shape = by_rows[rows].shape.get();
+          by_rows[rows].function(&t);  // leaves a, c and the cursors at the row after
+        };
+        run(split.rows, split.larger);
+        run(split.rows - 1, split.smaller);
+      }
+    }
+    if (!epilogue_.pass) return;
+    const int64_t c0 = panels_.column(first), c1 = last == panels_.count ? spec_.n : panels_.column(last);
+    const pointwise::Operands operands = pointwise::offset(spec_.epilogue, args.operands, m0, c0);
+    float* c = args.c + m0 * args.ldc + c0;
+    epilogue_.pass.run({c, args.ldc, c, args.ldc, operands.data(), m, c1 - c0});
+  }
+
+  Spec spec_;
+  tile::Panels panels_;
+  tile::KBlocks k_;
+  tile::Epilogue epilogue_;
+  Tiles packed_tiles_, direct_tiles_;
+  bool direct_ = false, ok_ = false;
+};
+
+template <const tile::Backend& backend>
+Support supports(const Spec& spec) {
+  if (spec.n < 0 || spec.k < 0) return {0, "a negative extent"};
+  if (!spec.epilogue.empty())
+    if (std::string reason = pointwise::unsupported(spec.epilogue); !reason.empty()) return {0, "epilogue: " + reason};
+  return {backend.cost, {}};
+}
+
+template <const tile::Backend& backend>
+Kernel make_row(const Spec& spec) {
+  return make(backend, spec, spec.k);
+}
+}  // namespace
+
+Kernel make(const tile::Backend& backend, const Spec& spec, int64_t lda) {
+  auto gemm = std::make_shared<const TiledGemm>(backend, spec, lda);
+  return gemm->ok() ? gemm : nullptr;
+}
+
+std::span<const Row> rows() {
+  static constexpr Row table[] = {
+#define KERNEL(name, isa, rows, backend) {#name, isa, rows, supports<tile::backend>, make_row<tile::backend>},
+#include "kernels/gemm/kernels.inc"
+  };
+  return table;
+}
+
+Choice select(const Spec& spec, isa::Mask have) { return choose(rows(), spec, have); }
+}  // namespace kernels::gemm

@@ -1,0 +1,249 @@
+#include "kernels/os.h"
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <fcntl.h>
+#include <fstream>
+#include <sched.h>
+#include <set>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace kernels::os {
+namespace {
+Status failed(const char* doing, const std::string& path) {
+  return {std::string(doing) + " " + path + ": " + std::strerror(errno)};
+}
+
+struct File {
+  int descriptor;
+  explicit File(int d) : descriptor(d) {}
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  ~File() { close(); }
+  bool close() {
+    const bool done = descriptor < 0 || ::close(descriptor) == 0;
+    descriptor = -1;
+    return done;
+  }
+};
+
+// Opens a regular file for reading; its size.
+Status open_file(const std::string& path, File& file, size_t& size) {
+  file.descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file.descriptor < 0) return failed("opening", path);
+  struct stat info;
+  if (fstat(file.descriptor, &info) != 0) return failed("reading the size of", path);
+  if (!S_ISREG(info.st_mode)) return {"opening " + path + ": not a regular file"};
+  size = static_cast<size_t>(info.st_size);
+  return {};
+}
+
+Status write_all(int descriptor, std::span<const std::byte> bytes, const std::string& path) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(descriptor, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return failed("writing", path);
+    bytes = bytes.subspan(static_cast<size_t>(n));
+  }
+  return {};
+}
+
+Status sync_folder(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  File file(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // Some file systems refuse to sync a folder (EINVAL): the rename is then as durable as they make it.
+  if (file.descriptor < 0 || (fsync(file.descriptor) != 0 && errno != EINVAL)) return failed("syncing", folder);
+  return {};
+}
+
+std::string first_line(const std::string& path) {
+  std::ifstream in(path);
+  std::string line;
+  std::getline(in, line);
+  return line;
+}
+
+#if defined(__linux__)
+// The CPUs' worth of time that the control group and those above it allow; infinity without a limit.
+double quota() {
+  double least = INFINITY;
+  const auto limit = [&](double allowed, double period) {
+    if (allowed > 0 && period > 0) least = std::min(least, allowed / period);
+  };
+  const auto number = [](const std::string& text) { return std::strtod(text.c_str(), nullptr); };
+  std::ifstream groups("/proc/self/cgroup");
+  for (std::string line; std::getline(groups, line);) {
+    if (!line.starts_with("0::")) continue;
+    for (std::string path = line.substr(3);; path.erase(path.rfind('/'))) {
+      const std::string max = first_line("/sys/fs/cgroup" + path + "/cpu.max");
+      if (const size_t space = max.find(' '); space != std::string::npos && !max.starts_with("max"))
+        limit(number(max), number(max.substr(space)));
+      if (path.find('/') == std::string::npos) break;
+    }
+  }
+  const std::string v1 = "/sys/fs/cgroup/cpu/cpu.cfs_";
+  limit(number(first_line(v1 + "quota_us")), number(first_line(v1 + "period_us")));
+  return least;
+}
+
+int affinity_cores() {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  std::set<std::string> cores;  // by their list of hardware threads
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed)) continue;
+    const std::string name = std::to_string(cpu);
+    const std::string siblings = first_line("/sys/devices/system/cpu/cpu" + name + "/topology/thread_siblings_list");
+    cores.insert(siblings.empty() ? name : siblings);
+  }
+  return static_cast<int>(cores.size());
+}
+#endif
+}  // namespace
+
+size_t page_size() {
+  static const size_t size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  return size;
+}
+
+size_t peak_rss() {
+  rusage usage;
+  if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
+#if defined(__APPLE__)
+  return static_cast<size_t>(usage.ru_maxrss);
+#else
+  return static_cast<size_t>(usage.ru_maxrss) << 10;
+#endif
+}
+
+int available_cores() {
+#if defined(__linux__)
+  return std::max(1, static_cast<int>(std::min<double>(affinity_cores(), std::ceil(quota()))));
+#else
+  return std::max(1, static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN)));
+#endif
+}
+
+bool pin_current_thread(std::span<const int> cpus) {
+#if defined(__linux__)
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const int cpu : cpus) {
+    if (cpu < 0 || cpu >= CPU_SETSIZE) return false;
+    CPU_SET(cpu, &set);
+  }
+  return sched_setaffinity(0, sizeof set, &set) == 0;
+#else
+  return cpus.empty();
+#endif
+}
+
+Memory::~Memory() {
+  if (mapped_) munmap(data_, mapped_);
+}
+
+void Memory::swap(Memory& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  std::swap(mapped_, other.mapped_);
+}
+
+Memory Memory::allocate(size_t bytes) {
+  Memory memory;
+  const size_t mapped = std::max<size_t>(bytes, 1);
+  void* at = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (at == MAP_FAILED) return memory;
+  memory.data_ = static_cast<std::byte*>(at);
+  memory.size_ = bytes;
+  memory.mapped_ = mapped;
+  return memory;
+}
+
+Status Memory::map_file(const std::string& path, Memory& out) {
+  File file(-1);
+  size_t size = 0;
+  if (Status status = open_file(path, file, size); !status.ok()) return status;
+  if (size == 0) {
+    out = allocate(0);
+    return out ? Status{} : failed("mapping", path);
+  }
+  void* at = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.descriptor, 0);
+  if (at == MAP_FAILED) return failed("mapping", path);
+  Memory memory;
+  memory.data_ = static_cast<std::byte*>(at);
+  memory.size_ = memory.mapped_ = size;
+  out = std::move(memory);
+  return {};
+}
+
+Status Memory::read_file(const std::string& path, Memory& out) {
+  File file(-1);
+  size_t size = 0;
+  if (Status status = open_file(path, file, size); !status.ok()) return status;
+  Memory memory = allocate(size);
+  if (!memory) return failed("allocating memory for", path);
+  for (size_t done = 0; done < size;) {
+    const ssize_t n = ::read(file.descriptor, memory.data() + done, size - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return failed("reading", path);
+    if (n == 0) return {"reading " + path + ": it became shorter meanwhile"};
+    done += static_cast<size_t>(n);
+  }
+  out = std::move(memory);
+  return {};
+}
+
+void Memory::release_pages(size_t offset, size_t bytes) const {
+  const size_t page = page_size(), end = std::min(size_, offset + bytes) / page * page;
+  const size_t begin = (offset + page - 1) / page * page;
+  if (begin < end) madvise(data_ + begin, end - begin, MADV_DONTNEED);
+}
+
+Status write_file(const std::string& path, std::span<const std::span<const std::byte>> parts) {
+  static std::atomic<unsigned> counter{0};
+  const std::string temporary = path + "." + std::to_string(getpid()) + "." + std::to_string(counter++) + ".partial";
+  File file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  if (file.descriptor < 0) return failed("creating", temporary);
+  Status status;
+  for (const auto part : parts)
+    if (status.ok()) status = write_all(file.descriptor, part, temporary);
+  if (status.ok() && fsync(file.descriptor) != 0) status = failed("syncing", temporary);
+  if (!file.close() && status.ok()) status = failed("closing", temporary);
+  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) status = failed("replacing", path);
+  if (!status.ok()) {
+    unlink(temporary.c_str());
+    return status;
+  }
+  return sync_folder(path);
+}
+
+Executable make_executable(std::span<const std::byte> code) {
+  // The pages' size is kept in front of the code, so that the deleter is a plain function.
+  constexpr size_t header = 64;
+  const size_t bytes = (header + code.size() + page_size() - 1) / page_size() * page_size();
+  Executable none(nullptr, [](const std::byte*) {});
+  void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (at == MAP_FAILED) return none;
+  auto* const base = static_cast<std::byte*>(at);
+  std::memcpy(base, &bytes, sizeof bytes);
+  std::memcpy(base + header, code.data(), code.size());
+  if (mprotect(at, bytes, PROT_READ | PROT_EXEC) != 0) {
+    munmap(at, bytes);
+    return none;
+  }
+  __builtin___clear_cache(reinterpret_cast<char*>(base), reinterpret_cast<char*>(base) + bytes);
+  return Executable(base + header, [](const std::byte* entry) {
+    auto* const start = const_cast<std::byte*>(entry) - header;
+    size_t size;
+    std::memcpy(&size, start, sizeof size);
+    munmap(start, size);
+  });
+}
+}  // namespace kernels::os

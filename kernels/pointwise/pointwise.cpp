@@ -1,0 +1,207 @@
+#include "kernels/pointwise/pointwise.h"
+#include <cmath>
+#include <utility>
+
+namespace kernels::pointwise {
+using schema::BinaryKind;
+using schema::UnaryKind;
+
+int Chain::operand_count() const {
+  int count = 0;
+  for (const Stage& stage : *this)
+    if (stage.binary) count = std::max(count, stage.operand + 1);
+  return count;
+}
+
+bool Chain::has(Mode mode) const {
+  return std::any_of(begin(), end(), [mode](const Stage& s) { return s.binary && s.mode == mode; });
+}
+
+size_t Hash::operator()(const Chain& chain) const {
+  size_t seed = chain.size;
+  for (const Stage& s : chain) {
+    if (s.binary) {
+      hash_combine(seed, static_cast<size_t>(s.op) << 24 | static_cast<size_t>(s.operand) << 16 |
+                             static_cast<size_t>(s.mode) << 8 | (s.swapped ? 3 : 1));
+    } else {
+      hash_combine(seed, static_cast<size_t>(s.unary) << 8);
+      hash_combine(seed, std::bit_cast<uint32_t>(s.a));
+      hash_combine(seed, std::bit_cast<uint32_t>(s.b));
+    }
+  }
+  return seed;
+}
+
+Operands offset(const Chain& chain, const Operand* operands, int64_t row, int64_t column) {
+  Operands moved;
+  for (const Stage& s : chain) {
+    if (!s.binary) continue;
+    const Operand& o = operands[s.operand];
+    const int64_t by = s.mode == Mode::full         ? row * o.stride + column
+                       : s.mode == Mode::per_column ? column
+                       : s.mode == Mode::per_row    ? row
+                                                    : 0;
+    moved[s.operand] = {o.data + by, o.stride};
+  }
+  return moved;
+}
+
+Cursors::Cursors(const Chain& chain, const Operand* operands, int64_t row, int64_t column) {
+  constexpr int64_t bytes = sizeof(float);
+  const Operands moved = offset(chain, operands, row, column);
+  for (const Stage& s : chain) {
+    if (!s.binary) continue;
+    const Operand& o = moved[s.operand];
+    at[s.operand] = {o.data, s.mode == Mode::full ? o.stride * bytes : s.mode == Mode::per_row ? bytes : 0};
+  }
+}
+
+void Kernel::run(const Args& args) const {
+  if (args.rows <= 0 || args.columns <= 0) return;
+  Cursors cursors(chain, args.operands);
+  RawArgs raw{args.x,           args.x_stride * 4, args.y,       args.y_stride * 4,
+              cursors.at.data(), args.rows,         args.columns, &chain};
+  function(&raw);
+}
+
+void Kernel::run(const float* x, const Operand* operands, float* y, int64_t rows, int64_t columns) const {
+  bool flat = !chain.has(Mode::per_column) && !chain.has(Mode::per_row);
+  for (const Stage& s : chain)
+    if (s.binary && s.mode == Mode::full) flat = flat && operands[s.operand].stride == columns;
+  if (flat) {
+    columns *= rows;
+    rows = columns ? 1 : 0;
+  }
+  run({x, columns, y, columns, operands, rows, columns});
+}
+
+std::string unsupported(const Chain& chain) {
+  // By the types and result columns of the tables: which functions are f32 → f32.
+#define NAMED_number_same(name)
+#define NAMED_real_same(name)
+#define NAMED_integer_same(name) case name: return true;
+#define NAMED_boolean_same(name) case name: return true;
+#define NAMED_number_truth(name) case name: return true;
+#define NAMED_real_truth(name) case name: return true;
+#define NAMED_integer_truth(name) case name: return true;
+#define NAMED_boolean_truth(name) case name: return true;
+#define NAMED_any_truth(name) case name: return true;
+  const auto other_unary = [](UnaryKind kind) {
+    switch (kind) {
+#define UNARY(name, types, result, ...) NAMED_##types##_##result(UnaryKind::name)
+#include "schema/unary.def"
+      default: return false;
+    }
+  };
+  const auto other_binary = [](BinaryKind kind) {
+    switch (kind) {
+#define BINARY(name, types, result, ...) NAMED_##types##_##result(BinaryKind::name)
+#include "schema/binary.def"
+      default: return false;
+    }
+  };
+  if (chain.empty()) return "an empty chain";
+  std::array<const Stage*, Chain::max_operands> seen{};
+  for (const Stage& s : chain) {
+    if (s.binary ? other_binary(s.op) : other_unary(s.unary))
+      return std::string(s.binary ? schema::name(s.op) : schema::name(s.unary)) + " is not f32 to f32";
+    if (!s.binary) continue;
+    if (s.operand >= Chain::max_operands) return "too many operands";
+    if (const Stage* other = std::exchange(seen[s.operand], &s); other && other->mode != s.mode)
+      return "one operand in two modes";
+  }
+  return {};
+}
+
+std::span<const Row> rows() {
+  static constexpr Row table[] = {
+#define KERNEL(name, isa, tile, where) {#name, isa, tile, where::supports, where::make},
+#include "kernels/pointwise/kernels.inc"
+  };
+  return table;
+}
+
+Choice select(const Chain& chain, isa::Mask have) { return choose(rows(), chain, have); }
+
+namespace {
+using T = float;
+T power(T x, T y) { return std::pow(x, y); }
+T trunc_mod(T x, T y) { return std::fmod(x, y); }
+T floor_mod(T x, T y) {
+  const T r = std::fmod(x, y);
+  return r != 0 && (r < 0) != (y < 0) ? r + y : r;
+}
+
+constexpr int64_t block = 256;
+
+#define EMIT_number_same(...) __VA_ARGS__
+#define EMIT_real_same(...) __VA_ARGS__
+#define EMIT_integer_same(...)
+#define EMIT_boolean_same(...)
+#define EMIT_number_truth(...)
+#define EMIT_real_truth(...)
+#define EMIT_integer_truth(...)
+#define EMIT_boolean_truth(...)
+#define EMIT_any_truth(...)
+
+void apply_unary(const Stage& s, float* v, int64_t n) {
+  [[maybe_unused]] const T a = s.a, b = s.b;
+  switch (s.unary) {
+#define UNARY(name, types, result, formula, ...)                        \
+  EMIT_##types##_##result(case UnaryKind::name                          \
+                          : for (int64_t i = 0; i < n; ++i) {           \
+                            const T x = v[i];                           \
+                            v[i] = formula;                             \
+                          } return;)
+#include "schema/unary.def"
+    default: return;
+  }
+}
+
+// `step` is 0 for an operand that is one value here.
+void apply_binary(const Stage& s, float* v, const float* operand, int64_t step, int64_t n) {
+  switch (s.op) {
+#define BINARY(name, types, result, formula, ...)                       \
+  EMIT_##types##_##result(case BinaryKind::name                         \
+                          : for (int64_t i = 0; i < n; ++i) {           \
+                            const T other = operand[i * step];          \
+                            const T x = s.swapped ? other : v[i];       \
+                            const T y = s.swapped ? v[i] : other;       \
+                            v[i] = formula;                             \
+                          } return;)
+#include "schema/binary.def"
+    default: return;
+  }
+}
+
+// In blocks through a buffer: y may be the operand of a later stage.
+void run_scalar(RawArgs* args) {
+  const Chain& chain = *args->chain;
+  const int operands = chain.operand_count();
+  const float* x = args->x;
+  float* y = args->y;
+  for (int64_t row = 0; row < args->rows; ++row) {
+    for (int64_t c = 0; c < args->columns; c += block) {
+      const int64_t n = std::min(block, args->columns - c);
+      float buffer[block];
+      std::copy_n(x + c, n, buffer);
+      for (const Stage& s : chain) {
+        if (!s.binary) {
+          apply_unary(s, buffer, n);
+          continue;
+        }
+        const bool vector = s.mode == Mode::full || s.mode == Mode::per_column;
+        apply_binary(s, buffer, args->cursors[s.operand].data + (vector ? c : 0), vector, n);
+      }
+      std::copy_n(buffer, n, y + c);
+    }
+    x += args->x_stride / 4;
+    y += args->y_stride / 4;
+    for (int i = 0; i < operands; ++i) args->cursors[i].data += args->cursors[i].stride / 4;
+  }
+}
+}  // namespace
+
+Support scalar::supports(const Chain& chain) { return {20.0 * chain.size, unsupported(chain)}; }
+Kernel scalar::make(const Chain& chain) { return {run_scalar, chain, nullptr}; }
+}  // namespace kernels::pointwise

@@ -1,0 +1,120 @@
+#include "kernels/threads.h"
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <thread>
+#include "kernels/os.h"
+
+namespace kernels {
+namespace {
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+constexpr int spins = 4000;  // a worker's wait before it parks: some 50 µs, longer than the gap between two steps
+constexpr int closed = -(1 << 20);
+}  // namespace
+
+// A run opens the job, works on it, closes it, and waits for those who joined to leave; a worker that comes late (it was
+// parked) finds it closed. The job's fields are written while it is closed and read between joining and leaving.
+struct ThreadPool::State {
+  alignas(64) std::atomic<int> generation{0};  // raised by every run: what parked workers watch
+  alignas(64) std::atomic<int> joined{closed};  // closed + x: nobody may join; else workers inside, plus those not wanted
+  alignas(64) std::atomic<int64_t> next{0};
+  alignas(64) std::atomic<bool> busy{false};
+  std::atomic<bool> stop{false};
+  Task task = nullptr;
+  const void* context = nullptr;
+  int64_t tasks = 0;
+  std::vector<std::thread> workers;
+
+  void work() {
+    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < tasks;) task(context, i);
+  }
+
+  bool join(int capacity) {
+    int count = joined.load(std::memory_order_relaxed);
+    while (count >= 0 && count < capacity)
+      if (joined.compare_exchange_weak(count, count + 1, std::memory_order_acquire, std::memory_order_relaxed)) return true;
+    return false;
+  }
+
+  void serve(int capacity) {
+    for (int seen = 0;;) {
+      for (int i = 0; i < spins && generation.load(std::memory_order_acquire) == seen; ++i) pause();
+      generation.wait(seen, std::memory_order_acquire);
+      seen = generation.load(std::memory_order_acquire);
+      if (stop.load(std::memory_order_acquire)) return;
+      if (!join(capacity)) continue;
+      work();
+      joined.fetch_sub(1, std::memory_order_release);
+    }
+  }
+};
+
+ThreadPool::ThreadPool(int size, std::span<const int> cpus) : size_(std::max(1, size)), state_(std::make_unique<State>()) {
+  const std::vector<int> set(cpus.begin(), cpus.end());
+  for (int i = 1; i < size_; ++i)
+    state_->workers.emplace_back([state = state_.get(), capacity = size_ - 1, set] {
+      if (!set.empty()) os::pin_current_thread(set);
+      state->serve(capacity);
+    });
+}
+
+ThreadPool::~ThreadPool() {
+  state_->stop.store(true, std::memory_order_release);
+  state_->generation.fetch_add(1, std::memory_order_release);
+  state_->generation.notify_all();
+  for (std::thread& worker : state_->workers) worker.join();
+}
+
+void ThreadPool::run_erased(int64_t tasks, Task task, const void* context, int max_threads) {
+  State& s = *state_;
+  const int wanted = static_cast<int>(std::min<int64_t>(tasks, max_threads > 0 ? std::min(max_threads, size_) : size_));
+  if (wanted <= 1 || s.busy.exchange(true, std::memory_order_acquire)) {
+    for (int64_t i = 0; i < tasks; ++i) task(context, i);
+    return;
+  }
+  const int unwanted = size_ - wanted;
+  s.task = task;
+  s.context = context;
+  s.tasks = tasks;
+  s.next.store(0, std::memory_order_relaxed);
+  s.joined.store(unwanted, std::memory_order_release);
+  s.generation.fetch_add(1, std::memory_order_release);
+  s.generation.notify_all();
+  s.work();
+  s.joined.fetch_add(closed, std::memory_order_relaxed);
+  for (int i = 0; s.joined.load(std::memory_order_acquire) != closed + unwanted; ++i)
+    i < spins ? pause() : std::this_thread::yield();
+  s.busy.store(false, std::memory_order_release);
+}
+
+namespace {
+struct Process {
+  std::mutex mutex;
+  std::unique_ptr<ThreadPool> pool;
+};
+Process& process_pool() {
+  static Process process;
+  return process;
+}
+}  // namespace
+
+ThreadPool& ThreadPool::process() {
+  Process& process = process_pool();
+  std::scoped_lock lock(process.mutex);
+  if (!process.pool) process.pool = std::make_unique<ThreadPool>(os::available_cores());
+  return *process.pool;
+}
+
+void ThreadPool::set_process(int size, std::span<const int> cpus) {
+  Process& process = process_pool();
+  std::scoped_lock lock(process.mutex);
+  process.pool.reset();
+  process.pool = std::make_unique<ThreadPool>(size > 0 ? size : os::available_cores(), cpus);
+}
+}  // namespace kernels
