@@ -1,5 +1,6 @@
 // What the engine knows about an op: one constant of type OpDef in engine/ops/<op>.cpp, and nothing elsewhere.
 #pragma once
+#include <atomic>
 #include <functional>
 #include "engine/graph.h"
 #include "kernels/isa.h"
@@ -68,11 +69,17 @@ class RunContext {
   // The same, with a copy of a value of any kind.
   void set_out(size_t k, const ConstView&);
   Object& object(size_t k) const { return *out_[k].view.object; }  // output k, a string tensor or not a tensor
-  std::byte* scratch() const { return scratch_; }
+  std::byte* scratch() const { return scratch_; }  // as many bytes as Lowered::scratch asked for
+  // n elements that keep their memory from run to run, for a reference that needs scratch. One per step: a second call
+  // gives the same memory.
+  template <class T> std::span<T> workspace(size_t n) {
+    workspace_.resize(n * sizeof(T));
+    return {reinterpret_cast<T*>(workspace_.data()), n};
+  }
   kernels::ThreadPool& pool() const { return *pool_; }
   int threads() const { return threads_; }  // at most so many of the pool's
   BodyRunner& body(size_t k) const { return *bodies_[k]; }
-  bool cancelled() const { return cancel_ && *cancel_; }
+  bool cancelled() const { return cancel_ && cancel_->load(std::memory_order_relaxed); }
 
   struct Input {
     ConstView view;
@@ -86,9 +93,10 @@ class RunContext {
   std::vector<Output> out_;
   std::vector<BodyRunner*> bodies_;
   std::byte* scratch_ = nullptr;
+  Bytes workspace_;
   kernels::ThreadPool* pool_ = nullptr;
   int threads_ = 1;
-  const volatile bool* cancel_ = nullptr;
+  const std::atomic<bool>* cancel_ = nullptr;
 };
 
 // A kernel chosen for a node whose types are all determined.

@@ -173,17 +173,17 @@ class Specialiser {
         scope.set(node.outputs[0], in[0]);
         continue;
       }
-      bool determined = true;
-      for (const Mapped& m : in) determined &= m.id == ValueId::none || (!m.tail && result_.head[m.id].type.determined());
+      bool placeable = true;
+      for (const Mapped& m : in) placeable &= m.id == ValueId::none || (!m.tail && result_.head[m.id].type.placeable());
       ValueIds ids;
-      for (const Mapped& m : in) ids.push_back(determined ? m.id : cross(m));
-      Graph& to = determined ? result_.head : result_.tail;
-      const ValueIds out = (determined ? head_ : tail_).add(node.op, ids, node.origins, node.outputs.size(), node.bodies);
+      for (const Mapped& m : in) ids.push_back(placeable ? m.id : cross(m));
+      Graph& to = placeable ? result_.head : result_.tail;
+      const ValueIds out = (placeable ? head_ : tail_).add(node.op, ids, node.origins, node.outputs.size(), node.bodies);
       for (size_t k = 0; k < out.size(); ++k) {
         if (node.outputs[k] == ValueId::none) continue;
         to[out[k]].name = scope.graph[node.outputs[k]].name;
-        ConstantPtr folded = determined ? fold(to, to.nodes.back(), k) : nullptr;
-        scope.set(node.outputs[k], {!determined, folded ? to.add_constant(folded, to[out[k]].name) : out[k]});
+        ConstantPtr folded = placeable ? fold(to, to.nodes.back(), k) : nullptr;
+        scope.set(node.outputs[k], {!placeable, folded ? to.add_constant(folded, to[out[k]].name) : out[k]});
       }
     }
   }

@@ -15,9 +15,9 @@ void infer_types(Graph&);
 // The output types of a body, given its input types. `ints`: values of inputs where they are known.
 Types infer_body(const Graph& body, std::span<const Type> inputs, std::span<const std::optional<Dims>> ints = {});
 
-// What binding the inputs of a graph gives. `head` holds the nodes whose input types are then determined, with shape
-// arithmetic folded and decided Ifs inlined. The rest is `tail`: its inputs are values of `head` (its first
-// tail.inputs.size() outputs after `outputs`), sized when head has run.
+// What binding the inputs of a graph gives. `head` holds the nodes whose inputs can then be placed, with shape
+// arithmetic folded and decided Ifs inlined. The rest is `tail`: its inputs are values of `head`, whose sizes are known
+// when head has run.
 struct Specialised {
   Graph head;
   Graph tail;

@@ -53,7 +53,7 @@ ConstantPtr make_constant(const ConstView& view) {
   auto object = std::make_shared<Object>();
   object->assign(view);
   const ConstView copy = std::as_const(*object).view();
-  return std::make_shared<Constant>(Constant{copy.dtype, object->shape, copy.data, object});
+  return std::make_shared<Constant>(Constant{copy.dtype, object->shape, copy.data, object, nullptr});
 }
 
 ConstantPtr make_ints(std::span<const int64_t> values) {

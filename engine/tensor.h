@@ -10,6 +10,10 @@
 #include "engine/number.h"
 #include "engine/type.h"
 
+namespace kernels::os {
+class Memory;
+}
+
 namespace engine {
 struct Object;
 
@@ -55,6 +59,7 @@ struct Constant {
   Shape shape;
   const std::byte* data = nullptr;
   std::shared_ptr<const void> owner;  // of what `data` points to
+  const kernels::os::Memory* mapping = nullptr;  // the mapped file that `data` lies in, if any
 
   ConstView view() const { return {dtype, shape, data, nullptr}; }
   int64_t bytes() const { return bytes_of(dtype, shape); }

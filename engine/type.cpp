@@ -117,6 +117,16 @@ bool Type::determined() const {
   return !is_tensor() || (ranked && std::ranges::all_of(dims, [](const Dim& d) { return d.known(); }));
 }
 
+bool Type::placeable() const {
+  return !is_tensor() || (ranked && std::ranges::all_of(dims, [](const Dim& d) { return d.known() || d.bounded(); }));
+}
+
+Shape Type::largest() const {
+  Shape shape;
+  for (const Dim& d : dims) shape.push_back(d.upper());
+  return shape;
+}
+
 Shape Type::shape() const {
   Shape shape;
   for (const Dim& d : dims) shape.push_back(d.value());

@@ -75,7 +75,10 @@ struct Type {
   int64_t rank() const { return static_cast<int64_t>(dims.size()); }
   // A tensor whose extents are all numbers; any other kind of value, which sizes itself when it runs.
   bool determined() const;
+  // Like determined, but extents may also be bounded symbols: a plan places it at its largest size.
+  bool placeable() const;
   Shape shape() const;          // of a determined tensor
+  Shape largest() const;        // of a placeable tensor: the upper bounds
   bool operator==(const Type& other) const;
 };
 using Types = std::vector<Type>;

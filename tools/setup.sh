@@ -6,7 +6,7 @@ set -euo pipefail
 packages=(
   cmake ninja-build g++ ccache           # the build
   protobuf-compiler libprotobuf-dev      # the converter reads ONNX
-  libprotozero-dev                       # the runtime reads .inlay
+  libprotozero-dev libxxhash-dev         # the runtime reads .inlay, and checks it
   libhwy-dev libxbyak-dev                # the kernels
   libcli11-dev nlohmann-json3-dev libstb-dev  # the command: its arguments, --json, pictures
   libgtest-dev libgmock-dev libbenchmark-dev  # tests and benches

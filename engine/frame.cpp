@@ -1,0 +1,193 @@
+#include "engine/frame.h"
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include "kernels/threads.h"
+
+namespace engine {
+Frame::Frame(std::shared_ptr<PlanCache> cache, const RunOptions& options)
+    : cache_(std::move(cache)), options_(options), redirects_(cache_->graph().outputs.size()) {}
+
+int64_t Frame::arena_bytes() const {
+  int64_t bytes = plan_ ? plan_->arena_bytes() : 0;
+  for (const auto& body : bodies_) bytes += body->arena_bytes();
+  return bytes + (tail_ ? tail_->arena_bytes() : 0);
+}
+
+const Plan& Frame::prepare(std::span<const ConstView> inputs) {
+  if (!plan_ || !accepts(*plan_, inputs)) adopt(cache_->get(inputs));
+  if (plan_->bounded) bind_extents(inputs);
+  if (addresses_stale_) bind_addresses();
+  return *plan_;
+}
+
+void Frame::adopt(std::shared_ptr<const Plan> plan) {
+  plan_ = nullptr;  // stays so if this throws
+  bound_.clear();
+  tail_ = nullptr;
+  const size_t values = plan->values.size();
+  shapes_.assign(values, {});
+  for (size_t v = 0; v < values; ++v) {
+    const Type& type = plan->values[v].type;
+    if (type.is_tensor() && type.placeable()) shapes_[v] = type.largest();
+  }
+  objects_.resize(plan->objects);
+  if (int64_t(arena_.size()) < plan->arena_bytes()) {
+    arena_ = {};
+    arena_ = kernels::os::Memory::allocate(size_t(plan->arena_bytes()));
+    require(bool(arena_), Code::limit, "cannot allocate an arena of ", plan->arena_bytes(), " bytes");
+  }
+  bodies_.clear();
+  contexts_.assign(plan->steps.size(), {});
+  for (size_t s = 0; s < plan->steps.size(); ++s) {
+    const Step& step = plan->steps[s];
+    RunContext& context = contexts_[s];
+    context.in_.resize(step.inputs.size());
+    context.out_.resize(step.outputs.size());
+    for (const auto& body : step.bodies) {
+      bodies_.push_back(std::make_unique<Frame>(body, options_));
+      context.bodies_.push_back(bodies_.back().get());
+    }
+  }
+  if (plan->tail) tail_ = std::make_unique<Frame>(plan->tail, options_);
+  plan_ = std::move(plan);
+  outputs_.assign(plan_->outputs.size(), {});
+  crossing_.assign(plan_->crossing.size(), {});
+  addresses_stale_ = true;
+}
+
+// Gives each symbol of a bounded plan the extent that the inputs have now.
+void Frame::bind_extents(std::span<const ConstView> inputs) {
+  bool same = bound_.size() == inputs.size();
+  for (size_t k = 0; same && k < inputs.size(); ++k) same = std::ranges::equal(bound_[k], inputs[k].shape);
+  if (same) return;
+  std::map<std::string, int64_t> extents;
+  for (size_t k = 0; k < inputs.size(); ++k) {
+    const Dims& dims = plan_->inputs[k].dims;
+    for (size_t i = 0; i < dims.size(); ++i) {
+      if (dims[i].name().empty()) continue;
+      const auto [it, fresh] = extents.emplace(dims[i].name(), inputs[k].shape[i]);
+      require(fresh || it->second == inputs[k].shape[i], Code::invalid_argument, "symbol '", dims[i].name(), "' is ", it->second,
+              " in one input and ", inputs[k].shape[i], " in input ", k);
+    }
+  }
+  const auto lookup = [&](const std::string& name) -> std::optional<int64_t> {
+    const auto it = extents.find(name);
+    return it == extents.end() ? std::nullopt : std::optional(it->second);
+  };
+  for (size_t v = 0; v < shapes_.size(); ++v)
+    for (size_t i = 0; i < shapes_[v].size(); ++i) {
+      const Dim extent = plan_->values[v].type.dims[i].bind(lookup);
+      require(extent.known() && extent.value() >= 0, Code::invalid_argument, "extent ", extent.text(), " is not known");
+      shapes_[v][i] = extent.value();
+    }
+  bound_.clear();
+  for (const ConstView& x : inputs) bound_.emplace_back(x.shape.begin(), x.shape.end());
+  addresses_stale_ = true;
+}
+
+void Frame::bind_addresses() {
+  const Plan& plan = *plan_;
+  addresses_.assign(plan.values.size(), nullptr);
+  std::vector<std::byte*> moved(plan.values.size(), nullptr);  // by root
+  for (size_t k = 0; k < redirects_.size(); ++k) {
+    if (!redirects_[k].data || plan.outputs[k].from_tail) continue;
+    const PlannedValue& out = plan.values[plan.outputs[k].index];
+    if (out.place.kind == Place::arena && !moved[out.root] && redirects_[k].bytes >= bytes_of(out.type.dtype, shapes_[plan.outputs[k].index]))
+      moved[out.root] = redirects_[k].data;
+  }
+  for (size_t v = 0; v < plan.values.size(); ++v) {
+    const Place& place = plan.values[v].place;
+    if (place.kind == Place::constant) addresses_[v] = const_cast<std::byte*>(place.data);
+    if (place.kind == Place::arena) addresses_[v] = moved[plan.values[v].root] ? moved[plan.values[v].root] : arena_.data() + place.offset;
+  }
+  input_views_.assign(plan.inputs.size(), {});
+  for (size_t s = 0; s < plan.steps.size(); ++s) {
+    const Step& step = plan.steps[s];
+    RunContext& c = contexts_[s];
+    c.scratch_ = arena_.data() + step.scratch_offset;
+    c.pool_ = options_.pool;
+    c.threads_ = step.threads ? std::min(step.threads, options_.threads) : options_.threads;
+    c.cancel_ = options_.cancel;
+    for (size_t k = 0; k < step.outputs.size(); ++k) {
+      const uint32_t v = step.outputs[k];
+      const PlannedValue& value = plan.values[v];
+      View view{value.type.dtype, shapes_[v], addresses_[v], nullptr};
+      if (value.place.kind == Place::object) {
+        Object& object = objects_[value.place.index];
+        view = value.type.is_tensor() && !value.found_at_run ? object.set_tensor(value.type.dtype, shapes_[v]) : View{value.type.dtype, {}, nullptr, &object};
+      }
+      c.out_[k] = {view, true, value.found_at_run};
+    }
+    for (size_t k = 0; k < step.inputs.size(); ++k) {
+      if (step.inputs[k] == Step::absent) {
+        c.in_[k] = {{}, false};
+        continue;
+      }
+      c.in_[k] = {view(step.inputs[k], {}), true};
+      const Place& place = plan.values[step.inputs[k]].place;
+      if (place.kind == Place::input) input_views_[place.index].push_back(&c.in_[k].view);
+    }
+  }
+  addresses_stale_ = false;
+}
+
+// What a value is now. An input's view has the value's shape, which may be another one of the same bytes.
+ConstView Frame::view(uint32_t v, std::span<const ConstView> inputs) const {
+  const PlannedValue& value = plan_->values[v];
+  if (value.place.kind == Place::object) return objects_[value.place.index].view();
+  ConstView view{value.type.dtype, shapes_[v], addresses_[v], nullptr};
+  if (value.place.kind == Place::input && !inputs.empty()) {
+    view.data = inputs[value.place.index].data;
+    view.object = inputs[value.place.index].object;
+  }
+  return view;
+}
+
+void Frame::redirect(size_t k, std::byte* data, int64_t bytes) {
+  if (redirects_[k].data == data && redirects_[k].bytes == bytes) return;
+  redirects_[k] = {data, bytes};
+  addresses_stale_ = true;
+}
+
+std::span<const ConstView> Frame::run(std::span<const ConstView> inputs) {
+  prepare(inputs);
+  for (size_t k = 0; k < inputs.size(); ++k)
+    for (ConstView* view : input_views_[k]) view->data = inputs[k].data, view->object = inputs[k].object;
+  run_steps();
+  std::span<const ConstView> rest;
+  if (tail_) {
+    for (size_t k = 0; k < crossing_.size(); ++k) crossing_[k] = view(plan_->crossing[k], inputs);
+    for (size_t k = 0, t = 0; k < plan_->outputs.size(); ++k)
+      if (plan_->outputs[k].from_tail) tail_->redirect(t++, redirects_[k].data, redirects_[k].bytes);
+    rest = tail_->run(crossing_);
+  }
+  for (size_t k = 0; k < outputs_.size(); ++k) {
+    const Plan::Output& out = plan_->outputs[k];
+    outputs_[k] = out.from_tail ? rest[out.index] : view(out.index, inputs);
+  }
+  return outputs_;
+}
+
+void Frame::run_steps() {
+  size_t s = 0;
+  const std::vector<Step>& steps = plan_->steps;
+  try {
+    if (!options_.observer) {
+      for (; s < steps.size(); ++s) {
+        if (options_.cancel && options_.cancel->load(std::memory_order_relaxed)) fail(Code::cancelled, "cancelled");
+        steps[s].run(contexts_[s]);
+      }
+      return;
+    }
+    using Clock = std::chrono::steady_clock;
+    for (; s < steps.size(); ++s) {
+      const auto start = Clock::now();
+      steps[s].run(contexts_[s]);
+      options_.observer(*plan_, s, std::chrono::duration<double>(Clock::now() - start).count(), contexts_[s]);
+    }
+  } catch (const Error& e) {
+    fail(e.code, to_text(steps[s].origins), ": ", name(steps[s].op.id()), ": ", e.what());
+  }
+}
+}  // namespace engine

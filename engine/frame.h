@@ -1,0 +1,64 @@
+// One execution of a graph: the memory that a plan needs, and its steps bound to addresses. Frames nest: the bodies of
+// control flow, and the rest of a graph behind a size found at run, have frames of their own inside the outer one.
+#pragma once
+#include <atomic>
+#include "engine/plan.h"
+#include "kernels/os.h"
+
+namespace engine {
+struct RunOptions {
+  kernels::ThreadPool* pool = nullptr;
+  int threads = 1;  // at most so many of the pool's
+  const std::atomic<bool>* cancel = nullptr;
+  // Called after each step, with its index in the plan and its time in seconds.
+  std::function<void(const Plan&, size_t step, double seconds, const RunContext&)> observer;
+};
+
+class Frame final : public BodyRunner {
+ public:
+  // `options` outlives the frame.
+  Frame(std::shared_ptr<PlanCache>, const RunOptions& options);
+
+  // Runs the graph. Inputs of the types that were seen last time make no allocation and take no lock but the pool's. The
+  // outputs are valid until the next run, or until an input that one of them is changes.
+  std::span<const ConstView> run(std::span<const ConstView> inputs) override;
+
+  // Plans for these inputs and allocates, without running.
+  const Plan& prepare(std::span<const ConstView> inputs);
+
+  // Memory that output k is written to instead of the frame's own; null: no more. Where the plan cannot (the output is
+  // an input or a constant, or is found at run), nothing changes, and its view lies elsewhere.
+  void redirect(size_t k, std::byte* data, int64_t bytes);
+
+  const Plan* plan() const { return plan_.get(); }
+  const Frame* tail() const { return tail_.get(); }
+  int64_t arena_bytes() const;  // of this frame and those inside
+
+ private:
+  struct Redirect {
+    std::byte* data = nullptr;
+    int64_t bytes = 0;
+  };
+  void adopt(std::shared_ptr<const Plan>);
+  void bind_extents(std::span<const ConstView> inputs);
+  void bind_addresses();
+  ConstView view(uint32_t value, std::span<const ConstView> inputs) const;
+  void run_steps();
+
+  std::shared_ptr<PlanCache> cache_;
+  const RunOptions& options_;
+  std::shared_ptr<const Plan> plan_;
+  kernels::os::Memory arena_;
+  std::vector<Object> objects_;
+  std::vector<Shape> shapes_;              // by value of the plan
+  std::vector<Shape> bound_;               // the input shapes that a bounded plan is bound to
+  std::vector<std::byte*> addresses_;      // by value of the plan; null: an input, or an object
+  std::vector<RunContext> contexts_;       // by step
+  std::vector<std::unique_ptr<Frame>> bodies_;
+  std::unique_ptr<Frame> tail_;
+  std::vector<std::vector<ConstView*>> input_views_;  // by input: the views of steps to point at it
+  std::vector<Redirect> redirects_;        // by output
+  bool addresses_stale_ = false;
+  std::vector<ConstView> outputs_, crossing_;
+};
+}  // namespace engine

@@ -1,0 +1,219 @@
+// compile(): from a graph and input types to a plan.
+#include <algorithm>
+#include "engine/passes/target.h"
+#include "engine/plan.h"
+#include "engine/shape.h"
+
+namespace engine {
+namespace {
+// What lives outside the arena: anything but tensors, strings, and tensors whose size only the run tells.
+bool in_object(const Type& type) { return !type.is_tensor() || type.dtype == DType::string || !type.placeable(); }
+int64_t largest_bytes(const Type& type) { return bytes_of(type.dtype, type.largest()); }
+
+class Compiler {
+ public:
+  Compiler(const Graph& graph, const CompileOptions& options, Plan& plan)
+      : graph_(graph), options_(options), plan_(plan), index_(graph.values.size(), Step::absent) {}
+
+  void run() {
+    for (size_t k = 0; k < graph_.inputs.size(); ++k)
+      plan_.values[add(graph_.inputs[k])].place = {Place::input, uint32_t(k), 0, nullptr};
+    for (NodeId n : schedule(graph_)) add_step(graph_[n]);
+    for (const GraphOutput& out : graph_.outputs) outputs_.push_back(value(out.value));
+    find_lifetimes();
+    share_in_place();
+    place();
+  }
+  uint32_t output(size_t k) const { return outputs_[k]; }
+
+ private:
+  uint32_t add(ValueId v) {
+    const uint32_t i = uint32_t(plan_.values.size());
+    index_[size_t(v)] = i;
+    const Type& type = graph_[v].type;
+    plan_.values.push_back({type, {}, !type.placeable(), i});
+    if (in_object(type)) plan_.values[i].place = {Place::object, uint32_t(plan_.objects++), 0, nullptr};
+    plan_.bounded |= type.placeable() && !type.determined();
+    root_.push_back(i);
+    return i;
+  }
+
+  uint32_t value(ValueId v) {
+    if (v == ValueId::none) return Step::absent;
+    if (index_[size_t(v)] != Step::absent) return index_[size_t(v)];
+    const ConstantPtr& constant = graph_[v].constant;
+    require(constant != nullptr, Code::invalid_model, "value '", graph_[v].name, "' has no producer");
+    const uint32_t i = add(v);
+    plan_.values[i].place = {Place::constant, uint32_t(plan_.constants.size()), 0, constant->data};
+    plan_.constants.push_back(constant);
+    return i;
+  }
+
+  void add_step(const Node& node) {
+    Step step{"reference", node.op, node.origins, {}, {}, {}, 0, 0, {}, {}};
+    Types in, out;
+    for (ValueId v : node.inputs) {
+      step.inputs.push_back(value(v));
+      if (v != ValueId::none) in.push_back(graph_[v].type);
+    }
+    for (ValueId v : node.outputs) {
+      step.outputs.push_back(add(v));
+      out.push_back(graph_[v].type);
+    }
+    if (is_alias(node.op) && !in_object(out[0])) {
+      root_[step.outputs[0]] = root_[step.inputs[0]];
+      return;
+    }
+    step.cost = cost(node.op, in, out);
+    for (const auto& body : node.bodies) step.bodies.push_back(std::make_shared<PlanCache>(*body, options_));
+    int64_t scratch = 0;
+    const bool fixed = std::ranges::all_of(in, &Type::determined) && std::ranges::all_of(out, &Type::determined);
+    if (auto lowered = fixed ? lower({graph_, node, options_.isa}) : std::nullopt) {
+      step.kernel = lowered->kernel, step.run = std::move(lowered->run), scratch = lowered->scratch;
+    } else {
+      step.run = [op = node.op](RunContext& c) { reference(op, c); };
+    }
+    scratch_.push_back(scratch);
+    plan_.steps.push_back(std::move(step));
+  }
+
+  void find_lifetimes() {
+    life_.assign(plan_.values.size(), {0, 0, 0});
+    for (size_t s = 0; s < plan_.steps.size(); ++s) {
+      for (uint32_t v : plan_.steps[s].outputs) life_[v] = {0, int(s), int(s)};
+      for (uint32_t v : plan_.steps[s].inputs)
+        if (v != Step::absent) life_[root_[v]].last = int(s);
+    }
+    for (uint32_t v : outputs_) life_[root_[v]].last = int(plan_.steps.size());
+    for (uint32_t v = 0; v < life_.size(); ++v)
+      if (root_[v] == v && plan_.values[v].place.kind == Place::arena) life_[v].size = size_t(largest_bytes(plan_.values[v].type));
+  }
+
+  // An elementwise step takes the buffer of an input that nobody reads after it.
+  void share_in_place() {
+    for (size_t s = 0; s < plan_.steps.size(); ++s) {
+      const Step& step = plan_.steps[s];
+      const int k = inplace_input(step.op);
+      if (k < 0 || size_t(k) >= step.inputs.size() || step.inputs[k] == Step::absent) continue;
+      const uint32_t from = root_[step.inputs[k]], to = step.outputs[0];
+      if (plan_.values[from].place.kind != Place::arena || plan_.values[to].place.kind != Place::arena) continue;
+      if (life_[from].last != int(s) || life_[from].size != life_[to].size) continue;
+      if (plan_.values[step.inputs[k]].type.dims != plan_.values[to].type.dims) continue;
+      if (std::ranges::count_if(step.inputs, [&](uint32_t v) { return v != Step::absent && root_[v] == from; }) > 1) continue;
+      for (uint32_t& root : root_)
+        if (root == to) root = from;
+      life_[from].last = life_[to].last;
+    }
+  }
+
+  void place() {
+    std::vector<uint32_t> owner;
+    for (uint32_t v = 0; v < plan_.values.size(); ++v)
+      if (root_[v] == v && plan_.values[v].place.kind == Place::arena) plan_.buffers.push_back(life_[v]), owner.push_back(v);
+    const size_t values = owner.size();
+    for (size_t s = 0; s < plan_.steps.size(); ++s)
+      if (scratch_[s] > 0) plan_.buffers.push_back({size_t(scratch_[s]), int(s), int(s)}), owner.push_back(uint32_t(s));
+    plan_.memory = plan_memory(plan_.buffers, arena_alignment);
+#ifndef NDEBUG
+    require(valid(plan_.memory, plan_.buffers, arena_alignment), Code::invalid_model, "the memory plan is not valid");
+#endif
+    for (size_t i = 0; i < owner.size(); ++i) {
+      if (i < values) plan_.values[owner[i]].place.offset = int64_t(plan_.memory.offset[i]);
+      else plan_.steps[owner[i]].scratch_offset = int64_t(plan_.memory.offset[i]);
+      plan_.arena_without_reuse += int64_t((plan_.buffers[i].size + arena_alignment - 1) / arena_alignment * arena_alignment);
+    }
+    for (uint32_t v = 0; v < plan_.values.size(); ++v) {
+      plan_.values[v].root = root_[v];
+      if (plan_.values[v].place.kind != Place::object) plan_.values[v].place = plan_.values[root_[v]].place;
+    }
+    plan_.arena_lower_bound = int64_t(lower_bound(plan_.buffers, arena_alignment));
+    require(plan_.arena_bytes() <= options_.max_arena_bytes, Code::limit, "the arena would have ", plan_.arena_bytes(),
+            " bytes, more than the cap of ", options_.max_arena_bytes);
+  }
+
+  const Graph& graph_;
+  const CompileOptions& options_;
+  Plan& plan_;
+  std::vector<uint32_t> index_;  // of a graph's value among the plan's
+  std::vector<uint32_t> root_;   // the value whose bytes a plan's value shares
+  std::vector<uint32_t> outputs_;
+  std::vector<int64_t> scratch_;  // by step
+  std::vector<Buffer> life_;      // by root
+};
+}  // namespace
+
+Plan compile(const Graph& graph, const Types& inputs, const CompileOptions& options) {
+  require(inputs.size() == graph.inputs.size(), Code::invalid_argument, "expects ", graph.inputs.size(), " inputs, not ", inputs.size());
+  for (size_t k = 0; k < inputs.size(); ++k) {
+    const Value& declared = graph[graph.inputs[k]];
+    require(compatible(declared.type, inputs[k]), Code::invalid_argument, "input '", declared.name, "' is ", to_text(inputs[k]),
+            " where the model declares ", to_text(declared.type));
+  }
+  Specialised parts = specialise(graph, inputs);
+  run_target_passes(parts.head, options);
+  Plan plan;
+  plan.inputs = inputs;
+  Compiler compiler(parts.head, options, plan);
+  compiler.run();
+  for (const auto& out : parts.outputs) plan.outputs.push_back({out.from_tail, out.from_tail ? uint32_t(out.index) : compiler.output(out.index)});
+  if (!parts.tail.nodes.empty()) {
+    for (size_t k : parts.crossing) plan.crossing.push_back(compiler.output(k));
+    plan.tail = std::make_shared<PlanCache>(std::move(parts.tail), options);
+  }
+  return plan;
+}
+
+bool accepts(const Plan& plan, std::span<const ConstView> inputs) {
+  if (inputs.size() != plan.inputs.size()) return false;
+  for (size_t k = 0; k < inputs.size(); ++k) {
+    const Type& type = plan.inputs[k];
+    const ConstView& x = inputs[k];
+    if (!type.is_tensor()) {
+      if (!x.object || x.object->kind != type.kind) return false;
+      continue;
+    }
+    if ((x.object && x.object->kind != ValueKind::tensor) || x.dtype != type.dtype || x.shape.size() != type.dims.size()) return false;
+    for (size_t i = 0; i < x.shape.size(); ++i)
+      if (type.dims[i].known() ? type.dims[i].value() != x.shape[i] : x.shape[i] < type.dims[i].lower() || x.shape[i] > type.dims[i].upper()) return false;
+  }
+  return true;
+}
+
+PlanCache::PlanCache(Graph graph, CompileOptions options) : graph_(std::move(graph)), options_(std::move(options)) {}
+
+std::shared_ptr<const Plan> PlanCache::get(std::span<const ConstView> inputs) {
+  {
+    std::scoped_lock lock(mutex_);
+    for (auto it = plans_.begin(); it != plans_.end(); ++it)
+      if (accepts(**it, inputs)) {
+        plans_.splice(plans_.begin(), plans_, it);
+        return plans_.front();
+      }
+  }
+  Types types;
+  for (size_t k = 0; k < inputs.size(); ++k) {
+    const ConstView& x = inputs[k];
+    const bool tensor = !x.object || x.object->kind == ValueKind::tensor;
+    const Type declared = k < graph_.inputs.size() ? graph_[graph_.inputs[k]].type : Type();
+    require(tensor == declared.is_tensor(), Code::invalid_argument, "input ", k, " is not the kind of value that ", to_text(declared), " is");
+    if (!tensor) {
+      types.push_back(declared);
+      continue;
+    }
+    Type type = Type::tensor(x.dtype, Shape(x.shape.begin(), x.shape.end()));
+    if (declared.is_tensor() && declared.ranked && declared.rank() == type.rank())
+      for (size_t i = 0; i < type.dims.size(); ++i)
+        if (declared.dims[i].bounded() && !declared.dims[i].known() && compatible(declared, type)) type.dims[i] = declared.dims[i];
+    types.push_back(std::move(type));
+  }
+  return get(types);
+}
+
+std::shared_ptr<const Plan> PlanCache::get(const Types& inputs) {
+  auto plan = std::make_shared<const Plan>(compile(graph_, inputs, options_));
+  std::scoped_lock lock(mutex_);
+  plans_.push_front(plan);
+  if (plans_.size() > limits::plans) plans_.pop_back();
+  return plan;
+}
+}  // namespace engine

@@ -1,0 +1,34 @@
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+#include "engine/plan.h"
+#include "kernels/os.h"
+#include "kernels/table.h"
+
+namespace engine {
+namespace {
+struct Key {
+  uint64_t low, high;  // 128 bits of hash: equal keys mean equal contents
+  std::string packing;
+  size_t bytes;
+  bool operator==(const Key& o) const = default;
+};
+struct KeyHash {
+  size_t operator()(const Key& k) const { return k.low ^ std::hash<std::string>()(k.packing); }
+};
+}  // namespace
+
+std::shared_ptr<const std::byte> packed_weight(const Constant& weight, const std::string& packing, size_t bytes,
+                                               const std::function<void(std::byte*)>& pack) {
+  static kernels::WeakCache<Key, kernels::os::Memory, KeyHash> cache;
+  const XXH128_hash_t content = XXH3_128bits(weight.data, size_t(weight.bytes()));
+  const Key key{content.low64, content.high64, packing, bytes};
+  const auto memory = cache.get(key, [&](const Key&) {
+    auto made = std::make_shared<kernels::os::Memory>(kernels::os::Memory::allocate(std::max<size_t>(bytes, 1)));
+    require(bool(*made), Code::limit, "cannot allocate ", bytes, " bytes for packed weights");
+    pack(made->data());
+    if (weight.mapping) weight.mapping->release_pages(weight.data - weight.mapping->data(), weight.bytes());
+    return made;
+  });
+  return {memory, memory->data()};
+}
+}  // namespace engine

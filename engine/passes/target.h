@@ -1,0 +1,8 @@
+// Passes that fit a graph to one machine. They run when a plan is compiled, after its extents are known, and their result
+// is never saved.
+#pragma once
+#include "engine/plan.h"
+
+namespace engine {
+void run_target_passes(Graph&, const CompileOptions&);
+}  // namespace engine

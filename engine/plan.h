@@ -1,0 +1,106 @@
+// Everything decided for one device and one set of input types: kernels chosen, weights packed, memory placed. Immutable
+// and shared: it holds no address of an arena, an input or an output.
+#pragma once
+#include <list>
+#include <mutex>
+#include "engine/graph.h"
+#include "engine/memory_plan.h"
+#include "engine/op.h"
+
+namespace engine {
+class PlanCache;
+
+struct CompileOptions {
+  kernels::isa::Mask isa = kernels::isa::detected();
+  int64_t max_arena_bytes = limits::bytes;  // compiling fails above it
+  std::vector<std::string> disabled_passes;
+};
+
+// Where the bytes of a value are.
+struct Place {
+  enum Kind : uint8_t {
+    arena,     // at `offset`
+    constant,  // at `data`
+    input,     // input `index` of the plan
+    object,    // object `index` of the frame: not a tensor, strings, or a size found at run
+  };
+  Kind kind = arena;
+  uint32_t index = 0;
+  int64_t offset = 0;
+  const std::byte* data = nullptr;
+};
+
+struct PlannedValue {
+  Type type;  // extents are numbers, or bounded symbols
+  Place place;
+  bool found_at_run = false;  // its type is known when the step has run
+  uint32_t root = 0;          // the value whose bytes it shares; itself
+};
+
+struct Step {
+  static constexpr uint32_t absent = UINT32_MAX;
+  std::string_view kernel;  // its name in its family's table, or "reference"
+  Op op;
+  Origins origins;
+  std::vector<uint32_t> inputs, outputs;  // into Plan::values
+  std::function<void(RunContext&)> run;
+  int64_t scratch_offset = 0;
+  int threads = 0;  // at most; 0: as many as the session has
+  std::vector<std::shared_ptr<PlanCache>> bodies;
+  Cost cost;
+};
+
+struct Plan {
+  Types inputs;
+  std::vector<PlannedValue> values;
+  std::vector<ConstantPtr> constants;  // that values point into
+  std::vector<Step> steps;
+  size_t objects = 0;
+  struct Output {
+    bool from_tail;
+    uint32_t index;  // a value of this plan, or an output of the tail's
+  };
+  std::vector<Output> outputs;
+  // What is left to plan when this has run: its inputs are these values.
+  std::shared_ptr<PlanCache> tail;
+  std::vector<uint32_t> crossing;
+
+  // What was placed (values and scratch, in-place and aliased ones merged) and where; `first` and `last` are steps.
+  std::vector<Buffer> buffers;
+  MemoryPlan memory;
+  int64_t arena_lower_bound = 0, arena_without_reuse = 0;
+  int64_t arena_bytes() const { return int64_t(memory.arena_size); }
+  bool bounded = false;  // some extent is a bounded symbol
+};
+
+// Compiles a graph for input types, and keeps the plans it made: a bounded least-recently-used list.
+class PlanCache {
+ public:
+  PlanCache(Graph, CompileOptions);
+  // The plan for inputs of these types and shapes. Throws where the graph cannot take them.
+  std::shared_ptr<const Plan> get(std::span<const ConstView> inputs);
+  std::shared_ptr<const Plan> get(const Types& inputs);
+  const Graph& graph() const { return graph_; }
+  const CompileOptions& options() const { return options_; }
+
+ private:
+  const Graph graph_;
+  const CompileOptions options_;
+  std::mutex mutex_;
+  std::list<std::shared_ptr<const Plan>> plans_;  // the latest used first
+};
+
+// True if values of these types may be given to the plan as they are.
+bool accepts(const Plan&, std::span<const ConstView> inputs);
+
+Plan compile(const Graph&, const Types& inputs, const CompileOptions&);
+inline constexpr size_t arena_alignment = 64;
+
+// engine/schedule.cpp: the order of nodes that needs the least memory among those tried.
+std::vector<NodeId> schedule(const Graph&);
+
+// engine/packed.cpp: a weight in the form one kernel reads, shared by the whole process for as long as a plan holds it.
+// `packing` says everything that the packed bytes depend on, beside the weight's contents.
+std::shared_ptr<const std::byte> packed_weight(const Constant&, const std::string& packing, size_t bytes,
+                                               const std::function<void(std::byte*)>& pack);
+}  // namespace engine

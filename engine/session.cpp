@@ -1,0 +1,108 @@
+#include "engine/session.h"
+#include <algorithm>
+#include "kernels/threads.h"
+
+namespace engine {
+Model::Model(Graph graph, CompileOptions options) : plans_(std::make_shared<PlanCache>(std::move(graph), std::move(options))) {}
+
+std::shared_ptr<const Model> Model::load(const std::string& path, CompileOptions options, LoadMode mode) {
+  return std::make_shared<const Model>(load_model(path, mode), std::move(options));
+}
+
+namespace {
+template <class Name> size_t find(std::string_view wanted, size_t count, const char* what, Name&& name) {
+  std::string all;
+  for (size_t k = 0; k < count; ++k) {
+    if (name(k) == wanted) return k;
+    all.append(k ? ", " : "").append(name(k));
+  }
+  fail(Code::invalid_argument, "there is no ", what, " '", wanted, "'; the model has: ", all);
+}
+}  // namespace
+
+size_t Model::find_input(std::string_view wanted) const {
+  return find(wanted, inputs(), "input", [&](size_t k) -> const std::string& { return input(k).name; });
+}
+size_t Model::find_output(std::string_view wanted) const {
+  return find(wanted, outputs(), "output", [&](size_t k) -> const std::string& { return output_name(k); });
+}
+
+Session::Session(std::shared_ptr<const Model> model, SessionOptions options)
+    : model_(std::move(model)), frame_(model_->plans(), options_), inputs_(model_->inputs()), views_(model_->inputs()),
+      bound_(model_->outputs()), results_(model_->outputs()) {
+  require(options.threads >= 0, Code::invalid_argument, "a session has at least one thread, not ", options.threads);
+  options_.pool = options.pool ? options.pool : &kernels::ThreadPool::process();
+  options_.threads = options.threads ? options.threads : options_.pool->size();
+  options_.cancel = &cancel_;
+  if (options.own_states)
+    for (const State& s : model_->graph().states) states_.push_back({s, {}});
+  reset_states();
+}
+
+void Session::reset_states() {
+  for (OwnedState& s : states_) {
+    const Type& type = model_->input(s.at.input).type;
+    inputs_[s.at.input].given = false;
+    s.value = {};
+    if (!type.is_tensor() || !type.determined()) continue;  // the first value is the caller's
+    const View zeros = s.value.set_tensor(type.dtype, type.shape());
+    std::fill_n(zeros.data, type.dtype == DType::string ? 0 : zeros.bytes(), std::byte{});
+    inputs_[s.at.input].shape = s.value.shape;
+    inputs_[s.at.input].view = std::as_const(s.value).view();
+    inputs_[s.at.input].given = true;
+  }
+}
+
+void Session::set_input(size_t k, const ConstView& view) {
+  require(k < inputs_.size(), Code::invalid_argument, "there is no input ", k, "; the model has ", inputs_.size());
+  Input& input = inputs_[k];
+  input.shape.assign(view.shape.begin(), view.shape.end());
+  input.view = {view.dtype, input.shape, view.data, view.object};
+  input.given = true;
+}
+
+void Session::set_output(size_t k, const View& view) {
+  require(k < bound_.size(), Code::invalid_argument, "there is no output ", k, "; the model has ", bound_.size());
+  require(view.dtype != DType::string && !view.object, Code::invalid_argument, "output '", model_->output_name(k), "': only a tensor of numbers can be bound");
+  Output& output = bound_[k];
+  output.shape.assign(view.shape.begin(), view.shape.end());
+  output.view = {view.dtype, output.shape, view.data, nullptr};
+  frame_.redirect(k, view.data, view.data ? view.bytes() : 0);
+}
+
+void Session::gather_inputs() {
+  for (size_t k = 0; k < inputs_.size(); ++k) {
+    const bool state = std::ranges::any_of(states_, [&](const OwnedState& s) { return s.at.input == k; });
+    require(inputs_[k].given, Code::invalid_argument, "input '", model_->input(k).name, "' (", to_text(model_->input(k).type), ") is not set",
+            state ? ", and a state of unknown shape needs a first value" : "");
+    views_[k] = {inputs_[k].view.dtype, inputs_[k].shape, inputs_[k].view.data, inputs_[k].view.object};
+  }
+}
+
+const Plan& Session::prepare() {
+  gather_inputs();
+  return frame_.prepare(views_);
+}
+
+void Session::run() {
+  gather_inputs();
+  cancel_.store(false, std::memory_order_relaxed);
+  const auto outputs = frame_.run(views_);
+  for (size_t k = 0; k < results_.size(); ++k) {
+    results_[k] = outputs[k];
+    const View& to = bound_[k].view;
+    if (!to.data || to.data == results_[k].data) continue;
+    require(!(results_[k].object && results_[k].object->kind != ValueKind::tensor) && to.dtype == results_[k].dtype &&
+                std::ranges::equal(bound_[k].shape, results_[k].shape),
+            Code::invalid_argument, "output '", model_->output_name(k), "' is ", name(results_[k].dtype), to_text(results_[k].shape),
+            " and does not fit the bound ", name(to.dtype), to_text(bound_[k].shape));
+    copy_tensor(to, results_[k]);
+    results_[k].data = to.data;
+  }
+  for (OwnedState& s : states_) {
+    s.value.assign(results_[s.at.output]);
+    inputs_[s.at.input].shape = s.value.shape;
+    inputs_[s.at.input].view = std::as_const(s.value).view();
+  }
+}
+}  // namespace engine

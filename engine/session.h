@@ -1,0 +1,90 @@
+// A loaded model, and sessions that run it.
+#pragma once
+#include "engine/frame.h"
+#include "engine/model_file.h"
+
+namespace engine {
+// A graph and the plans made for it so far. Immutable to its users: any number of threads and sessions share it.
+class Model {
+ public:
+  explicit Model(Graph, CompileOptions = {});
+  static std::shared_ptr<const Model> load(const std::string& path, CompileOptions = {}, LoadMode = LoadMode::map);
+
+  const Graph& graph() const { return plans_->graph(); }
+  size_t inputs() const { return graph().inputs.size(); }
+  size_t outputs() const { return graph().outputs.size(); }
+  const Value& input(size_t k) const { return graph()[graph().inputs[k]]; }
+  const std::string& output_name(size_t k) const { return graph().outputs[k].name; }
+  const Type& output_type(size_t k) const { return graph()[graph().outputs[k].value].type; }
+  // By ONNX name. Throws invalid_argument, listing the names there are.
+  size_t find_input(std::string_view name) const;
+  size_t find_output(std::string_view name) const;
+  const std::shared_ptr<PlanCache>& plans() const { return plans_; }
+
+ private:
+  std::shared_ptr<PlanCache> plans_;
+};
+
+struct SessionOptions {
+  int threads = 0;                           // at most; 0: all of the pool's
+  kernels::ThreadPool* pool = nullptr;       // null: the process' own; outlives the session
+  bool own_states = true;                    // feed each state from the run before
+};
+
+// One arena and its states. Cheap; used by one thread at a time.
+class Session {
+ public:
+  explicit Session(std::shared_ptr<const Model>, SessionOptions = {});
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // The value that input k has from now on: the memory is the caller's, and stays valid while runs read it. An input
+  // that is a state takes it for the next run, and goes on from there.
+  void set_input(size_t k, const ConstView&);
+  // Where output k is written to, in the caller's memory; its type must be what the run gives. Null data: the session's own.
+  void set_output(size_t k, const View&);
+
+  // Plans for the inputs as they are. run() does so itself when their types are new, and only then allocates.
+  const Plan& prepare();
+  // Throws on a missing input, a plan that cannot be made, or data that an op refuses.
+  void run();
+  // Valid until the next run.
+  const ConstView& output(size_t k) const { return results_[k]; }
+
+  // Forgets the states: each starts from zeros, or from what set_input gives it.
+  void reset_states();
+  // From any thread: the run in progress ends with an error of code cancelled.
+  void cancel() { cancel_.store(true, std::memory_order_relaxed); }
+
+  const Model& model() const { return *model_; }
+  const Frame& frame() const { return frame_; }
+  // See RunOptions::observer.
+  void set_observer(decltype(RunOptions::observer) observer) { options_.observer = std::move(observer); }
+
+ private:
+  struct Input {
+    ConstView view;
+    Shape shape;
+    bool given = false;
+  };
+  struct Output {
+    View view;
+    Shape shape;
+  };
+  struct OwnedState {
+    State at;
+    Object value;
+  };
+  void gather_inputs();
+
+  std::shared_ptr<const Model> model_;
+  RunOptions options_;
+  std::atomic<bool> cancel_ = false;
+  Frame frame_;
+  std::vector<Input> inputs_;
+  std::vector<ConstView> views_;
+  std::vector<Output> bound_;
+  std::vector<ConstView> results_;
+  std::vector<OwnedState> states_;
+};
+}  // namespace engine
