@@ -10,6 +10,7 @@ Types infer(const Reshape& op, const InferContext& in) {
   in.expect_tensor(0);
   in.expect_dtype(1, {DType::i64});
   const Type& x = in.in(0);
+  check(!in.in(1).ranked || in.in(1).rank() == 1, "the shape must have rank 1, not ", in.in(1).rank());
   const auto wanted = in.ints(1);
   if (!wanted) {
     const Type& shape = in.in(1);
