@@ -40,7 +40,7 @@ struct Detected {
       return;
     }
     error = "INLAY_MAX_ISA=" + std::string(cap) + " names no instruction set; known are";
-    for (const Level& level : table) error += " " + std::string(level.name);
+    for (const Level& level : table) error.append(1, ' ').append(level.name);
   }
 };
 const Detected& detection() {

@@ -19,7 +19,7 @@ struct Spec {
   bool nchw_input = false;  // x is [N,C,H,W], without pitch: a network's first layer
   int64_t x_pitch = 0, y_pitch = 0;  // 0: C, OC
   bool bias = false;
-  pointwise::Chain epilogue;  // rows are the pixels of y in order, columns its channels
+  pointwise::Chain epilogue = {};  // rows are the pixels of y in order, columns its channels
   bool operator==(const Spec&) const = default;
 
   int64_t in_pitch() const { return x_pitch ? x_pitch : channels; }

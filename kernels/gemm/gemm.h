@@ -18,7 +18,7 @@ struct Spec {
   B b = B::packed;
   bool transposed_b = false;  // B is given as [N,K]
   bool bias = false;
-  pointwise::Chain epilogue;  // rows and columns are those of C
+  pointwise::Chain epilogue = {};  // rows and columns are those of C
   bool operator==(const Spec&) const = default;
 };
 

@@ -1,0 +1,94 @@
+#include "kernels/conv/depthwise.h"
+
+namespace kernels::conv {
+namespace {
+constexpr int64_t serial_work = 1 << 15;  // multiply-adds that one thread does sooner than two can share
+
+class Depthwise final : public Conv {
+ public:
+  Depthwise(const Spec& spec, DepthwiseFunction function, int lanes, isa::Mask target)
+      : s_(spec), function_(function), lanes_(lanes) {
+    if (!spec.epilogue.empty()) pass_ = pointwise::select(spec.epilogue, target).kernel;
+    const int reach = (spec.kernel_w - 1) * spec.dilation_w;
+    const auto out = static_cast<int>(spec.out_width());
+    inner_first_ = std::min(out, (spec.pad_left + spec.stride_w - 1) / spec.stride_w);
+    const int64_t room = spec.width - 1 - reach + spec.pad_left;
+    inner_last_ = room < 0 ? 0 : static_cast<int>(std::min<int64_t>(out, room / spec.stride_w + 1));
+  }
+
+  size_t packed_bytes() const override { return static_cast<size_t>(taps() * s_.channels) * sizeof(float); }
+  void pack(const float* w, void* packed) const override {
+    auto* to = static_cast<float*>(packed);
+    for (int64_t tap = 0; tap < taps(); ++tap)
+      for (int64_t c = 0; c < s_.channels; ++c) *to++ = w[c * taps() + tap];
+  }
+
+  void run(const Args& args, ThreadPool& pool, int max_threads) const override {
+    const int64_t rows = args.batch * s_.out_height(args.height);
+    if (rows <= 0 || s_.out_width() <= 0) return;
+    if (rows * s_.out_width() * s_.channels * taps() < serial_work) max_threads = 1;
+    const int64_t threads = max_threads > 0 ? std::min(max_threads, pool.size()) : pool.size();
+    const int64_t wanted = threads > 1 ? 4 * threads : 1;
+    const int64_t chunks = std::min(rows, wanted), blocks = (s_.channels + lanes_ - 1) / lanes_;
+    const int64_t parts = std::min(blocks, (wanted + chunks - 1) / chunks);
+    pool.run(chunks * parts, [&](int64_t task) {
+      const int64_t chunk = task / parts, part = task % parts;
+      const int64_t c0 = blocks * part / parts * lanes_, c1 = std::min(s_.channels, blocks * (part + 1) / parts * lanes_);
+      for (int64_t row = rows * chunk / chunks; row < rows * (chunk + 1) / chunks; ++row) run_row(args, row, c0, c1);
+    }, max_threads);
+  }
+
+ private:
+  int64_t taps() const { return static_cast<int64_t>(s_.kernel_h) * s_.kernel_w; }
+
+  void run_row(const Args& args, int64_t row, int64_t c0, int64_t c1) const {
+    const int64_t out_height = s_.out_height(args.height), image = row / out_height, pitch = s_.in_pitch();
+    const int64_t top = row % out_height * s_.stride_h - s_.pad_top, d = s_.dilation_h;
+    const int64_t kh0 = top < 0 ? (-top + d - 1) / d : 0;
+    const int64_t kh1 = top >= args.height ? 0 : std::min<int64_t>(s_.kernel_h, (args.height - 1 - top) / d + 1);
+    DepthwiseRow r;
+    r.x = args.x + ((image * args.height + (kh0 < kh1 ? top + kh0 * d : 0)) * s_.width - s_.pad_left) * pitch;
+    r.w = static_cast<const float*>(args.w);
+    r.bias = s_.bias ? args.bias : nullptr;
+    r.y = args.y + row * s_.out_width() * s_.out_pitch();
+    r.x_row = d * s_.width * pitch;
+    r.x_tap = s_.dilation_w * pitch;
+    r.x_step = s_.stride_w * pitch;
+    r.y_step = s_.out_pitch();
+    r.channels = s_.channels;
+    r.kh0 = static_cast<int>(kh0);
+    r.kh1 = static_cast<int>(std::max(kh0, kh1));
+    r.kernel_w = s_.kernel_w;
+    r.stride_w = s_.stride_w;
+    r.dilation_w = s_.dilation_w;
+    r.pad_left = s_.pad_left;
+    r.width = static_cast<int>(s_.width);
+    r.out_width = static_cast<int>(s_.out_width());
+    r.inner_first = inner_first_;
+    r.inner_last = inner_last_;
+    function_(r, c0, c1);
+    if (!pass_) return;
+    const pointwise::Operands operands = pointwise::offset(s_.epilogue, args.operands, row * s_.out_width(), c0);
+    float* y = r.y + c0;
+    pass_.run({y, r.y_step, y, r.y_step, operands.data(), s_.out_width(), c1 - c0});
+  }
+
+  Spec s_;
+  DepthwiseFunction function_;
+  int lanes_;
+  int inner_first_, inner_last_;
+  pointwise::Kernel pass_;
+};
+}  // namespace
+
+Support supports_depthwise(const Spec& spec, int lanes) {
+  if (std::string reason = invalid(spec); !reason.empty()) return {0, reason};
+  if (spec.groups != spec.channels || spec.out_channels != spec.channels) return {0, "not depthwise"};
+  if (spec.nchw_input) return {0, "x is not channels last"};
+  return {1.0 / lanes, {}};
+}
+
+Kernel make_depthwise(const Spec& spec, DepthwiseFunction function, int lanes, isa::Mask target) {
+  return std::make_shared<const Depthwise>(spec, function, lanes, target);
+}
+}  // namespace kernels::conv

@@ -1,0 +1,19 @@
+// What the depthwise rows share: blocking, packing and bounds; the rows give the arithmetic of one row of pixels.
+#pragma once
+#include "kernels/conv/conv.h"
+
+namespace kernels::conv {
+// One row of y. Offsets and steps in floats; kernel rows outside [kh0, kh1) lie in the padding.
+struct DepthwiseRow {
+  const float* x;  // where column 0 of the kernel meets pixel 0, in kernel row kh0 (columns in the padding are not in memory)
+  const float *w, *bias;
+  float* y;
+  int64_t x_row, x_tap, x_step, y_step, channels;  // x: from kernel row to row, column to column, pixel of y to pixel
+  int kh0, kh1, kernel_w, stride_w, dilation_w, pad_left, width, out_width;
+  int inner_first, inner_last;  // pixels of y for which all columns lie inside x
+};
+using DepthwiseFunction = void (*)(const DepthwiseRow&, int64_t first_channel, int64_t last_channel);
+
+Support supports_depthwise(const Spec&, int lanes);
+Kernel make_depthwise(const Spec&, DepthwiseFunction, int lanes, isa::Mask);
+}  // namespace kernels::conv

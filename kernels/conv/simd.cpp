@@ -1,0 +1,90 @@
+// Depthwise convolution: vectors over channels. Weights are packed as [kh][kw][channel].
+#include "kernels/simd.h"
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/conv/simd.cpp"
+#include <hwy/foreach_target.h>
+#include "kernels/simd-inl.h"
+#include "kernels/conv/depthwise.h"
+
+#if INLAY_SIMD_TARGET
+HWY_BEFORE_NAMESPACE();
+namespace kernels::conv::HWY_NAMESPACE {
+namespace {
+namespace hn = hwy::HWY_NAMESPACE;
+using kernels::HWY_NAMESPACE::lanes;
+using kernels::HWY_NAMESPACE::load_first;
+using kernels::HWY_NAMESPACE::store_first;
+using kernels::HWY_NAMESPACE::Vec;
+using kernels::HWY_NAMESPACE::vector;
+
+// Pixels of y at once: each weight loaded serves all of them, and their sums hide the latency of the multiply-add.
+constexpr int together = HWY_TARGET == HWY_AVX2 ? 4 : 8;
+
+HWY_INLINE Vec load(const float* from, int n) { return n == lanes ? hn::LoadU(vector, from) : load_first(from, n); }
+
+// `count` neighbouring pixels, all taps of [kw0, kw1) inside x; n channels.
+template <int count>
+HWY_INLINE void pixels(const DepthwiseRow& r, const float* x, float* y, Vec bias, int64_t c, int n, int kw0, int kw1) {
+  Vec sum[count];
+#pragma GCC unroll 8
+  for (int i = 0; i < count; ++i) sum[i] = bias;
+  for (int kh = r.kh0; kh < r.kh1; ++kh) {
+    for (int kw = kw0; kw < kw1; ++kw) {
+      const Vec w = load(r.w + (static_cast<int64_t>(kh) * r.kernel_w + kw) * r.channels + c, n);
+      const float* from = x + (kh - r.kh0) * r.x_row + kw * r.x_tap;
+#pragma GCC unroll 8
+      for (int i = 0; i < count; ++i) sum[i] = hn::MulAdd(load(from + i * r.x_step, n), w, sum[i]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < count; ++i) {
+    float* to = y + i * r.y_step;
+    n == lanes ? hn::StoreU(sum[i], vector, to) : store_first(sum[i], to, n);
+  }
+}
+
+template <bool whole>
+HWY_INLINE void channels(const DepthwiseRow& r, int64_t c, int n) {
+  n = whole ? lanes : n;
+  const Vec bias = r.bias ? load(r.bias + c, n) : hn::Zero(vector);
+  for (int ow = 0; ow < r.out_width;) {
+    const float* x = r.x + ow * r.x_step + c;
+    float* y = r.y + ow * r.y_step + c;
+    if (ow >= r.inner_first && ow + together <= r.inner_last) {
+      pixels<together>(r, x, y, bias, c, n, 0, r.kernel_w);
+      ow += together;
+      continue;
+    }
+    const int left = ow * r.stride_w - r.pad_left, d = r.dilation_w;
+    int kw0 = left < 0 ? (-left + d - 1) / d : 0;
+    int kw1 = left >= r.width ? 0 : (r.width - 1 - left) / d + 1;
+    if (kw1 > r.kernel_w) kw1 = r.kernel_w;
+    if (kw0 > kw1) kw0 = kw1;
+    pixels<1>(r, x, y, bias, c, n, kw0, kw1);
+    ++ow;
+  }
+}
+
+void run(const DepthwiseRow& r, int64_t c0, int64_t c1) {
+  int64_t c = c0;
+  for (; c + lanes <= c1; c += lanes) channels<true>(r, c, lanes);
+  if (c < c1) channels<false>(r, c, static_cast<int>(c1 - c));
+}
+}  // namespace
+DepthwiseFunction function() { return run; }
+}  // namespace kernels::conv::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+// Compiled for the baseline: what it instantiates may be shared with other files.
+namespace kernels::conv::HWY_NAMESPACE {
+#if HWY_TARGET == HWY_AVX2
+constexpr isa::Mask target = isa::avx2;
+#elif HWY_TARGET == HWY_AVX3
+constexpr isa::Mask target = isa::avx512;
+#else
+constexpr isa::Mask target = isa::neon;
+#endif
+Support supports(const Spec& spec) { return supports_depthwise(spec, kernels::HWY_NAMESPACE::lanes); }
+Kernel make(const Spec& spec) { return make_depthwise(spec, function(), kernels::HWY_NAMESPACE::lanes, target); }
+}  // namespace kernels::conv::HWY_NAMESPACE
+#endif

@@ -1,0 +1,217 @@
+// Register tiles generated at run time, and compiled for the baseline: AVX2 and AVX-512 exist only in the bytes emitted.
+//
+// Each element of A is broadcast into a register and multiplied by the panel's vectors: a broadcast operand of the
+// multiply-add itself would need a load each. Rows are addressed from pointers five apart by stride and scale, so that one
+// code serves every stride.
+#if defined(__x86_64__)
+#include "kernels/pointwise/emit.h"
+#include "kernels/tile/tile.h"
+
+namespace kernels::tile {
+namespace {
+using namespace Xbyak::util;
+using pointwise::Cursor;
+
+constexpr int rows_per_pointer = 5, unroll = 4;
+
+struct ShapeHash {
+  size_t operator()(const Shape& s) const {
+    size_t seed = pointwise::Hash()(s.epilogue);
+    const int flags = s.accumulate | s.bias << 1 | s.strided << 2 | s.direct << 3;
+    for (const int value : {s.rows, s.vectors, s.tail, flags}) hash_combine(seed, static_cast<size_t>(value));
+    for (const Tap& tap : s.taps)
+      for (const int64_t value : {tap.offset, int64_t{tap.first}, int64_t{tap.last}})
+        hash_combine(seed, static_cast<size_t>(value));
+    return seed;
+  }
+};
+
+template <class Isa>
+class TileGenerator : public jit::Generator {
+ public:
+  using Vmm = typename Isa::Vmm;
+
+  explicit TileGenerator(const Shape& shape) : s_(shape), emit_(*this) {
+    Xbyak::Label tile, outer, reduced;
+    prologue<Isa>();
+    if (Isa::masks && s_.tail) mov(eax, (1u << s_.tail) - 1), kmovw(k1, eax);
+    mov(lda, field(offsetof(Args, lda))), lea(lda3, ptr[lda + lda * 2]);
+    mov(c, field(offsetof(Args, c))), mov(ldc, field(offsetof(Args, ldc)));
+    mov(cursors, field(offsetof(Args, cursors))), mov(first_row, field(offsetof(Args, a)));
+    L(tile);
+    begin();
+    mov(b, field(offsetof(Args, b))), mov(image, first_row);
+    cmp(field(offsetof(Args, k)), 0), jle(reduced, T_NEAR);
+    mov(outer_count, field(offsetof(Args, outer))), test(outer_count, outer_count), jle(reduced, T_NEAR);
+    L(outer);
+    for (const Tap& tap : s_.taps) reduce(tap);
+    add(image, field(offsetof(Args, outer_step))), dec(outer_count), jnz(outer, T_NEAR);
+    L(reduced);
+    finish();
+    imul(rax, lda, s_.rows), add(first_row, rax);
+    dec(field(offsetof(Args, tiles))), jnz(tile, T_NEAR);
+    mov(field(offsetof(Args, a)), first_row), mov(field(offsetof(Args, c)), c);
+    epilogue();
+    emit_.constants();
+    if (!Isa::masks && s_.tail) {
+      align(32);
+      L(mask_);
+      for (int i = 0; i < Isa::lanes; ++i) dd(i < s_.tail ? ~0u : 0u);
+    }
+  }
+
+ private:
+  static constexpr int vector_bytes = Isa::lanes * 4;
+
+  Xbyak::Address field(size_t offset) { return qword[args + offset]; }
+  Vmm sum(int m, int v) const { return Vmm(Isa::registers - 1 - (m * s_.vectors + v)); }
+  bool is_tail(int v) const { return s_.tail && v == s_.vectors - 1; }
+
+  // In place of a mask register, AVX2 loads the mask into `spare`, which may not be `to`.
+  void load(const Vmm& to, const Xbyak::Address& from, int v, const Vmm& spare) {
+    if (!is_tail(v)) {
+      vmovups(to, from);
+    } else if constexpr (Isa::masks) {
+      vmovups(to | k1 | T_z, from);
+    } else {
+      vmovups(spare, ptr[rip + mask_]), vmaskmovps(to, spare, from);
+    }
+  }
+  void store(const Xbyak::Address& to, const Vmm& from, int v, const Vmm& spare) {
+    if (!is_tail(v)) {
+      vmovups(to, from);
+    } else if constexpr (Isa::masks) {
+      vmovups(to | k1, from);
+    } else {
+      vmovups(spare, ptr[rip + mask_]), vmaskmovps(to, spare, from);
+    }
+  }
+
+  void begin() {
+    const Vmm spare(0);
+    if (s_.accumulate) {
+      mov(step, c);
+      for (int m = 0; m < s_.rows; ++m) {
+        for (int v = 0; v < s_.vectors; ++v) load(sum(m, v), ptr[step + v * vector_bytes], v, spare);
+        if (m + 1 < s_.rows) add(step, ldc);
+      }
+      return;
+    }
+    if (s_.bias) mov(rax, field(offsetof(Args, bias)));
+    for (int v = 0; v < s_.vectors; ++v) {
+      const Vmm start = sum(0, v);
+      s_.bias ? load(start, ptr[rax + v * vector_bytes], v, spare) : vxorps(start, start, start);
+      for (int m = 1; m < s_.rows; ++m) vmovaps(sum(m, v), sum(0, v));
+    }
+  }
+
+  Xbyak::Address element(int m, int u) const {
+    const Xbyak::Reg64& base = a[m / rows_per_pointer];
+    switch (m % rows_per_pointer) {
+      case 0: return ptr[base + u * 4];
+      case 3: return ptr[base + lda3 + u * 4];
+      default: return ptr[base + lda * (m % rows_per_pointer) + u * 4];
+    }
+  }
+  int pointers(int last) const { return (last + rows_per_pointer - 1) / rows_per_pointer; }
+
+  void reduce(const Tap& tap) {
+    Xbyak::Label block, single, rest, done;
+    const int last = std::min(tap.last, s_.rows);
+    if (tap.first >= last) {
+      imul(rax, field(offsetof(Args, k)), s_.vectors * vector_bytes), add(b, rax);
+      return;
+    }
+    lea(a[0], ptr[image + static_cast<int>(tap.offset)]);
+    for (int i = 1; i < pointers(last); ++i) lea(a[i], ptr[a[i - 1] + lda * 4]), add(a[i], lda);
+    mov(k, field(offsetof(Args, k)));
+    if (s_.strided) mov(step, field(offsetof(Args, k_step)));
+    if (s_.direct) mov(step, field(offsetof(Args, b_stride)));
+    if (!s_.strided) {
+      sub(k, unroll), jb(rest, T_NEAR);
+      L(block);
+      for (int u = 0; u < unroll; ++u) multiply(tap.first, last, u);
+      for (int i = 0; i < pointers(last); ++i) add(a[i], 4 * unroll);
+      if (!s_.direct) add(b, unroll * s_.vectors * vector_bytes);
+      sub(k, unroll), jae(block, T_NEAR);
+      L(rest);
+      add(k, unroll), jz(done, T_NEAR);
+    }
+    L(single);
+    multiply(tap.first, last, 0);
+    for (int i = 0; i < pointers(last); ++i) s_.strided ? add(a[i], step) : add(a[i], 4);
+    if (!s_.direct) add(b, s_.vectors * vector_bytes);
+    dec(k), jnz(single, T_NEAR);
+    L(done);
+  }
+
+  // One k for the rows of a tap.
+  void multiply(int first, int last, int u) {
+    const int spare = s_.vectors, spares = std::min(4, Isa::registers - (s_.rows + 1) * s_.vectors);
+    const int b_offset = s_.direct ? 0 : u * s_.vectors * vector_bytes;
+    for (int v = 0; v < s_.vectors; ++v) {
+      const Xbyak::Address from = ptr[b + b_offset + v * vector_bytes];
+      s_.direct ? load(Vmm(v), from, v, Vmm(spare)) : vmovups(Vmm(v), from);
+    }
+    if (s_.direct) add(b, step);
+    for (int m = first; m < last; ++m) {
+      const Vmm row(spare + m % spares);
+      vbroadcastss(row, element(m, u));
+      for (int v = 0; v < s_.vectors; ++v) vfmadd231ps(sum(m, v), Vmm(v), row);
+    }
+  }
+
+  void finish() {
+    for (int m = 0; m < s_.rows; ++m) {
+      for (int v = 0; v < s_.vectors; ++v) {
+        for (const pointwise::Stage& stage : s_.epilogue) apply(stage, sum(m, v), v);
+        store(ptr[c + v * vector_bytes], sum(m, v), v, emit_.t0);
+      }
+      add(c, ldc);
+      for (int i = 0; i < s_.epilogue.operand_count(); ++i) {
+        mov(rax, qword[cursors + i * sizeof(Cursor) + offsetof(Cursor, stride)]);
+        add(qword[cursors + i * sizeof(Cursor) + offsetof(Cursor, data)], rax);
+      }
+    }
+  }
+
+  void apply(const pointwise::Stage& stage, const Vmm& value, int v) {
+    if (!stage.binary) {
+      emit_.unary(stage, value);
+      return;
+    }
+    mov(rax, qword[cursors + stage.operand * sizeof(Cursor) + offsetof(Cursor, data)]);
+    if (stage.mode == pointwise::Mode::full || stage.mode == pointwise::Mode::per_column) {
+      load(emit_.t0, ptr[rax + v * vector_bytes], v, emit_.t1);
+    } else {
+      vbroadcastss(emit_.t0, ptr[rax]);
+    }
+    emit_.binary(stage, value, emit_.t0);
+  }
+
+  const Shape& s_;
+  pointwise::Emitter<Isa> emit_;
+  Xbyak::Label mask_;
+  const Xbyak::Reg64 args = rdi, b = rdx, k = rax, lda = r8, lda3 = r9, image = rcx, outer_count = rbx, c = r10, ldc = r11,
+                     cursors = r14, first_row = rbp;
+  const Xbyak::Reg64 step = r15;  // of k in A, or in a direct B; while C is read, the row of C
+  const Xbyak::Reg64 a[3] = {rsi, r12, r13};
+};
+
+template <class Isa>
+Tile make_tile(const Shape& shape) {
+  static WeakCache<Shape, jit::Code, ShapeHash> cache;
+  const auto code = cache.get(shape, [](const Shape& key) {
+    return jit::generate<TileGenerator<Isa>>("tile_" + std::to_string(key.rows) + "x" +
+                                                 std::to_string(key.vectors * Isa::lanes) + (Isa::masks ? "_avx512" : "_avx2"),
+                                             key);
+  });
+  if (!code) return {};
+  return {code->template entry<Tile::Function>(), std::make_shared<const Shape>(shape), code};
+}
+}  // namespace
+
+const Backend jit_avx512{"jit", isa::avx512, 16, {0, 14, 14, 9, 6}, 2, 1.0 / 32, make_tile<jit::Avx512>, pointwise::emit_refusal};
+const Backend jit_avx2{"jit", isa::avx2, 8, {0, 10, 6, 4, 0}, 2, 1.0 / 16, make_tile<jit::Avx2>, pointwise::emit_refusal};
+}  // namespace kernels::tile
+#endif
