@@ -1,0 +1,200 @@
+#include "kernels/conv/conv.h"
+#include "kernels/jit.h"
+#include "tests/kernels/util.h"
+
+namespace {
+using namespace kernels;
+using conv::Spec;
+using pointwise::Chain;
+using pointwise::Mode;
+using pointwise::Stage;
+using schema::BinaryKind;
+using schema::UnaryKind;
+
+struct Problem {
+  Spec spec;
+  int64_t batch = 1, height = 0;
+};
+
+struct Data {
+  Problem p;
+  int64_t oh, ow, pixels, in_group, out_group, full_pitch;
+  test::Buffer x, w, bias, full, column, scalar;
+  std::vector<pointwise::Operand> operands;
+
+  explicit Data(const Problem& q)
+      : p(q), oh(q.spec.out_height(q.height)), ow(q.spec.out_width()), pixels(q.batch * oh * ow),
+        in_group(q.spec.channels / q.spec.groups), out_group(q.spec.out_channels / q.spec.groups),
+        full_pitch(q.spec.out_channels + 3),
+        // Ends with the last channel of the last pixel: a pitch is no licence to read further.
+        x(q.spec.nchw_input ? q.batch * q.spec.channels * q.height * q.spec.width
+                            : std::max<int64_t>(0, (q.batch * q.height * q.spec.width - 1) * q.spec.in_pitch() + q.spec.channels), 1),
+        w(q.spec.out_channels * in_group * q.spec.kernel_h * q.spec.kernel_w, 2), bias(q.spec.out_channels, 3),
+        full(pixels * full_pitch, 4), column(q.spec.out_channels, 5), scalar(1, 6),
+        operands{{full.data(), full_pitch}, {column.data(), 0}, {scalar.data(), 0}} {
+    if (p.spec.nchw_input) return;  // what lies between pixels may not matter
+    for (int64_t pixel = 0; pixel < p.batch * p.height * p.spec.width - 1; ++pixel)
+      for (int64_t c = p.spec.channels; c < p.spec.in_pitch(); ++c) x[pixel * p.spec.in_pitch() + c] = NAN;
+  }
+
+  double at(int64_t n, int64_t c, int64_t h, int64_t col) const {
+    const Spec& s = p.spec;
+    if (h < 0 || col < 0 || h >= p.height || col >= s.width) return 0;
+    return s.nchw_input ? x[((n * s.channels + c) * p.height + h) * s.width + col]
+                        : x[((n * p.height + h) * s.width + col) * s.in_pitch() + c];
+  }
+
+  double want(int64_t pixel, int64_t oc) const {
+    const Spec& s = p.spec;
+    const int64_t n = pixel / (oh * ow), h = pixel / ow % oh, col = pixel % ow, g = oc / out_group;
+    double sum = s.bias ? bias[oc] : 0;
+    for (int64_t c = 0; c < in_group; ++c)
+      for (int a = 0; a < s.kernel_h; ++a)
+        for (int b = 0; b < s.kernel_w; ++b)
+          sum += at(n, g * in_group + c, h * s.stride_h - s.pad_top + a * s.dilation_h, col * s.stride_w - s.pad_left + b * s.dilation_w) *
+                 w[((oc * in_group + c) * s.kernel_h + a) * s.kernel_w + b];
+    auto value = static_cast<float>(sum);
+    for (const Stage& stage : s.epilogue) {
+      const Chain one{stage};
+      pointwise::scalar::make(one).run(&value, pointwise::offset(one, operands.data(), pixel, oc).data(), &value, 1, 1);
+    }
+    return value;
+  }
+
+  std::vector<float> run(const conv::Conv& conv, ThreadPool& pool) const {
+    const int64_t pitch = p.spec.out_pitch();
+    test::Buffer y(pixels ? (pixels - 1) * pitch + p.spec.out_channels : 0), packed(conv.packed_bytes() / sizeof(float));
+    conv.pack(w.data(), packed.data());
+    conv.run({.x = x.data(), .w = packed.data(), .bias = bias.data(), .y = y.data(), .operands = operands.data(),
+              .batch = p.batch, .height = p.height}, pool);
+    EXPECT_TRUE(y.guards_intact() && packed.guards_intact());
+    for (size_t i = 0; i < y.size(); ++i)
+      EXPECT_TRUE(static_cast<int64_t>(i) % pitch < p.spec.out_channels || std::isnan(y[i])) << "between pixels of y";
+    return {y.data(), y.data() + y.size()};
+  }
+};
+
+std::string describe(const Problem& p) {
+  const Spec& s = p.spec;
+  std::string text = "seed " + std::to_string(test::seed()) + ": ";
+  for (const int64_t v : {p.batch, p.height, s.width, s.channels, s.out_channels, s.groups, int64_t{s.kernel_h}, int64_t{s.kernel_w},
+                          int64_t{s.stride_h}, int64_t{s.stride_w}, int64_t{s.dilation_h}, int64_t{s.dilation_w}, int64_t{s.pad_top},
+                          int64_t{s.pad_left}, int64_t{s.pad_bottom}, int64_t{s.pad_right}, int64_t{s.nchw_input}})
+    text += std::to_string(v) + " ";
+  return text;
+}
+
+void check(const conv::Row& row, const Problem& p) {
+  SCOPED_TRACE(describe(p));
+  if (!row.supports(p.spec).refusal.empty()) return;
+  const conv::Kernel kernel = row.make(p.spec);
+  ASSERT_TRUE(kernel);
+  const Data data(p);
+  ThreadPool one(1), two(2), three(3);
+  const std::vector<float> y = data.run(*kernel, one);
+  const double reduction = static_cast<double>(data.in_group) * p.spec.kernel_h * p.spec.kernel_w;
+  const double tolerance = 2e-6 * std::sqrt(reduction) + 4e-6;
+  for (int64_t pixel = 0; pixel < data.pixels; ++pixel)
+    for (int64_t c = 0; c < p.spec.out_channels; ++c)
+      ASSERT_TRUE(test::near(y[pixel * p.spec.out_pitch() + c], data.want(pixel, c), tolerance))
+          << "pixel " << pixel << " channel " << c << ": " << y[pixel * p.spec.out_pitch() + c] << " not " << data.want(pixel, c);
+  for (ThreadPool* pool : {&two, &three}) {
+    const std::vector<float> again = data.run(*kernel, *pool);
+    ASSERT_TRUE(y.empty() || std::memcmp(y.data(), again.data(), y.size() * sizeof(float)) == 0) << "on more threads";
+  }
+}
+
+Problem square(int64_t channels, int64_t out, int64_t size, int kernel, int stride = 1, int pad = 0, int64_t groups = 1) {
+  return {{.channels = channels, .out_channels = out, .groups = groups, .width = size, .kernel_h = kernel, .kernel_w = kernel,
+           .stride_h = stride, .stride_w = stride, .pad_top = pad, .pad_left = pad, .pad_bottom = pad, .pad_right = pad,
+           .bias = size % 2 == 0}, 1, size};
+}
+
+class ConvRow : public testing::TestWithParam<size_t> {
+ protected:
+  const conv::Row& row = conv::rows()[GetParam()];
+  void SetUp() override {
+    if (!isa::runs(row.isa, isa::detected())) GTEST_SKIP() << "this machine lacks " << isa::name(row.isa);
+  }
+};
+
+TEST_P(ConvRow, WidthsAroundTheTile) {
+  const int64_t t = row.tile;
+  for (const int64_t width : {int64_t{1}, int64_t{2}, t - 1, t, t + 1, 3 * t + 2})
+    for (const int64_t out : {1, 16, 23, 40}) {
+      check(row, square(5, out, width, 1));
+      check(row, square(4, out, width, 3, 1, 1));
+      check(row, square(3, out, width, 3, 2, 1));
+      check(row, square(out, out, width, 3, 1, 1, out));
+      check(row, square(out, out, width, 5, 2, 2, out));
+    }
+}
+
+TEST_P(ConvRow, PaddingStrideDilation) {
+  std::mt19937 random(test::seed());
+  const auto pick = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
+  for (int i = 0; i < 150; ++i) {
+    const int64_t groups = pick(0, 2) == 0 ? pick(1, 20) : 1;
+    const bool depthwise = groups > 1 && pick(0, 1);
+    Problem p;
+    Spec& s = p.spec;
+    s.groups = groups;
+    s.channels = groups * (depthwise ? 1 : pick(1, 9));
+    s.out_channels = groups * (depthwise ? 1 : pick(1, 37));
+    s.kernel_h = pick(1, 5), s.kernel_w = pick(1, 5);
+    s.stride_h = pick(1, 3), s.stride_w = pick(1, 3);
+    s.dilation_h = pick(1, 3), s.dilation_w = pick(1, 3);
+    s.pad_top = pick(0, 6), s.pad_bottom = pick(0, 6), s.pad_left = pick(0, 6), s.pad_right = pick(0, 6);
+    s.width = pick(1, 21);
+    p.height = pick(1, 11), p.batch = pick(1, 3);
+    s.nchw_input = pick(0, 3) == 0;
+    if (!s.nchw_input) s.x_pitch = s.channels + pick(0, 2) * 5;
+    s.y_pitch = s.out_channels + pick(0, 2) * 7;
+    s.bias = pick(0, 1);
+    if (pick(0, 2) == 0)
+      s.epilogue = {Stage::of(BinaryKind::add, 0, Mode::full), Stage::of(UnaryKind::clip, -0.5f, 1), Stage::of(BinaryKind::mul, 1, Mode::per_column)};
+    check(row, p);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(ConvRow, ManyChannels) {
+  check(row, square(700, 40, 9, 3, 1, 1));  // the reduction in blocks
+  check(row, square(1024, 72, 10, 1, 2));
+  check(row, square(1030, 33, 6, 1));
+  Problem first = square(3, 32, 45, 7, 2, 3);
+  first.spec.nchw_input = true;
+  first.spec.epilogue = {Stage::of(UnaryKind::mish)};  // not every row emits it
+  check(row, first);
+}
+
+INSTANTIATE_TEST_SUITE_P(Rows, ConvRow, testing::Range<size_t>(0, conv::rows().size()),
+                         [](const auto& info) { return std::string(conv::rows()[info.param].name); });
+
+TEST(Conv, EverySpecHasARowUnderEveryCap) {
+  for (const isa::Level& cap : test::caps())
+    for (const Problem& p : {square(8, 8, 8, 3), square(8, 8, 8, 3, 1, 1, 8), square(8, 24, 8, 3, 1, 1, 4)})
+      EXPECT_TRUE(conv::select(p.spec, cap.mask)) << cap.name;
+}
+
+TEST(Conv, SelectsDepthwiseForDepthwise) {
+  const conv::Choice choice = conv::select(square(32, 32, 8, 3, 1, 1, 32).spec);
+  EXPECT_EQ(choice.name.find("depthwise") == std::string_view::npos, isa::detected() == isa::scalar);
+}
+
+TEST(Conv, RefusesWhatMakesNoSense) {
+  Spec s = square(8, 8, 8, 3).spec;
+  s.groups = 3;
+  const conv::Choice choice = conv::select(s);
+  EXPECT_FALSE(choice);
+  for (const Refusal& refusal : choice.refusals) EXPECT_FALSE(refusal.reason.empty());
+}
+
+TEST(Conv, WithoutExecutablePages) {
+  jit::forbid(true);
+  const conv::Choice choice = conv::select(square(8, 8, 8, 3).spec);
+  jit::forbid(false);
+  ASSERT_TRUE(choice);
+  EXPECT_EQ(choice.name.find("jit"), std::string_view::npos);
+}
+}  // namespace

@@ -1,0 +1,144 @@
+#include "kernels/gemm/gemm.h"
+#include "kernels/jit.h"
+#include "tests/kernels/util.h"
+
+namespace {
+using namespace kernels;
+using pointwise::Chain;
+using pointwise::Mode;
+using pointwise::Stage;
+using schema::BinaryKind;
+using schema::UnaryKind;
+
+struct Problem {
+  gemm::Spec spec;
+  int64_t m = 0;
+  int64_t pad = 0;  // added to every row stride
+};
+
+struct Data {
+  Problem p;
+  int64_t lda, ldb, ldc;
+  test::Buffer a, b, bias, full, column, scalar;
+  std::vector<pointwise::Operand> operands;
+  explicit Data(const Problem& problem)
+      : p(problem), lda(p.spec.k + p.pad), ldb((p.spec.transposed_b ? p.spec.k : p.spec.n) + p.pad), ldc(p.spec.n + p.pad),
+        a(p.m * lda, 1), b((p.spec.transposed_b ? p.spec.n : p.spec.k) * ldb, 2), bias(p.spec.n, 3), full(p.m * ldc, 4),
+        column(p.spec.n, 5), scalar(1, 6), operands{{full.data(), ldc}, {column.data(), 0}, {scalar.data(), 0}} {}
+
+  double want(int64_t m, int64_t n) const {
+    double sum = p.spec.bias ? bias[n] : 0;
+    for (int64_t k = 0; k < p.spec.k; ++k)
+      sum += static_cast<double>(a[m * lda + k]) * (p.spec.transposed_b ? b[n * ldb + k] : b[k * ldb + n]);
+    auto value = static_cast<float>(sum);
+    for (const Stage& s : p.spec.epilogue) {
+      const Chain one{s};
+      pointwise::scalar::make(one).run(&value, pointwise::offset(one, operands.data(), m, n).data(), &value, 1, 1);
+    }
+    return value;
+  }
+
+  std::vector<float> run(const gemm::Gemm& gemm, ThreadPool& pool) const {
+    test::Buffer c(p.m * ldc), packed(gemm.packed_bytes() / sizeof(float)), scratch(gemm.scratch_bytes(p.m) / sizeof(float));
+    if (p.spec.b == gemm::B::packed) gemm.pack_b(b.data(), ldb, packed.data());
+    gemm.run({.a = a.data(), .lda = lda, .b = p.spec.b == gemm::B::packed ? packed.data() : b.data(), .ldb = ldb, .c = c.data(),
+              .ldc = ldc, .bias = bias.data(), .operands = operands.data(), .m = p.m, .scratch = scratch.data()}, pool);
+    EXPECT_TRUE(c.guards_intact() && packed.guards_intact() && scratch.guards_intact());
+    for (int64_t m = 0; m < p.m; ++m)
+      for (int64_t n = p.spec.n; n < ldc; ++n) EXPECT_TRUE(std::isnan(c[m * ldc + n])) << "between the rows of C";
+    return {c.data(), c.data() + c.size()};
+  }
+};
+
+std::string describe(const Problem& p) {
+  return std::to_string(p.m) + "x" + std::to_string(p.spec.n) + "x" + std::to_string(p.spec.k) +
+         (p.spec.b == gemm::B::packed ? " packed" : " dynamic") + (p.spec.transposed_b ? " transposed" : "") +
+         (p.spec.bias ? " bias" : "") + " epilogue " + std::to_string(p.spec.epilogue.size) + " seed " + std::to_string(test::seed());
+}
+
+void check(const gemm::Row& row, const Problem& p) {
+  SCOPED_TRACE(describe(p));
+  ASSERT_EQ(row.supports(p.spec).refusal, "");
+  const gemm::Kernel kernel = row.make(p.spec);
+  ASSERT_TRUE(kernel);
+  const Data data(p);
+  ThreadPool one(1), two(2), three(3);
+  const std::vector<float> c = data.run(*kernel, one);
+  const double tolerance = 2e-6 * std::sqrt(p.spec.k + 1.0) + 4e-6;
+  for (int64_t m = 0; m < p.m; ++m)
+    for (int64_t n = 0; n < p.spec.n; ++n)
+      ASSERT_TRUE(test::near(c[m * data.ldc + n], data.want(m, n), tolerance))
+          << m << "," << n << ": " << c[m * data.ldc + n] << " not " << data.want(m, n);
+  for (ThreadPool* pool : {&two, &three}) {
+    const std::vector<float> again = data.run(*kernel, *pool);
+    ASSERT_TRUE(c.empty() || std::memcmp(c.data(), again.data(), c.size() * sizeof(float)) == 0) << "on more threads";
+  }
+}
+
+class GemmRow : public testing::TestWithParam<size_t> {
+ protected:
+  const gemm::Row& row = gemm::rows()[GetParam()];
+  void SetUp() override {
+    if (!isa::runs(row.isa, isa::detected())) GTEST_SKIP() << "this machine lacks " << isa::name(row.isa);
+  }
+};
+
+TEST_P(GemmRow, SizesAroundTheTile) {
+  const int64_t t = row.tile;
+  for (const int64_t m : {int64_t{0}, int64_t{1}, int64_t{2}, t - 1, t, t + 1, 3 * t + 2})
+    for (const int64_t n : {1, 7, 8, 9, 16, 17, 31, 33, 48, 98})
+      for (const int64_t k : {0, 1, 5, 64}) {
+        check(row, {.spec = {.n = n, .k = k, .bias = (n + k) % 2 == 0}, .m = m, .pad = n % 3});
+        if (HasFatalFailure()) return;
+      }
+}
+
+TEST_P(GemmRow, LongReductionsAndManyPanels) {
+  const Chain chain{Stage::of(BinaryKind::add, 0, Mode::full), Stage::of(UnaryKind::relu)};
+  check(row, {.spec = {.n = 70, .k = 1700, .bias = true, .epilogue = chain}, .m = 37});
+  check(row, {.spec = {.n = 200, .k = 1024, .bias = true}, .m = 3});
+  check(row, {.spec = {.n = 300, .k = 96, .epilogue = chain}, .m = 260, .pad = 5});
+}
+
+TEST_P(GemmRow, DynamicAndTransposedB) {
+  for (const bool transposed : {false, true})
+    for (const auto b : {gemm::B::packed, gemm::B::dynamic})
+      for (const int64_t m : {1, 5, 19, 100})
+        for (const int64_t n : {3, 32, 45, 130})
+          for (const int64_t k : {3, 33, 900})
+            check(row, {.spec = {.n = n, .k = k, .b = b, .transposed_b = transposed, .bias = m % 2 == 0}, .m = m, .pad = 3});
+}
+
+TEST_P(GemmRow, Epilogues) {
+  const Chain chains[] = {
+      {Stage::of(UnaryKind::gelu)},
+      {Stage::of(UnaryKind::silu, 1), Stage::of(BinaryKind::add, 0, Mode::full)},
+      {Stage::of(BinaryKind::mul, 1, Mode::per_column), Stage::of(BinaryKind::max, 2, Mode::scalar), Stage::of(UnaryKind::tanh)},
+      {Stage::of(UnaryKind::mish)},  // not every row emits it
+      {Stage::of(UnaryKind::hard_swish), Stage::of(BinaryKind::prelu, 1, Mode::per_column), Stage::of(UnaryKind::elu, 0.7f)}};
+  for (const Chain& chain : chains)
+    for (const int64_t m : {1, 17, 40})
+      for (const int64_t n : {5, 32, 71}) check(row, {.spec = {.n = n, .k = 20, .bias = true, .epilogue = chain}, .m = m, .pad = 1});
+}
+
+INSTANTIATE_TEST_SUITE_P(Rows, GemmRow, testing::Range<size_t>(0, gemm::rows().size()),
+                         [](const auto& info) { return std::string(gemm::rows()[info.param].name); });
+
+TEST(Gemm, SelectsTheBestThatRuns) {
+  for (const isa::Level& cap : test::caps()) {
+    const gemm::Choice choice = gemm::select({.n = 64, .k = 64}, cap.mask);
+    ASSERT_TRUE(choice) << cap.name;
+    EXPECT_EQ(choice.refusals.size() + 1, gemm::rows().size());
+  }
+  EXPECT_EQ(gemm::select({.n = 64, .k = 64}, isa::scalar).name, "gemm_f32_scalar");
+  EXPECT_FALSE(gemm::select({.n = 4, .k = 4, .epilogue = {Stage::of(UnaryKind::is_nan)}}));
+}
+
+TEST(Gemm, WithoutExecutablePages) {
+  jit::forbid(true);
+  const gemm::Choice choice = gemm::select({.n = 64, .k = 64, .epilogue = {Stage::of(UnaryKind::relu)}});
+  jit::forbid(false);
+  ASSERT_TRUE(choice);
+  EXPECT_EQ(choice.name.find("jit"), std::string_view::npos);
+}
+}  // namespace

@@ -1,0 +1,96 @@
+#include "kernels/os.h"
+#include <filesystem>
+#include <fstream>
+#include "kernels/isa.h"
+#include "tests/kernels/util.h"
+
+namespace {
+using namespace kernels;
+namespace fs = std::filesystem;
+
+class Files : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("inlay_os_test_" + std::to_string(std::random_device{}()));
+    fs::create_directory(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+  std::string path(const char* name) const { return (folder_ / name).string(); }
+  static std::span<const std::byte> bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
+  static std::string text(const os::Memory& m) { return {reinterpret_cast<const char*>(m.data()), m.size()}; }
+  fs::path folder_;
+};
+
+TEST_F(Files, WriteThenMapAndRead) {
+  const std::span<const std::byte> parts[] = {bytes("one "), bytes(""), bytes("two")};
+  ASSERT_EQ(os::write_file(path("f"), parts).message, "");
+  os::Memory mapped, read;
+  ASSERT_EQ(os::Memory::map_file(path("f"), mapped).message, "");
+  ASSERT_EQ(os::Memory::read_file(path("f"), read).message, "");
+  EXPECT_EQ(text(mapped), "one two");
+  EXPECT_EQ(text(read), "one two");
+  mapped.release_pages(0, mapped.size());
+  EXPECT_EQ(text(mapped), "one two");
+}
+
+TEST_F(Files, ReplacesWhole) {
+  ASSERT_TRUE(os::write_file(path("f"), bytes("something long")).ok());
+  os::Memory before;
+  ASSERT_TRUE(os::Memory::map_file(path("f"), before).ok());
+  ASSERT_TRUE(os::write_file(path("f"), bytes("new")).ok());
+  EXPECT_EQ(text(before), "something long") << "who has the old file keeps it";
+  os::Memory after;
+  ASSERT_TRUE(os::Memory::map_file(path("f"), after).ok());
+  EXPECT_EQ(text(after), "new");
+}
+
+TEST_F(Files, FailuresNameThePathAndLeaveNothing) {
+  os::Memory memory;
+  const os::Status missing = os::Memory::map_file(path("missing"), memory);
+  EXPECT_NE(missing.message.find(path("missing")), std::string::npos) << missing.message;
+  EXPECT_NE(missing.message.find("No such file"), std::string::npos) << missing.message;
+  EXPECT_FALSE(os::Memory::map_file(folder_.string(), memory).ok());
+  EXPECT_FALSE(os::write_file(path("no/such/folder"), bytes("x")).ok());
+  fs::create_directory(folder_ / "folder");
+  EXPECT_FALSE(os::write_file(path("folder"), bytes("x")).ok());
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);
+}
+
+TEST_F(Files, AnEmptyFile) {
+  ASSERT_TRUE(os::write_file(path("empty"), bytes("")).ok());
+  os::Memory memory;
+  ASSERT_TRUE(os::Memory::map_file(path("empty"), memory).ok());
+  EXPECT_TRUE(memory);
+  EXPECT_EQ(memory.size(), 0u);
+}
+
+TEST(Os, MemoryIsZeroedAndComesBackZeroed) {
+  os::Memory memory = os::Memory::allocate(3 * os::page_size());
+  ASSERT_TRUE(memory);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(memory.data()) % os::page_size(), 0u);
+  for (size_t i = 0; i < memory.size(); ++i) ASSERT_EQ(memory.data()[i], std::byte{0});
+  std::memset(memory.data(), 1, memory.size());
+  memory.release_pages(1, memory.size() - 1);  // the first page is not wholly inside
+  EXPECT_EQ(memory.data()[0], std::byte{1});
+  EXPECT_EQ(memory.data()[os::page_size()], std::byte{0});
+  const os::Memory moved = std::move(memory);
+  EXPECT_TRUE(moved);
+}
+
+TEST(Os, Machine) {
+  EXPECT_GE(os::available_cores(), 1);
+  EXPECT_GT(os::peak_rss(), 1u << 20);
+  EXPECT_FALSE(os::pin_current_thread(std::vector{-1}));
+}
+
+TEST(Isa, Levels) {
+  EXPECT_EQ(isa::find("avx2"), isa::avx2);
+  EXPECT_FALSE(isa::find("avx3"));
+  EXPECT_TRUE(isa::runs(isa::scalar, isa::detected()));
+  EXPECT_TRUE(isa::runs(isa::avx2, isa::avx512_vnni));
+  EXPECT_FALSE(isa::runs(isa::avx512, isa::avx2));
+  EXPECT_FALSE(isa::runs(isa::neon, isa::avx512_bf16));
+  for (const isa::Level& level : isa::levels()) EXPECT_EQ(isa::name(level.mask), level.name);
+  EXPECT_EQ(isa::error().empty(), !std::getenv("INLAY_MAX_ISA") || isa::find(std::getenv("INLAY_MAX_ISA")));
+}
+}  // namespace

@@ -1,0 +1,87 @@
+#include "kernels/threads.h"
+#include <atomic>
+#include <thread>
+#include "tests/kernels/util.h"
+
+namespace {
+using kernels::ThreadPool;
+
+TEST(ThreadPool, RunsEachTaskOnce) {
+  for (const int size : {1, 2, 3, 8}) {
+    ThreadPool pool(size);
+    for (const int64_t tasks : {0, 1, 2, 7, 1000}) {
+      std::vector<std::atomic<int>> count(static_cast<size_t>(tasks));
+      pool.run(tasks, [&](int64_t i) { ++count[static_cast<size_t>(i)]; });
+      for (const auto& c : count) ASSERT_EQ(c, 1) << size << " threads, " << tasks << " tasks";
+    }
+  }
+}
+
+TEST(ThreadPool, WritesAreSeenAfterwards) {
+  ThreadPool pool(3);
+  std::vector<int> value(64);
+  for (int round = 1; round < 3000; ++round) {
+    pool.run(64, [&](int64_t i) { value[static_cast<size_t>(i)] += 1; });
+    for (const int v : value) ASSERT_EQ(v, round);
+  }
+}
+
+TEST(ThreadPool, ParkedWorkersWake) {
+  ThreadPool pool(2);
+  for (int round = 0; round < 5; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    std::atomic<int> arrived = 0;
+    // Both tasks wait for each other: two threads have to take part.
+    pool.run(2, [&](int64_t) {
+      ++arrived;
+      while (arrived < 2) std::this_thread::yield();
+    });
+    EXPECT_EQ(arrived, 2);
+  }
+}
+
+TEST(ThreadPool, CapsThreads) {
+  ThreadPool pool(4);
+  for (int round = 0; round < 200; ++round) {
+    std::atomic<int> inside = 0, most = 0;
+    pool.run(40, [&](int64_t) {
+      const int now = ++inside;
+      for (int seen = most; now > seen && !most.compare_exchange_weak(seen, now);) {}
+      std::this_thread::yield();
+      --inside;
+    }, 2);
+    ASSERT_LE(most, 2);
+  }
+}
+
+TEST(ThreadPool, NestedCallsRunAlone) {
+  ThreadPool pool(3);
+  std::atomic<int> sum = 0;
+  pool.run(10, [&](int64_t) { pool.run(10, [&](int64_t i) { sum += static_cast<int>(i); }); });
+  EXPECT_EQ(sum, 450);
+}
+
+TEST(ThreadPool, ConcurrentSessions) {
+  ThreadPool pool(3);
+  std::vector<std::thread> sessions;
+  std::atomic<int64_t> total = 0;
+  for (int s = 0; s < 4; ++s)
+    sessions.emplace_back([&] {
+      for (int round = 0; round < 500; ++round) {
+        int64_t value[16] = {};
+        pool.run(16, [&](int64_t i) { value[i] = i; });
+        for (const int64_t v : value) total += v;
+      }
+    });
+  for (std::thread& t : sessions) t.join();
+  EXPECT_EQ(total, 4 * 500 * 120);
+}
+
+TEST(ThreadPool, OneForTheProcess) {
+  EXPECT_GE(ThreadPool::process().size(), 1);
+  ThreadPool::set_process(3);
+  EXPECT_EQ(ThreadPool::process().size(), 3);
+  ThreadPool::set_process(0);
+  EXPECT_EQ(ThreadPool::process().size(), kernels::os::available_cores());
+}
+}  // namespace
