@@ -1,4 +1,5 @@
 #include "engine/op.h"
+#include "engine/ops/pointwise.h"
 
 namespace engine {
 namespace {
@@ -54,6 +55,10 @@ void reference(const Unary& op, RunContext& c) {
   });
 }
 
+std::optional<Lowered> lower(const Unary& op, const LowerContext& c) {
+  return lower_unary(kernels::pointwise::Stage::of(op.kind, float(op.a), float(op.b)), c);
+}
+
 // f(f(x)) is x, or f(x).
 void simplify(const Unary& op, NodeId n, Rewriter& rewriter) {
   const Graph& graph = rewriter.graph;
@@ -72,7 +77,7 @@ void simplify(const Unary& op, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Unary>& def(const Unary&) {
-  static constexpr OpDef<Unary> def{.infer = infer, .reference = reference, .simplify = simplify, .inplace_input = 0};
+  static constexpr OpDef<Unary> def{.infer = infer, .reference = reference, .lower = lower, .simplify = simplify, .inplace_input = 0};
   return def;
 }
 }  // namespace engine

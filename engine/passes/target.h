@@ -4,5 +4,8 @@
 #include "engine/plan.h"
 
 namespace engine {
+bool widen_half(Graph&);
+bool channels_last(Graph&);
+
 void run_target_passes(Graph&, const CompileOptions&);
 }  // namespace engine

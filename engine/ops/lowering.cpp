@@ -1,0 +1,95 @@
+#include "engine/ops/lowering.h"
+#include <algorithm>
+#include "engine/plan.h"
+#include "kernels/conv/conv.h"
+#include "kernels/gemm/gemm.h"
+
+namespace engine {
+namespace {
+namespace gemm = kernels::gemm;
+namespace conv = kernels::conv;
+
+const float* f32(const ConstView& v) { return reinterpret_cast<const float*>(v.data); }
+float* f32(const View& v) { return reinterpret_cast<float*>(v.data); }
+
+bool all_f32(const LowerContext& c) {
+  for (size_t k = 0; k < c.node.inputs.size(); ++k)
+    if (c.has(k) && c.in(k).dtype != DType::f32) return false;
+  return true;
+}
+
+// Element offsets of each matrix of a batch in one operand, whose leading dims are broadcast to `batch`.
+std::vector<int64_t> batch_offsets(const Shape& operand, const Shape& batch, int64_t matrix) {
+  std::vector<int64_t> offsets{0};
+  const size_t lead = operand.size() - 2;
+  int64_t stride = matrix;
+  std::vector<int64_t> strides(batch.size(), 0);
+  for (size_t i = 0; i < lead; ++i) {
+    const size_t from = lead - 1 - i, to = batch.size() - 1 - i;
+    strides[to] = operand[from] == 1 ? 0 : stride;
+    stride *= operand[from];
+  }
+  for (size_t i = 0; i < batch.size(); ++i) {
+    std::vector<int64_t> next;
+    for (int64_t offset : offsets)
+      for (int64_t j = 0; j < batch[i]; ++j) next.push_back(offset + j * strides[i]);
+    offsets = std::move(next);
+  }
+  return offsets;
+}
+}  // namespace
+
+std::optional<Lowered> lower_mat_mul(const schema::MatMul& op, const LowerContext& c) {
+  if (!all_f32(c) || op.trans_a) return std::nullopt;
+  const Shape a = c.in(0).shape(), b = c.in(1).shape(), y = c.out(0).shape();
+  if (a.size() < 2 || b.size() < 2) return std::nullopt;
+  const int64_t k = a.back(), n = y.back(), b_stride = b.back();
+  const Constant* weight = c.constant(1);
+  const bool packed = weight && b.size() == 2;
+  gemm::Spec spec{n, k, packed ? gemm::B::packed : gemm::B::dynamic, op.trans_b, false, {}};
+  auto choice = gemm::select(spec, c.isa);
+  if (!choice) return std::nullopt;
+  if (packed) {  // all leading dims of A are rows
+    const int64_t m = elements(a) / std::max<int64_t>(k, 1);
+    auto w = packed_weight(*weight, cat(choice.name, " n", n, " k", k, " t", op.trans_b), choice.kernel->packed_bytes(),
+                           [&](std::byte* to) { choice.kernel->pack_b(reinterpret_cast<const float*>(weight->data), b_stride, to); });
+    return Lowered{choice.name, [kernel = choice.kernel, w, m, k, n](RunContext& r) {
+      kernel->run({.a = f32(r.in(0)), .lda = k, .b = w.get(), .c = f32(r.out(0)), .ldc = n, .m = m, .scratch = r.scratch()}, r.pool(), r.threads());
+    }, int64_t(choice.kernel->scratch_bytes(m))};
+  }
+  const int64_t m = a[a.size() - 2];
+  const Shape batch(y.begin(), y.end() - 2);
+  const auto from_a = batch_offsets(a, batch, m * k), from_b = batch_offsets(b, batch, k * n);
+  return Lowered{choice.name, [kernel = choice.kernel, from_a, from_b, m, k, n, b_stride](RunContext& r) {
+    for (size_t i = 0; i < from_a.size(); ++i)
+      kernel->run({.a = f32(r.in(0)) + from_a[i], .lda = k, .b = f32(r.in(1)) + from_b[i], .ldb = b_stride,
+                   .c = f32(r.out(0)) + int64_t(i) * m * n, .ldc = n, .m = m, .scratch = r.scratch()}, r.pool(), r.threads());
+  }, int64_t(choice.kernel->scratch_bytes(m))};
+}
+
+std::optional<Lowered> lower_conv_last(const schema::ConvLast& op, const LowerContext& c) {
+  const Constant* w = c.constant(1);
+  if (!w || !all_f32(c)) return std::nullopt;
+  const Shape x = c.in(0).shape();
+  conv::Spec spec;
+  spec.channels = x[op.planar_input ? 1 : 3], spec.width = x[op.planar_input ? 3 : 2];
+  spec.out_channels = w->shape[0], spec.groups = op.groups;
+  spec.kernel_h = int(w->shape[2]), spec.kernel_w = int(w->shape[3]);
+  spec.stride_h = int(op.stride[0]), spec.stride_w = int(op.stride[1]);
+  spec.dilation_h = int(op.dilation[0]), spec.dilation_w = int(op.dilation[1]);
+  spec.pad_top = int(op.pad[0]), spec.pad_left = int(op.pad[1]), spec.pad_bottom = int(op.pad[2]), spec.pad_right = int(op.pad[3]);
+  spec.nchw_input = op.planar_input;
+  spec.bias = c.has(2);
+  auto choice = conv::select(spec, c.isa);
+  if (!choice) return std::nullopt;
+  const std::string packing = cat(choice.name, ' ', to_text(w->shape), " groups", op.groups, " planar", op.planar_input, " width", spec.width,
+                                  " stride", to_text(op.stride), " dilation", to_text(op.dilation), " pad", to_text(op.pad));
+  auto packed = packed_weight(*w, packing, choice.kernel->packed_bytes(),
+                              [&](std::byte* to) { choice.kernel->pack(reinterpret_cast<const float*>(w->data), to); });
+  const int64_t batch = x[0], height = x[op.planar_input ? 2 : 1];
+  return Lowered{choice.name, [kernel = choice.kernel, packed, batch, height](RunContext& r) {
+    kernel->run({.x = f32(r.in(0)), .w = packed.get(), .bias = r.has(2) ? f32(r.in(2)) : nullptr, .y = f32(r.out(0)), .batch = batch, .height = height},
+                r.pool(), r.threads());
+  }, 0};
+}
+}  // namespace engine

@@ -1,0 +1,203 @@
+// Gives spatial regions one form: channels last. A convolution becomes its channels-last twin between two transposes, and
+// transposes then sink through the nodes that follow, whose axes are remapped, until they meet their inverse.
+#include <algorithm>
+#include <map>
+#include "engine/fold.h"
+#include "engine/op.h"
+#include "engine/passes/target.h"
+
+namespace engine {
+namespace {
+using schema::Ints;
+const Ints to_last{0, 2, 3, 1}, to_first{0, 3, 1, 2};  // as Transpose::perm
+constexpr int64_t axis_in_last[] = {0, 3, 1, 2};       // where axis k of [N,C,H,W] is in [N,H,W,C]
+
+class ChannelsLast {
+ public:
+  explicit ChannelsLast(Graph& graph) : graph_(graph), rewriter_(graph) {}
+
+  bool run() {
+    for (size_t n = 0, count = graph_.nodes.size(); n < count; ++n) {
+      const Node node = graph_.nodes[n];
+      if (node.outputs[0] == ValueId::none) continue;
+      const ValueId y = rewrite(node);
+      if (y != ValueId::none) rewriter_.replace(node.outputs[0], y);
+    }
+    drop_unit_transposes();
+    return rewriter_.commit();
+  }
+
+ private:
+  const Type& type(ValueId v) const { return graph_[v].type; }
+  ValueId add(Op op, ValueIds inputs, const Origins& origins) { return rewriter_.add(std::move(op), std::move(inputs), origins)[0]; }
+
+  // The channels-last source of a value that is a transpose of one.
+  ValueId source(ValueId v) const {
+    if (v == ValueId::none || graph_[v].producer == NodeId::none) return ValueId::none;
+    const Node& node = graph_[graph_[v].producer];
+    const auto* op = node.op.get_if<schema::Transpose>();
+    return op && op->perm == to_first ? node.inputs[0] : ValueId::none;
+  }
+  bool from_region(ValueId v) const { return source(v) != ValueId::none; }
+
+  // The channels-last form of a value of rank 4.
+  ValueId last(ValueId v, const Origins& origins) {
+    if (const ValueId from = source(v); from != ValueId::none) return from;
+    const auto [it, fresh] = last_.try_emplace(v);
+    if (fresh) {
+      it->second = add(schema::Transpose{to_last}, {v}, origins);
+      fold_constant(it->second);
+    }
+    return it->second;
+  }
+  void fold_constant(ValueId& v) {
+    if (const ConstantPtr folded = fold(graph_, graph_[graph_[v].producer], 0)) v = graph_.add_constant(folded);
+  }
+  ValueId first(ValueId v, const Origins& origins) { return add(schema::Transpose{to_first}, {v}, origins); }
+
+  // The value that stands for output 0 in the new form; none: the node stays as it is.
+  ValueId rewrite(const Node& node) {
+    if (const auto* op = node.op.get_if<schema::Conv>()) return convolution(node, *op);
+    if (node.inputs.empty() || node.outputs.size() > 1) return ValueId::none;
+    if (!std::ranges::any_of(node.inputs, [&](ValueId v) { return from_region(v); })) return ValueId::none;
+    if (const auto* op = node.op.get_if<schema::Pool>()) return pool(node, *op);
+    if (node.op.get_if<schema::Unary>() || node.op.get_if<schema::Cast>())
+      return first(add(node.op, {source(node.inputs[0])}, node.origins), node.origins);
+    if (node.op.get_if<schema::Binary>() || node.op.get_if<schema::Where>()) return elementwise(node);
+    if (const auto* op = node.op.get_if<schema::Concat>()) return concat(node, *op);
+    if (const auto* op = node.op.get_if<schema::Reduce>()) return reduce(node, *op);
+    if (const auto* op = node.op.get_if<schema::Resize>()) return resize(node, *op);
+    if (node.op.get_if<schema::Pad>()) return pad(node);
+    return ValueId::none;
+  }
+
+  // Explicit values for both spatial dims, or none if the padding depends on `auto_pad`.
+  static Ints pair(const Ints& given, int64_t otherwise, bool one_dim) {
+    if (given.empty()) return Ints{otherwise, otherwise};
+    return one_dim ? Ints{otherwise, given[0]} : given;
+  }
+  static Ints pads(const Ints& given, bool one_dim) {
+    if (given.empty()) return Ints{0, 0, 0, 0};
+    return one_dim ? Ints{0, given[0], 0, given[1]} : given;
+  }
+
+  ValueId convolution(const Node& node, const schema::Conv& op) {
+    const Type &x = type(node.inputs[0]), &w = type(node.inputs[1]);
+    const bool one_dim = x.rank() == 3;
+    if ((x.rank() != 4 && !one_dim) || x.dtype != DType::f32 || !graph_[node.inputs[1]].constant) return ValueId::none;
+    if (!x.determined() || !w.determined() || op.auto_pad != schema::AutoPad::none) return ValueId::none;
+    schema::ConvLast out{pair(op.stride, 1, one_dim), pair(op.dilation, 1, one_dim), pads(op.pad, one_dim), op.groups, false};
+    ValueIds in = node.inputs;
+    if (one_dim) {  // [N,C,L] as [N,L,1,C] would need another kernel shape: [N,1,L,C] keeps rows contiguous
+      const Shape s = x.shape(), k = w.shape();
+      const auto reshape = [&](ValueId v, std::initializer_list<int64_t> shape) {
+        return add(schema::Reshape{}, {v, graph_.add_constant(make_ints(shape))}, node.origins);
+      };
+      in[1] = reshape(in[1], {k[0], k[1], 1, k[2]});
+      fold_constant(in[1]);
+      in[0] = reshape(add(schema::Transpose{{0, 2, 1}}, {in[0]}, node.origins), {s[0], 1, s[2], s[1]});
+      const ValueId y = add(out, in, node.origins);
+      const Shape r = type(y).shape();
+      return add(schema::Transpose{{0, 2, 1}}, {reshape(y, {r[0], r[2], r[3]})}, node.origins);
+    }
+    out.planar_input = !from_region(in[0]) && graph_[in[0]].producer == NodeId::none && x.dims[1].value() <= 4 && op.groups == 1;
+    if (!out.planar_input) in[0] = last(in[0], node.origins);
+    return first(add(out, in, node.origins), node.origins);
+  }
+
+  ValueId pool(const Node& node, const schema::Pool& op) {
+    if (op.kind == schema::PoolKind::lp || op.auto_pad != schema::AutoPad::none || op.kernel.size() != 2) return ValueId::none;
+    const schema::PoolLast out{op.kind, op.kernel, pair(op.stride, 1, false), pair(op.dilation, 1, false), pads(op.pad, false), op.ceil_mode, op.count_pad};
+    return first(add(out, {source(node.inputs[0])}, node.origins), node.origins);
+  }
+
+  ValueId elementwise(const Node& node) {
+    ValueIds in;
+    for (ValueId v : node.inputs) {
+      const Type& t = type(v);
+      if (from_region(v) || (t.rank() == 4 && t.determined())) {
+        in.push_back(last(v, node.origins));
+      } else if (t.determined() && t.rank() < 4) {
+        Shape shape = t.shape();
+        shape.insert(shape.begin(), 4 - shape.size(), 1);
+        ValueId wide = add(schema::Reshape{}, {v, graph_.add_constant(make_ints(shape))}, node.origins);
+        fold_constant(wide);
+        in.push_back(last(wide, node.origins));
+      } else {
+        return ValueId::none;
+      }
+    }
+    return first(add(node.op, in, node.origins), node.origins);
+  }
+
+  ValueId concat(const Node& node, schema::Concat op) {
+    ValueIds in;
+    for (ValueId v : node.inputs) in.push_back(last(v, node.origins));
+    op.axis = axis_in_last[normal_axis(op.axis, 4)];
+    return first(add(op, in, node.origins), node.origins);
+  }
+
+  ValueId reduce(const Node& node, const schema::Reduce& op) {
+    if (node.inputs.size() != 2 || !graph_[node.inputs[1]].constant || !from_region(node.inputs[0])) return ValueId::none;
+    Ints axes = to_ints(graph_[node.inputs[1]].constant->view());
+    for (int64_t& axis : axes) axis = axis_in_last[normal_axis(axis, 4)];
+    std::ranges::sort(axes);
+    if (axes.empty() || (!op.keepdims && axes != Ints{1, 2} && axes != Ints{1, 2, 3})) return ValueId::none;
+    const ValueId y = add(op, {source(node.inputs[0]), graph_.add_constant(make_ints(axes))}, node.origins);
+    return op.keepdims ? first(y, node.origins) : y;
+  }
+
+  // The four values of a constant, in the new order. None: it is not a constant with four values.
+  ValueId permuted(ValueId v) {
+    const Constant* c = v == ValueId::none ? nullptr : graph_[v].constant.get();
+    if (!c || c->view().elements() != 4) return ValueId::none;
+    Object object;
+    const View out = object.set_tensor(c->dtype, c->shape);
+    for (int64_t i = 0; i < 4; ++i) copy_elements(out, axis_in_last[i], c->view(), i, 1);
+    return graph_.add_constant(make_constant(std::as_const(object).view()));
+  }
+
+  ValueId resize(const Node& node, const schema::Resize& op) {
+    if (!op.axes.empty() || !from_region(node.inputs[0]) || op.coordinates == schema::ResizeCoordinates::tf_crop_and_resize) return ValueId::none;
+    ValueIds in{source(node.inputs[0]), ValueId::none};
+    for (size_t k = 2; k < node.inputs.size(); ++k) {
+      in.push_back(permuted(node.inputs[k]));
+      if (node.inputs[k] != ValueId::none && in[k] == ValueId::none) return ValueId::none;
+    }
+    return first(add(op, in, node.origins), node.origins);
+  }
+
+  ValueId pad(const Node& node) {
+    const Constant* pads = graph_[node.inputs[1]].constant.get();
+    if (!pads || pads->view().elements() != 8 || node.inputs.size() > 3 || !from_region(node.inputs[0])) return ValueId::none;
+    const Ints given = to_ints(pads->view());
+    Ints moved(8);
+    for (int64_t i = 0; i < 4; ++i) moved[axis_in_last[i]] = given[i], moved[axis_in_last[i] + 4] = given[i + 4];
+    ValueIds in = node.inputs;
+    in[0] = source(in[0]), in[1] = graph_.add_constant(make_ints(moved));
+    return first(add(node.op, in, node.origins), node.origins);
+  }
+
+  // A transpose that moves no dim but those of extent 1 leaves memory as it is.
+  void drop_unit_transposes() {
+    for (size_t n = 0, count = graph_.nodes.size(); n < count; ++n) {
+      const Node node = graph_.nodes[n];
+      const auto* op = node.op.get_if<schema::Transpose>();
+      if (!op || !type(node.inputs[0]).determined() || op->perm.empty()) continue;
+      const Shape shape = type(node.inputs[0]).shape();
+      int64_t before = -1;
+      const bool still = std::ranges::all_of(op->perm, [&](int64_t axis) { return shape[axis] == 1 || std::exchange(before, axis) < axis; });
+      if (!still) continue;
+      const ValueId extents = graph_.add_constant(make_ints(type(node.outputs[0]).shape()));
+      rewriter_.replace(node.outputs[0], add(schema::Reshape{.allow_zero = true}, {node.inputs[0], extents}, node.origins));
+    }
+  }
+
+  Graph& graph_;
+  Rewriter rewriter_;
+  std::map<ValueId, ValueId> last_;  // transposes added so far
+};
+}  // namespace
+
+bool channels_last(Graph& graph) { return ChannelsLast(graph).run(); }
+}  // namespace engine
