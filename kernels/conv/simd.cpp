@@ -22,36 +22,42 @@ constexpr int together = HWY_TARGET == HWY_AVX2 ? 4 : 8;
 
 HWY_INLINE Vec load(const float* from, int n) { return n == lanes ? hn::LoadU(vector, from) : load_first(from, n); }
 
-// `count` neighbouring pixels, all taps of [kw0, kw1) inside x; n channels.
+// `count` neighbouring pixels from `ow` on, for which the kernel's columns [kw0, kw1) lie inside x; n channels from c on.
 template <int count>
-HWY_INLINE void pixels(const DepthwiseRow& r, const float* x, float* y, Vec bias, int64_t c, int n, int kw0, int kw1) {
+HWY_INLINE void pixels(const DepthwiseRow& r, int ow, int64_t c, int n, int kw0, int kw1) {
+  const float* x = r.x + ow * r.x_step + c;
+  const Vec bias = r.bias ? load(r.bias + c, n) : hn::Zero(vector);
   Vec sum[count];
 #pragma GCC unroll 8
   for (int i = 0; i < count; ++i) sum[i] = bias;
   for (int kh = r.kh0; kh < r.kh1; ++kh) {
-    for (int kw = kw0; kw < kw1; ++kw) {
-      const Vec w = load(r.w + (static_cast<int64_t>(kh) * r.kernel_w + kw) * r.channels + c, n);
-      const float* from = x + (kh - r.kh0) * r.x_row + kw * r.x_tap;
+    const float* w = r.w + (static_cast<int64_t>(kh) * r.kernel_w + kw0) * r.channels + c;
+    const float* from = x + (kh - r.kh0) * r.x_row + kw0 * r.x_tap;
+    for (int kw = kw0; kw < kw1; ++kw, w += r.channels, from += r.x_tap) {
+      const Vec weight = load(w, n);
 #pragma GCC unroll 8
-      for (int i = 0; i < count; ++i) sum[i] = hn::MulAdd(load(from + i * r.x_step, n), w, sum[i]);
+      for (int i = 0; i < count; ++i) sum[i] = hn::MulAdd(load(from + i * r.x_step, n), weight, sum[i]);
     }
   }
 #pragma GCC unroll 8
   for (int i = 0; i < count; ++i) {
-    float* to = y + i * r.y_step;
+    float* to = r.y + (ow + i) * r.y_step + c;
     n == lanes ? hn::StoreU(sum[i], vector, to) : store_first(sum[i], to, n);
   }
 }
 
-template <bool whole>
-HWY_INLINE void channels(const DepthwiseRow& r, int64_t c, int n) {
-  n = whole ? lanes : n;
-  const Vec bias = r.bias ? load(r.bias + c, n) : hn::Zero(vector);
+// Channels inside, pixels outside: memory is read in order.
+template <int count>
+HWY_INLINE void columns(const DepthwiseRow& r, int ow, int64_t c0, int64_t c1, int kw0, int kw1) {
+  int64_t c = c0;
+  for (; c + lanes <= c1; c += lanes) pixels<count>(r, ow, c, lanes, kw0, kw1);
+  if (c < c1) pixels<count>(r, ow, c, static_cast<int>(c1 - c), kw0, kw1);
+}
+
+void run(const DepthwiseRow& r, int64_t c0, int64_t c1) {
   for (int ow = 0; ow < r.out_width;) {
-    const float* x = r.x + ow * r.x_step + c;
-    float* y = r.y + ow * r.y_step + c;
     if (ow >= r.inner_first && ow + together <= r.inner_last) {
-      pixels<together>(r, x, y, bias, c, n, 0, r.kernel_w);
+      columns<together>(r, ow, c0, c1, 0, r.kernel_w);
       ow += together;
       continue;
     }
@@ -60,15 +66,8 @@ HWY_INLINE void channels(const DepthwiseRow& r, int64_t c, int n) {
     int kw1 = left >= r.width ? 0 : (r.width - 1 - left) / d + 1;
     if (kw1 > r.kernel_w) kw1 = r.kernel_w;
     if (kw0 > kw1) kw0 = kw1;
-    pixels<1>(r, x, y, bias, c, n, kw0, kw1);
-    ++ow;
+    columns<1>(r, ow++, c0, c1, kw0, kw1);
   }
-}
-
-void run(const DepthwiseRow& r, int64_t c0, int64_t c1) {
-  int64_t c = c0;
-  for (; c + lanes <= c1; c += lanes) channels<true>(r, c, lanes);
-  if (c < c1) channels<false>(r, c, static_cast<int>(c1 - c));
 }
 }  // namespace
 DepthwiseFunction function() { return run; }
