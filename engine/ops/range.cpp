@@ -33,7 +33,8 @@ Types infer(const Range&, const InferContext& in) {
     check(!in.in(k).ranked || in.in(k).rank() == 0 || (in.in(k).rank() == 1 && may_equal(in.in(k).dims[0], 1)), "input ", k, " must be a scalar");
   const ConstantPtr start = in.constant(0), limit = in.constant(1), delta = in.constant(2);
   if (start && limit && delta) return {Type::tensor(in.in(0).dtype, {Dim(count(start->view(), limit->view(), delta->view()))})};
-  const auto from = in.ints(0), to = in.ints(1), step = in.known_ints(2);
+  const auto from = in.ints(0), to = in.ints(1);
+  const auto step = in.known_ints(2);
   const bool counts = from && to && step && (*step)[0] == 1 && ((*to)[0] - (*from)[0]).lower() >= 0;
   return {Type::tensor(in.in(0).dtype, {counts ? (*to)[0] - (*from)[0] : Dim::unknown()})};
 }
