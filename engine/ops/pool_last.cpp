@@ -1,0 +1,83 @@
+#include "engine/ops/doubles.h"
+#include "engine/ops/spatial.h"
+
+namespace engine {
+namespace {
+using schema::PoolLast, schema::PoolKind;
+
+Types infer(const PoolLast& op, const InferContext& in) {
+  in.expect_inputs(1, 1);
+  in.expect_tensor(0);
+  const Type& x = in.in(0);
+  check(op.kind != PoolKind::lp, "lp pooling has no channels-last form");
+  const bool byte = op.kind == PoolKind::max && (x.dtype == DType::i8 || x.dtype == DType::u8);
+  check(byte || schema::is_real(x.dtype), name(op.kind), " is not defined for ", name(x.dtype));
+  check(op.kernel.size() == 2, "the kernel has ", op.kernel.size(), " dims");
+  check(!x.ranked || x.rank() == 4, "x is ", to_text(x), " where rank 4 is needed");
+  const Dims xs = x.ranked ? x.dims : Dims(4, Dim::unknown());
+  const auto spatial = windows(op, 2);
+  Dims out{xs[0]};
+  for (size_t d = 0; d < 2; ++d) {
+    check_kernel(op.kernel[d]);
+    out.push_back(spatial[d].out(xs[d + 1], op.kernel[d]));
+  }
+  out.push_back(xs[3]);
+  return {Type::tensor(x.dtype, out)};
+}
+
+// The taps r in [first, past) of a window that starts at `start` and lie in front of `limit`; from `least` on.
+struct Taps {
+  int64_t first, past;
+  Taps(int64_t start, int64_t dilation, int64_t kernel, int64_t least, int64_t limit)
+      : first(start >= least ? 0 : (least - start + dilation - 1) / dilation),
+        past(limit <= start ? 0 : std::min(kernel, (limit - 1 - start) / dilation + 1)) {}
+  int64_t count() const { return std::max<int64_t>(0, past - first); }
+};
+
+void reference(const PoolLast& op, RunContext& c) {
+  const View& y = c.out(0);
+  const auto xs = c.in(0).shape, ys = std::span<const int64_t>(y.shape);
+  const std::vector<double> x = to_doubles(c.in(0));
+  const int64_t channels = xs[3];
+  const auto spatial = windows(op, 2);
+  const bool max = op.kind == PoolKind::max;
+  const double lowest = schema::is_real(y.dtype) ? -INFINITY : y.dtype == DType::i8 ? -128 : 0;
+  std::vector<double> sum(static_cast<size_t>(channels));
+  for (int64_t n = 0; n < ys[0]; ++n)
+    for (int64_t i = 0; i < ys[1]; ++i)
+      for (int64_t j = 0; j < ys[2]; ++j) {
+        std::ranges::fill(sum, max ? lowest : 0);
+        const int64_t top = i * spatial[0].stride - spatial[0].begin, left = j * spatial[1].stride - spatial[1].begin;
+        const auto taps = [&](size_t d, int64_t start, bool padding) {
+          const Window& w = spatial[d];
+          return Taps(start, w.dilation, op.kernel[d], padding ? -w.begin : 0, xs[d + 1] + (padding ? w.end : 0));
+        };
+        const Taps rows = taps(0, top, false), columns = taps(1, left, false);
+        for (int64_t r = rows.first; r < rows.past; ++r)
+          for (int64_t s = columns.first; s < columns.past; ++s) {
+            const int64_t row = top + r * spatial[0].dilation, column = left + s * spatial[1].dilation;
+            const double* __restrict from = x.data() + ((n * xs[1] + row) * xs[2] + column) * channels;
+            double* __restrict to = sum.data();
+            if (max)
+              for (int64_t k = 0; k < channels; ++k) to[k] = from[k] > to[k] ? from[k] : to[k];
+            else
+              for (int64_t k = 0; k < channels; ++k) to[k] += from[k];
+          }
+        if (!max) {
+          const int64_t count = taps(0, top, op.count_pad).count() * taps(1, left, op.count_pad).count();
+          for (double& v : sum) v /= double(std::max<int64_t>(1, count));
+        }
+        store_doubles(y, ((n * ys[1] + i) * ys[2] + j) * channels, sum);
+      }
+}
+
+double flops(const PoolLast& op, std::span<const Type>, std::span<const Type> out) {
+  return out[0].determined() ? double(op.kernel[0]) * double(op.kernel[1]) * double(elements(out[0].shape())) : 0;
+}
+}  // namespace
+
+const OpDef<PoolLast>& def(const PoolLast&) {
+  static constexpr OpDef<PoolLast> def{.infer = infer, .reference = reference, .flops = flops};
+  return def;
+}
+}  // namespace engine
