@@ -22,6 +22,7 @@ class Frame final : public BodyRunner {
   // Runs the graph. Inputs of the types that were seen last time make no allocation and take no lock but the pool's. The
   // outputs are valid until the next run, or until an input that one of them is changes.
   std::span<const ConstView> run(std::span<const ConstView> inputs) override;
+  Types output_types() const override { return engine::output_types(cache_->graph()); }
 
   // Plans for these inputs and allocates, without running.
   const Plan& prepare(std::span<const ConstView> inputs);

@@ -52,6 +52,8 @@ class BodyRunner {
   virtual ~BodyRunner() = default;
   // Outputs are valid until the next run of the same body.
   virtual std::span<const ConstView> run(std::span<const ConstView> inputs) = 0;
+  // What the body declares of its outputs, for a loop that never runs it.
+  virtual Types output_types() const = 0;
 };
 
 // What a step sees when it runs.

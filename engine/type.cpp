@@ -185,7 +185,12 @@ int64_t normal_axis(int64_t axis, int64_t rank, const char* what) {
 }
 
 Type generalise(const Type& a, const Type& b) {
-  if (a == b || !a.is_tensor() || !b.is_tensor() || a.dtype != b.dtype) return a;
+  if (a == b || a.kind != b.kind || a.dtype != b.dtype) return a;
+  if (a.element && b.element) {
+    Type element = generalise(*a.element, *b.element);
+    return a.kind == ValueKind::sequence ? Type::sequence(std::move(element)) : Type::optional(std::move(element));
+  }
+  if (!a.is_tensor()) return a;
   if (!a.ranked || !b.ranked || a.rank() != b.rank()) return Type::unranked(a.dtype);
   Type type = a;
   for (size_t i = 0; i < type.dims.size(); ++i)
