@@ -7,10 +7,9 @@
 
 namespace kernels::isa {
 namespace {
-constexpr Level table[] = {{"scalar", scalar},           {"avx2", avx2},
-                           {"avx512", avx512},           {"avx512_vnni", avx512_vnni},
-                           {"avx512_bf16", avx512_bf16}, {"neon", neon},
-                           {"neon_dot", neon_dot},       {"neon_i8mm", neon_i8mm}};
+constexpr Level table[] = {
+    {"scalar", scalar},           {"avx2", avx2}, {"avx512", avx512},     {"avx512_vnni", avx512_vnni},
+    {"avx512_bf16", avx512_bf16}, {"neon", neon}, {"neon_dot", neon_dot}, {"neon_i8mm", neon_i8mm}};
 
 Mask machine() {
 #if defined(__x86_64__)

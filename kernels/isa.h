@@ -10,7 +10,7 @@ namespace kernels::isa {
 using Mask = uint32_t;
 enum : Mask {
   scalar = 0,
-  avx2 = 0x1,  // with fma, f16c and bmi2
+  avx2 = 0x1,    // with fma, f16c and bmi2
   avx512 = 0x3,  // f, bw, vl, dq
   avx512_vnni = 0x7,
   avx512_bf16 = 0xf,

@@ -21,7 +21,8 @@ std::atomic<bool>& forbidden() {
 void register_with_perf(const void* address, size_t size, const std::string& name) {
   static std::mutex mutex;
   static std::FILE* map = [] {
-    return flag("INLAY_PERF_MAP") ? std::fopen(("/tmp/perf-" + std::to_string(getpid()) + ".map").c_str(), "a") : nullptr;
+    return flag("INLAY_PERF_MAP") ? std::fopen(("/tmp/perf-" + std::to_string(getpid()) + ".map").c_str(), "a")
+                                  : nullptr;
   }();
   if (!map) return;
   std::scoped_lock lock(mutex);
@@ -49,7 +50,7 @@ bool allowed() {
   return possible && !forbidden();
 }
 
-void forbid(bool value) { forbidden() = value; }
+bool forbid(bool value) { return forbidden().exchange(value); }
 
 std::shared_ptr<const Code> seal(const void* code, size_t size, const std::string& name) {
   os::Executable memory = os::make_executable(std::span(static_cast<const std::byte*>(code), size));

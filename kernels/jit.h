@@ -1,5 +1,5 @@
-// The base of all generated code (Xbyak). A generator writes into ordinary memory; `seal` copies the finished code to pages
-// that can be executed and no longer written, names it for perf, and dumps it on request.
+// The base of all generated code (Xbyak). A generator writes into ordinary memory; `seal` copies the finished code to
+// pages that can be executed and no longer written, names it for perf, and dumps it on request.
 //   INLAY_NO_JIT=1        pretend that executable pages are denied      INLAY_PERF_MAP=1   /tmp/perf-PID.map for perf
 //   INLAY_JIT_DUMP=DIR    each code as DIR/NAME.ADDRESS.bin
 #pragma once
@@ -19,8 +19,7 @@ namespace kernels::jit {
 class Code {
  public:
   Code(os::Executable memory, size_t size) : memory_(std::move(memory)), size_(size) {}
-  template <class Function>
-  Function entry() const {
+  template <class Function> Function entry() const {
     return reinterpret_cast<Function>(reinterpret_cast<uintptr_t>(memory_.get()));
   }
   size_t size() const { return size_; }
@@ -31,7 +30,7 @@ class Code {
 };
 
 bool allowed();           // executable pages can be had
-void forbid(bool value);  // for tests: as if they were denied
+bool forbid(bool value);  // for tests: as if they were denied; gives the value before
 
 std::shared_ptr<const Code> seal(const void* code, size_t size, const std::string& name);
 
@@ -54,13 +53,11 @@ struct Buffer {
 };
 
 class Generator : private Buffer, public Xbyak::CodeGenerator {
-
  protected:
   Generator();
-  // Saves what belongs to the caller (System V: rbx, rbp, r12 to r15). In debug builds also fills the vector registers of
-  // the target with NaN, so that a read of a register never written shows.
-  template <class Isa>
-  void prologue() {
+  // Saves what belongs to the caller (System V: rbx, rbp, r12 to r15). In debug builds also fills the vector registers
+  // of the target with NaN, so that a read of a register never written shows.
+  template <class Isa> void prologue() {
     save();
 #ifndef NDEBUG
     for (int i = 0; i < Isa::registers; ++i) {

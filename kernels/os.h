@@ -15,7 +15,7 @@ struct [[nodiscard]] Status {
 };
 
 size_t page_size();
-size_t peak_rss();     // bytes; 0 where unknown
+size_t peak_rss();      // bytes; 0 where unknown
 int available_cores();  // physical cores that this process' affinity and cgroup quota allow, at least 1
 bool pin_current_thread(std::span<const int> cpus);  // to any of these logical CPUs
 
@@ -35,7 +35,8 @@ class Memory {
 
   // Zeroed, aligned to a page; its pages are committed when first touched. Null on failure.
   static Memory allocate(size_t bytes);
-  // The file's bytes, read-only. An empty file gives size 0 and a non-null address. Truncating it while mapped is undefined.
+  // The file's bytes, read-only. An empty file gives size 0 and a non-null address. Truncating it while mapped is
+  // undefined.
   static Status map_file(const std::string& path, Memory& out);
   static Status read_file(const std::string& path, Memory& out);
 
@@ -50,7 +51,8 @@ class Memory {
   size_t mapped_ = 0;
 };
 
-// Replaces `path` by these bytes in one step: a temporary file beside it, synced, renamed. On failure nothing is left behind.
+// Replaces `path` by these bytes in one step: a temporary file beside it, synced, renamed. On failure nothing is left
+// behind.
 Status write_file(const std::string& path, std::span<const std::span<const std::byte>> parts);
 inline Status write_file(const std::string& path, std::span<const std::byte> bytes) {
   return write_file(path, std::span(&bytes, 1));

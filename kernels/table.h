@@ -20,8 +20,7 @@ struct Support {
 
 // One line of kernels.inc. `supports` and `make` may use the row's instructions: call them only where `isa` runs.
 // `make` gives a Kernel that tests false where this machine cannot make it (executable pages are denied).
-template <class Spec, class Kernel>
-struct Row {
+template <class Spec, class Kernel> struct Row {
   std::string_view name;  // the one name in plans, profiles, test and benchmark filters
   isa::Mask isa;
   int tile;  // elements, rows or pixels per step of the main loop: tests use sizes around it
@@ -34,9 +33,8 @@ struct Refusal {
   std::string reason;
 };
 
-template <class Kernel>
-struct Choice {
-  std::string_view name;          // of the row that serves; empty when every row refuses
+template <class Kernel> struct Choice {
+  std::string_view name;  // of the row that serves; empty when every row refuses
   Kernel kernel;
   std::vector<Refusal> refusals;  // of the other rows, in table order
   explicit operator bool() const { return !name.empty(); }
@@ -78,11 +76,9 @@ Choice<Kernel> choose(std::span<const Row<Spec, Kernel>> rows, const Spec& spec,
 inline void hash_combine(size_t& seed, size_t value) { seed ^= value + 0x9e3779b97f4a7c15 + (seed << 6) + (seed >> 2); }
 
 // Values shared by key for as long as someone holds them. `make` runs under the lock; a null result is not kept.
-template <class Key, class Value, class Hash = std::hash<Key>>
-class WeakCache {
+template <class Key, class Value, class Hash = std::hash<Key>> class WeakCache {
  public:
-  template <class Make>
-  std::shared_ptr<const Value> get(const Key& key, Make&& make) {
+  template <class Make> std::shared_ptr<const Value> get(const Key& key, Make&& make) {
     std::scoped_lock lock(mutex_);
     std::weak_ptr<const Value>& slot = entries_[key];
     if (auto value = slot.lock()) return value;

@@ -18,11 +18,12 @@ constexpr int spins = 4000;  // a worker's wait before it parks: some 50 µs, lo
 constexpr int closed = -(1 << 20);
 }  // namespace
 
-// A run opens the job, works on it, closes it, and waits for those who joined to leave; a worker that comes late (it was
-// parked) finds it closed. The job's fields are written while it is closed and read between joining and leaving.
+// A run opens the job, works on it, closes it, and waits for those who joined to leave; a worker that comes late (it
+// was parked) finds it closed. The job's fields are written while it is closed and read between joining and leaving.
 struct ThreadPool::State {
   alignas(64) std::atomic<int> generation{0};  // raised by every run: what parked workers watch
-  alignas(64) std::atomic<int> joined{closed};  // closed + x: nobody may join; else workers inside, plus those not wanted
+  alignas(64) std::atomic<int> joined{
+      closed};  // closed + x: nobody may join; else workers inside, plus those not wanted
   alignas(64) std::atomic<int64_t> next{0};
   alignas(64) std::atomic<bool> busy{false};
   std::atomic<bool> stop{false};
@@ -38,7 +39,8 @@ struct ThreadPool::State {
   bool join(int capacity) {
     int count = joined.load(std::memory_order_relaxed);
     while (count >= 0 && count < capacity)
-      if (joined.compare_exchange_weak(count, count + 1, std::memory_order_acquire, std::memory_order_relaxed)) return true;
+      if (joined.compare_exchange_weak(count, count + 1, std::memory_order_acquire, std::memory_order_relaxed))
+        return true;
     return false;
   }
 
@@ -55,7 +57,8 @@ struct ThreadPool::State {
   }
 };
 
-ThreadPool::ThreadPool(int size, std::span<const int> cpus) : size_(std::max(1, size)), state_(std::make_unique<State>()) {
+ThreadPool::ThreadPool(int size, std::span<const int> cpus)
+    : size_(std::max(1, size)), state_(std::make_unique<State>()) {
   const std::vector<int> set(cpus.begin(), cpus.end());
   for (int i = 1; i < size_; ++i)
     state_->workers.emplace_back([state = state_.get(), capacity = size_ - 1, set] {

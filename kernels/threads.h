@@ -20,10 +20,10 @@ class ThreadPool {
   // f(i) for all 0 <= i < tasks, on at most `max_threads` threads (0: all) and the calling one among them; returns when
   // all are done. Allocates nothing. Where the pool is busy with another call, or this is a call from inside a task, it
   // runs alone on the calling thread instead of waiting. f must not throw.
-  template <class F>
-  void run(int64_t tasks, F&& f, int max_threads = 0) {
+  template <class F> void run(int64_t tasks, F&& f, int max_threads = 0) {
     using Function = std::remove_reference_t<F>;
-    run_erased(tasks, [](const void* context, int64_t i) { (*static_cast<const Function*>(context))(i); }, &f, max_threads);
+    run_erased(
+        tasks, [](const void* context, int64_t i) { (*static_cast<const Function*>(context))(i); }, &f, max_threads);
   }
 
   // The one pool of the process, made on first use with the size last set; the physical cores it may use by default.

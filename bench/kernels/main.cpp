@@ -1,5 +1,5 @@
-// One benchmark per row of the kernel tables and problem: FAMILY_ROW/PROBLEM, so that --benchmark_filter takes kernel names.
-// Compute kernels report GFLOP/s and the percentage of what a loop of multiply-adds on registers reaches.
+// One benchmark per row of the kernel tables and problem: FAMILY_ROW/PROBLEM, so that --benchmark_filter takes kernel
+// names. Compute kernels report GFLOP/s and the percentage of what a loop of multiply-adds on registers reaches.
 #include <benchmark/benchmark.h>
 #include <cmath>
 #include <string>
@@ -42,13 +42,22 @@ void run_gemm(benchmark::State& state, const gemm::Row& row, const gemm::Spec& s
   if (!kernel) return state.SkipWithError("cannot be made here");
   ThreadPool pool(threads);
   const Numbers a(m * spec.k), b(spec.k * spec.n), bias(spec.n), c(m * spec.n);
-  const os::Memory packed = os::Memory::allocate(kernel->packed_bytes()), scratch = os::Memory::allocate(kernel->scratch_bytes(m));
+  const os::Memory packed = os::Memory::allocate(kernel->packed_bytes()),
+                   scratch = os::Memory::allocate(kernel->scratch_bytes(m));
   const bool constant = spec.b == gemm::B::packed;
   if (constant) kernel->pack_b(b.data(), spec.transposed_b ? spec.k : spec.n, packed.data());
   const void* matrix = constant ? static_cast<const void*>(packed.data()) : b.data();
   for (auto _ : state)
-    kernel->run({.a = a.data(), .lda = spec.k, .b = matrix, .ldb = spec.transposed_b ? spec.k : spec.n, .c = c.data(),
-                 .ldc = spec.n, .bias = bias.data(), .m = m, .scratch = scratch.data()}, pool);
+    kernel->run({.a = a.data(),
+                 .lda = spec.k,
+                 .b = matrix,
+                 .ldb = spec.transposed_b ? spec.k : spec.n,
+                 .c = c.data(),
+                 .ldc = spec.n,
+                 .bias = bias.data(),
+                 .m = m,
+                 .scratch = scratch.data()},
+                pool);
   report(state, 2.0 * static_cast<double>(m * spec.n * spec.k), row.isa, threads);
 }
 
@@ -58,8 +67,8 @@ void run_conv(benchmark::State& state, const conv::Row& row, const conv::Spec& s
   ThreadPool pool(threads);
   const int64_t oh = spec.out_height(height), ow = spec.out_width(), taps = int64_t{spec.kernel_h} * spec.kernel_w;
   const int64_t in_group = spec.channels / spec.groups;
-  const Numbers x(height * spec.width * spec.in_pitch()), bias(spec.out_channels), w(spec.out_channels * in_group * taps),
-      y(oh * ow * spec.out_pitch());
+  const Numbers x(height * spec.width * spec.in_pitch()), bias(spec.out_channels),
+      w(spec.out_channels * in_group * taps), y(oh * ow * spec.out_pitch());
   const os::Memory packed = os::Memory::allocate(kernel->packed_bytes());
   kernel->pack(w.data(), packed.data());
   for (auto _ : state)
@@ -73,7 +82,8 @@ void run_pointwise(benchmark::State& state, const pointwise::Row& row, const Cha
   const Numbers x(n), other(n), y(n);
   const pointwise::Operand operand{other.data(), n};
   for (auto _ : state) kernel.run(x.data(), &operand, y.data(), 1, n);
-  state.counters["elements/s"] = benchmark::Counter(static_cast<double>(n * state.iterations()), benchmark::Counter::kIsRate);
+  state.counters["elements/s"] =
+      benchmark::Counter(static_cast<double>(n * state.iterations()), benchmark::Counter::kIsRate);
 }
 
 std::string name(std::string_view row, const std::string& problem, int threads) {
@@ -84,14 +94,17 @@ void add_gemm(const gemm::Row& row, int threads) {
   struct {
     int64_t m, n, k;
     gemm::B b;
-  } const problems[] = {{512, 512, 512, gemm::B::packed},  {128, 768, 768, gemm::B::packed}, {128, 3072, 768, gemm::B::packed},
-                        {128, 768, 3072, gemm::B::packed}, {1, 1000, 1280, gemm::B::packed}, {1, 512, 256, gemm::B::packed},
+  } const problems[] = {{512, 512, 512, gemm::B::packed},  {128, 768, 768, gemm::B::packed},
+                        {128, 3072, 768, gemm::B::packed}, {128, 768, 3072, gemm::B::packed},
+                        {1, 1000, 1280, gemm::B::packed},  {1, 512, 256, gemm::B::packed},
                         {128, 128, 64, gemm::B::dynamic},  {128, 64, 128, gemm::B::dynamic}};
   for (const auto& p : problems) {
-    const gemm::Spec spec{.n = p.n, .k = p.k, .b = p.b, .transposed_b = p.b == gemm::B::dynamic && p.n > p.k, .bias = true};
+    const gemm::Spec spec{
+        .n = p.n, .k = p.k, .b = p.b, .transposed_b = p.b == gemm::B::dynamic && p.n > p.k, .bias = true};
     const std::string problem = std::to_string(p.m) + "x" + std::to_string(p.n) + "x" + std::to_string(p.k) +
                                 (p.b == gemm::B::dynamic ? "_dynamic" : "");
-    benchmark::RegisterBenchmark(name(row.name, problem, threads).c_str(), [&row, spec, p, threads](benchmark::State& state) {
+    benchmark::RegisterBenchmark(name(row.name, problem, threads).c_str(), [&row, spec, p,
+                                                                            threads](benchmark::State& state) {
       run_gemm(state, row, spec, p.m, threads);
     })->UseRealTime();
   }
@@ -102,21 +115,34 @@ void add_conv(const conv::Row& row, int threads) {
     int64_t channels, out, size, groups;
     int kernel, stride, pad;
     bool nchw;
-  } const problems[] = {{3, 64, 224, 1, 7, 2, 3, true},     {64, 64, 56, 1, 3, 1, 1, false},    {64, 256, 56, 1, 1, 1, 0, false},
-                        {256, 64, 56, 1, 1, 1, 0, false},   {128, 128, 28, 1, 3, 1, 1, false},  {256, 256, 14, 1, 3, 1, 1, false},
-                        {512, 512, 7, 1, 3, 1, 1, false},   {1024, 256, 14, 1, 1, 1, 0, false}, {128, 128, 56, 1, 3, 2, 1, false},
-                        {96, 24, 56, 1, 1, 1, 0, false},    {144, 144, 56, 144, 3, 1, 1, false}, {384, 384, 14, 384, 3, 1, 1, false},
-                        {96, 96, 112, 96, 3, 2, 1, false},  {240, 240, 28, 240, 5, 1, 2, false}, {64, 64, 56, 4, 3, 1, 1, false}};
+  } const problems[] = {
+      {3, 64, 224, 1, 7, 2, 3, true},    {64, 64, 56, 1, 3, 1, 1, false},     {64, 256, 56, 1, 1, 1, 0, false},
+      {256, 64, 56, 1, 1, 1, 0, false},  {128, 128, 28, 1, 3, 1, 1, false},   {256, 256, 14, 1, 3, 1, 1, false},
+      {512, 512, 7, 1, 3, 1, 1, false},  {1024, 256, 14, 1, 1, 1, 0, false},  {128, 128, 56, 1, 3, 2, 1, false},
+      {96, 24, 56, 1, 1, 1, 0, false},   {144, 144, 56, 144, 3, 1, 1, false}, {384, 384, 14, 384, 3, 1, 1, false},
+      {96, 96, 112, 96, 3, 2, 1, false}, {240, 240, 28, 240, 5, 1, 2, false}, {64, 64, 56, 4, 3, 1, 1, false}};
   for (const auto& p : problems) {
-    const conv::Spec spec{.channels = p.channels, .out_channels = p.out, .groups = p.groups, .width = p.size,
-                          .kernel_h = p.kernel, .kernel_w = p.kernel, .stride_h = p.stride, .stride_w = p.stride,
-                          .pad_top = p.pad, .pad_left = p.pad, .pad_bottom = p.pad, .pad_right = p.pad,
-                          .nchw_input = p.nchw, .bias = true};
+    const conv::Spec spec{.channels = p.channels,
+                          .out_channels = p.out,
+                          .groups = p.groups,
+                          .width = p.size,
+                          .kernel_h = p.kernel,
+                          .kernel_w = p.kernel,
+                          .stride_h = p.stride,
+                          .stride_w = p.stride,
+                          .pad_top = p.pad,
+                          .pad_left = p.pad,
+                          .pad_bottom = p.pad,
+                          .pad_right = p.pad,
+                          .nchw_input = p.nchw,
+                          .bias = true};
     if (!row.supports(spec).refusal.empty()) continue;
-    const std::string problem = std::to_string(p.channels) + "-" + std::to_string(p.out) + "@" + std::to_string(p.size) + "_" +
-                                std::to_string(p.kernel) + "x" + std::to_string(p.kernel) + "_s" + std::to_string(p.stride) +
+    const std::string problem = std::to_string(p.channels) + "-" + std::to_string(p.out) + "@" +
+                                std::to_string(p.size) + "_" + std::to_string(p.kernel) + "x" +
+                                std::to_string(p.kernel) + "_s" + std::to_string(p.stride) +
                                 (p.groups > 1 ? "_g" + std::to_string(p.groups) : "");
-    benchmark::RegisterBenchmark(name(row.name, problem, threads).c_str(), [&row, spec, p, threads](benchmark::State& state) {
+    benchmark::RegisterBenchmark(name(row.name, problem, threads).c_str(), [&row, spec, p,
+                                                                            threads](benchmark::State& state) {
       run_conv(state, row, spec, p.size, threads);
     })->UseRealTime();
   }
@@ -124,9 +150,12 @@ void add_conv(const conv::Row& row, int threads) {
 
 void add_pointwise(const pointwise::Row& row) {
   const std::pair<const char*, Chain> chains[] = {
-      {"relu", {Stage::of(UnaryKind::relu)}},       {"sigmoid", {Stage::of(UnaryKind::sigmoid)}},
-      {"silu", {Stage::of(UnaryKind::silu, 1)}},    {"tanh", {Stage::of(UnaryKind::tanh)}},
-      {"gelu", {Stage::of(UnaryKind::gelu)}},       {"elu", {Stage::of(UnaryKind::elu, 1)}},
+      {"relu", {Stage::of(UnaryKind::relu)}},
+      {"sigmoid", {Stage::of(UnaryKind::sigmoid)}},
+      {"silu", {Stage::of(UnaryKind::silu, 1)}},
+      {"tanh", {Stage::of(UnaryKind::tanh)}},
+      {"gelu", {Stage::of(UnaryKind::gelu)}},
+      {"elu", {Stage::of(UnaryKind::elu, 1)}},
       {"add", {Stage::of(BinaryKind::add, 0, Mode::full)}},
       {"add_relu", {Stage::of(BinaryKind::add, 0, Mode::full), Stage::of(UnaryKind::relu)}}};
   for (const auto& [problem, chain] : chains) {

@@ -10,8 +10,7 @@ using namespace Xbyak::util;
 using Loop = void (*)(int64_t);
 constexpr int sums = 12, unroll = 4;
 
-template <class Isa>
-class PeakGenerator : public kernels::jit::Generator {
+template <class Isa> class PeakGenerator : public kernels::jit::Generator {
  public:
   PeakGenerator() {
     Xbyak::Label loop;
@@ -25,8 +24,7 @@ class PeakGenerator : public kernels::jit::Generator {
   }
 };
 
-template <class Isa>
-double measure() {
+template <class Isa> double measure() {
   static const auto code = kernels::jit::generate<PeakGenerator<Isa>>("peak");
   if (!code) return 0;
   const auto loop = code->template entry<Loop>();

@@ -4,7 +4,8 @@ namespace kernels::conv {
 std::string invalid(const Spec& s) {
   if (s.channels <= 0 || s.out_channels <= 0 || s.width <= 0) return "an extent is not positive";
   if (s.groups <= 0 || s.channels % s.groups || s.out_channels % s.groups) return "groups do not divide the channels";
-  if (s.kernel_h <= 0 || s.kernel_w <= 0 || s.stride_h <= 0 || s.stride_w <= 0 || s.dilation_h <= 0 || s.dilation_w <= 0)
+  if (s.kernel_h <= 0 || s.kernel_w <= 0 || s.stride_h <= 0 || s.stride_w <= 0 || s.dilation_h <= 0 ||
+      s.dilation_w <= 0)
     return "kernel, stride or dilation is not positive";
   if (s.pad_top < 0 || s.pad_left < 0 || s.pad_bottom < 0 || s.pad_right < 0) return "negative padding";
   if (s.in_pitch() < s.channels || s.out_pitch() < s.out_channels) return "a pixel pitch below the channels";

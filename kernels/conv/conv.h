@@ -1,9 +1,9 @@
 // 2-D convolution in f32, channels last: x [N,H,W,C], w given as [OC, C/groups, KH, KW], y [N,OH,OW,OC].
 //
-// A tensor has a pixel pitch, the floats from pixel to pixel: rows are W pitches apart, images H rows. A kernel is made for
-// the spec and serves every batch, height and thread count, with results that are the same to the bit for any thread count.
-// Packed weights depend on the weights, the spec and the row only. Nothing outside x's H × W × C is read: padding is not
-// in memory.
+// A tensor has a pixel pitch, the floats from pixel to pixel: rows are W pitches apart, images H rows. A kernel is made
+// for the spec and serves every batch, height and thread count, with results that are the same to the bit for any
+// thread count. Packed weights depend on the weights, the spec and the row only. Nothing outside x's H × W × C is read:
+// padding is not in memory.
 #pragma once
 #include "kernels/pointwise/pointwise.h"
 #include "kernels/threads.h"
@@ -16,7 +16,7 @@ struct Spec {
   int stride_h = 1, stride_w = 1;
   int dilation_h = 1, dilation_w = 1;
   int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
-  bool nchw_input = false;  // x is [N,C,H,W], without pitch: a network's first layer
+  bool nchw_input = false;           // x is [N,C,H,W], without pitch: a network's first layer
   int64_t x_pitch = 0, y_pitch = 0;  // 0: C, OC
   bool bias = false;
   pointwise::Chain epilogue = {};  // rows are the pixels of y in order, columns its channels
@@ -61,9 +61,9 @@ using Choice = kernels::Choice<Kernel>;
 std::string invalid(const Spec&);
 
 #define KERNEL(name, isa, tile, where) \
-  namespace where {                    \
-  Support supports(const Spec&);       \
-  Kernel make(const Spec&);            \
+  namespace where { \
+  Support supports(const Spec&); \
+  Kernel make(const Spec&); \
   }
 #include "kernels/conv/kernels.inc"
 std::span<const Row> rows();

@@ -9,8 +9,8 @@ namespace kernels::conv {
 namespace {
 constexpr int64_t bytes = sizeof(float);
 constexpr int64_t panel_block_bytes = 192 << 10;  // of packed weights, read again for each tile of pixels
-constexpr int64_t x_block_bytes = 256 << 10;       // of x, read again for each panel
-constexpr int64_t serial_work = 1 << 16;           // multiply-adds that one thread does sooner than two can share
+constexpr int64_t x_block_bytes = 256 << 10;      // of x, read again for each panel
+constexpr int64_t serial_work = 1 << 16;          // multiply-adds that one thread does sooner than two can share
 
 // A pixel is a row of A: without kernel extent, stride or padding, the whole tensor is one matrix.
 class PixelGemm final : public Conv {
@@ -39,11 +39,14 @@ class PixelGemm final : public Conv {
 class ImplicitGemm final : public Conv {
  public:
   ImplicitGemm(const tile::Backend& backend, const Spec& spec)
-      : s_(spec), in_(spec.channels / spec.groups), out_(spec.out_channels / spec.groups),
-        pixel_(spec.nchw_input ? 1 : spec.in_pitch()), panels_(backend, out_, spec.stride_w * pixel_ * bytes),
-        k_(blocks()), epilogue_(backend, spec.epilogue) {
-    for (int last = panels_.count == 1; last < 2; ++last)
-      ok_ = ok_ && plan_row(backend, last);
+      : s_(spec),
+        in_(spec.channels / spec.groups),
+        out_(spec.out_channels / spec.groups),
+        pixel_(spec.nchw_input ? 1 : spec.in_pitch()),
+        panels_(backend, out_, spec.stride_w * pixel_ * bytes),
+        k_(blocks()),
+        epilogue_(backend, spec.epilogue) {
+    for (int last = panels_.count == 1; last < 2; ++last) ok_ = ok_ && plan_row(backend, last);
   }
   bool ok() const { return ok_; }
 
@@ -74,11 +77,14 @@ class ImplicitGemm final : public Conv {
     const int64_t groups = std::min<int64_t>(panels_.count, (wanted + chunks * s_.groups - 1) / (chunks * s_.groups));
     chunks = std::max(chunks, std::min(rows, wanted / (groups * s_.groups)));
     const int64_t chunk = (rows + chunks - 1) / chunks;
-    pool.run(chunks * groups * s_.groups, [&](int64_t task) {
-      const int64_t part = task % groups, row = task / groups % chunks * chunk, g = task / groups / chunks;
-      block(args, g, row, std::min(rows, row + chunk), static_cast<int>(panels_.count * part / groups),
-            static_cast<int>(panels_.count * (part + 1) / groups));
-    }, max_threads);
+    pool.run(
+        chunks * groups * s_.groups,
+        [&](int64_t task) {
+          const int64_t part = task % groups, row = task / groups % chunks * chunk, g = task / groups / chunks;
+          block(args, g, row, std::min(rows, row + chunk), static_cast<int>(panels_.count * part / groups),
+                static_cast<int>(panels_.count * (part + 1) / groups));
+        },
+        max_threads);
   }
 
  private:
@@ -220,10 +226,10 @@ Kernel make_dense(const tile::Backend& backend, const Spec& s) {
 }
 }  // namespace
 
-#define KERNEL(name, isa, backend)                                                           \
-  namespace dense_##backend {                                                                \
-  Support supports(const Spec& spec) { return supports_dense(tile::backend, spec); }         \
-  Kernel make(const Spec& spec) { return make_dense(tile::backend, spec); }                  \
+#define KERNEL(name, isa, backend) \
+  namespace dense_##backend { \
+    Support supports(const Spec& spec) { return supports_dense(tile::backend, spec); } \
+    Kernel make(const Spec& spec) { return make_dense(tile::backend, spec); } \
   }
 #include "kernels/tile/backends.inc"
 }  // namespace kernels::conv

@@ -31,11 +31,16 @@ class Depthwise final : public Conv {
     const int64_t wanted = threads > 1 ? 4 * threads : 1;
     const int64_t chunks = std::min(rows, wanted), blocks = (s_.channels + lanes_ - 1) / lanes_;
     const int64_t parts = std::min(blocks, (wanted + chunks - 1) / chunks);
-    pool.run(chunks * parts, [&](int64_t task) {
-      const int64_t chunk = task / parts, part = task % parts;
-      const int64_t c0 = blocks * part / parts * lanes_, c1 = std::min(s_.channels, blocks * (part + 1) / parts * lanes_);
-      for (int64_t row = rows * chunk / chunks; row < rows * (chunk + 1) / chunks; ++row) run_row(args, row, c0, c1);
-    }, max_threads);
+    pool.run(
+        chunks * parts,
+        [&](int64_t task) {
+          const int64_t chunk = task / parts, part = task % parts;
+          const int64_t c0 = blocks * part / parts * lanes_,
+                        c1 = std::min(s_.channels, blocks * (part + 1) / parts * lanes_);
+          for (int64_t row = rows * chunk / chunks; row < rows * (chunk + 1) / chunks; ++row)
+            run_row(args, row, c0, c1);
+        },
+        max_threads);
   }
 
  private:

@@ -5,7 +5,8 @@
 namespace kernels::conv {
 // One row of y. Offsets and steps in floats; kernel rows outside [kh0, kh1) lie in the padding.
 struct DepthwiseRow {
-  const float* x;  // where column 0 of the kernel meets pixel 0, in kernel row kh0 (columns in the padding are not in memory)
+  const float*
+      x;  // where column 0 of the kernel meets pixel 0, in kernel row kh0 (columns in the padding are not in memory)
   const float *w, *bias;
   float* y;
   int64_t x_row, x_tap, x_step, y_step, channels;  // x: from kernel row to row, column to column, pixel of y to pixel

@@ -22,9 +22,9 @@ constexpr int together = HWY_TARGET == HWY_AVX2 ? 4 : 8;
 
 HWY_INLINE Vec load(const float* from, int n) { return n == lanes ? hn::LoadU(vector, from) : load_first(from, n); }
 
-// `count` neighbouring pixels from `ow` on, for which the kernel's columns [kw0, kw1) lie inside x; n channels from c on.
-template <int count>
-HWY_INLINE void pixels(const DepthwiseRow& r, int ow, int64_t c, int n, int kw0, int kw1) {
+// `count` neighbouring pixels from `ow` on, for which the kernel's columns [kw0, kw1) lie inside x; n channels from c
+// on.
+template <int count> HWY_INLINE void pixels(const DepthwiseRow& r, int ow, int64_t c, int n, int kw0, int kw1) {
   const float* x = r.x + ow * r.x_step + c;
   const Vec bias = r.bias ? load(r.bias + c, n) : hn::Zero(vector);
   Vec sum[count];
@@ -47,8 +47,7 @@ HWY_INLINE void pixels(const DepthwiseRow& r, int ow, int64_t c, int n, int kw0,
 }
 
 // Channels inside, pixels outside: memory is read in order.
-template <int count>
-HWY_INLINE void columns(const DepthwiseRow& r, int ow, int64_t c0, int64_t c1, int kw0, int kw1) {
+template <int count> HWY_INLINE void columns(const DepthwiseRow& r, int ow, int64_t c0, int64_t c1, int kw0, int kw1) {
   int64_t c = c0;
   for (; c + lanes <= c1; c += lanes) pixels<count>(r, ow, c, lanes, kw0, kw1);
   if (c < c1) pixels<count>(r, ow, c, static_cast<int>(c1 - c), kw0, kw1);

@@ -1,18 +1,19 @@
 #include "kernels/gemm/gemm.h"
-#include <cstring>
 
 namespace kernels::gemm {
 namespace {
 using tile::Place;
 constexpr int64_t bytes = sizeof(float);
-constexpr int64_t k_limit = 768;             // a longer reduction is cut evenly, to keep a panel's block in cache
+constexpr int64_t k_limit = 768;              // a longer reduction is cut evenly, to keep a panel's block in cache
 constexpr int64_t a_block_bytes = 512 << 10;  // of A, read again for each panel
 constexpr int64_t serial_work = 1 << 16;      // multiply-adds that one thread does sooner than two can share
 
 class TiledGemm final : public Gemm {
  public:
   TiledGemm(const tile::Backend& backend, const Spec& spec, int64_t lda)
-      : spec_(spec), panels_(backend, spec.n, lda * bytes), k_(tile::KBlocks::even(spec.k, k_limit)),
+      : spec_(spec),
+        panels_(backend, spec.n, lda * bytes),
+        k_(tile::KBlocks::even(spec.k, k_limit)),
         epilogue_(backend, spec.epilogue) {
     direct_ = spec.b == B::dynamic && !spec.transposed_b;
     ok_ = fill(backend, packed_tiles_, false) && (!direct_ || fill(backend, direct_tiles_, true));
@@ -34,7 +35,8 @@ class TiledGemm final : public Gemm {
     const auto* b = static_cast<const float*>(args.b);
     if (spec_.b == B::dynamic && !direct) {
       auto* packed = static_cast<float*>(args.scratch);
-      pool.run(panels_.count, [&](int64_t p) { pack_panel(b, args.ldb, packed, static_cast<int>(p)); }, max_threads);
+      pool.run(
+          panels_.count, [&](int64_t p) { pack_panel(b, args.ldb, packed, static_cast<int>(p)); }, max_threads);
       b = packed;
     }
     const int64_t threads = max_threads > 0 ? std::min(max_threads, pool.size()) : pool.size();
@@ -42,12 +44,15 @@ class TiledGemm final : public Gemm {
     const int64_t chunks = (args.m + most - 1) / most, chunk = (args.m + chunks - 1) / chunks;
     const int64_t wanted = threads > 1 ? 4 * threads : 1;  // tasks, to even out what else the cores do
     const int64_t groups = std::min<int64_t>(panels_.count, (wanted + chunks - 1) / chunks);
-    pool.run(chunks * groups, [&](int64_t task) {
-      const int64_t m0 = task / groups * chunk, group = task % groups;
-      const auto first = static_cast<int>(panels_.count * group / groups);
-      const auto last = static_cast<int>(panels_.count * (group + 1) / groups);
-      block(args, b, direct, m0, std::min(chunk, args.m - m0), first, last);
-    }, max_threads);
+    pool.run(
+        chunks * groups,
+        [&](int64_t task) {
+          const int64_t m0 = task / groups * chunk, group = task % groups;
+          const auto first = static_cast<int>(panels_.count * group / groups);
+          const auto last = static_cast<int>(panels_.count * (group + 1) / groups);
+          block(args, b, direct, m0, std::min(chunk, args.m - m0), first, last);
+        },
+        max_threads);
   }
 
  private:
@@ -148,18 +153,14 @@ class TiledGemm final : public Gemm {
   bool direct_ = false, ok_ = false;
 };
 
-template <const tile::Backend& backend>
-Support supports(const Spec& spec) {
+template <const tile::Backend& backend> Support supports(const Spec& spec) {
   if (spec.n < 0 || spec.k < 0) return {0, "a negative extent"};
   if (!spec.epilogue.empty())
     if (std::string reason = pointwise::unsupported(spec.epilogue); !reason.empty()) return {0, "epilogue: " + reason};
   return {backend.cost, {}};
 }
 
-template <const tile::Backend& backend>
-Kernel make_row(const Spec& spec) {
-  return make(backend, spec, spec.k);
-}
+template <const tile::Backend& backend> Kernel make_row(const Spec& spec) { return make(backend, spec, spec.k); }
 }  // namespace
 
 Kernel make(const tile::Backend& backend, const Spec& spec, int64_t lda) {

@@ -1,7 +1,7 @@
 // C[M,N] = epilogue(A[M,K] · B[K,N] + bias[N]) in f32, row-major.
 //
-// A kernel is made for N, K and the epilogue, and serves every M, batch and thread count, with results that are the same to
-// the bit for any thread count. Constant B is packed once; the packing depends on B, N, K and the row only.
+// A kernel is made for N, K and the epilogue, and serves every M, batch and thread count, with results that are the
+// same to the bit for any thread count. Constant B is packed once; the packing depends on B, N, K and the row only.
 #pragma once
 #include "kernels/pointwise/pointwise.h"
 #include "kernels/threads.h"

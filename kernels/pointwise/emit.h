@@ -13,8 +13,7 @@ namespace kernels::pointwise {
 std::string emit_refusal(const Chain&);
 
 // Uses the vector registers 0 to 3, and mask k2. Call `constants` once, behind the code.
-template <class Isa>
-class Emitter {
+template <class Isa> class Emitter {
  public:
   using Vmm = typename Isa::Vmm;
   static constexpr int temporaries = 4;
@@ -180,8 +179,7 @@ class Emitter {
     g.vsubps(t0, v, value(1)), g.vfmadd213ps(v, t1, t0);
   }
 
-  template <size_t n>
-  void polynomial(const Vmm& y, const Vmm& x, const float (&coefficient)[n]) {
+  template <size_t n> void polynomial(const Vmm& y, const Vmm& x, const float (&coefficient)[n]) {
     broadcast(y, coefficient[0]);
     for (size_t i = 1; i < n; ++i) g.vfmadd213ps(y, x, value(coefficient[i]));
   }

@@ -25,8 +25,7 @@ HWY_INLINE Vec clamp01(Vec x) {
   return hn::IfThenElse(hn::Gt(x, constant(0)), x, constant(0));
 }
 
-template <int n>
-HWY_INLINE Vec polynomial(Vec x, const float (&coefficient)[n]) {
+template <int n> HWY_INLINE Vec polynomial(Vec x, const float (&coefficient)[n]) {
   Vec y = constant(coefficient[0]);
   for (int i = 1; i < n; ++i) y = hn::MulAdd(y, x, constant(coefficient[i]));
   return y;
@@ -80,16 +79,19 @@ HWY_INLINE Vec softplus(Vec x) {
 }
 
 // Where reducing the argument loses accuracy, the C library serves.
-template <class F>
-HWY_INLINE Vec in_range(Vec x, Vec y, F scalar) {
+template <class F> HWY_INLINE Vec in_range(Vec x, Vec y, F scalar) {
   if (hn::AllTrue(vector, hn::Lt(hn::Abs(x), constant(8192)))) return y;
   HWY_ALIGN float lane[lanes];
   hn::Store(x, vector, lane);
   for (float& value : lane) value = scalar(value);
   return hn::Load(vector, lane);
 }
-HWY_INLINE Vec sin(Vec x) { return in_range(x, hn::Sin(vector, x), [](float v) { return __builtin_sinf(v); }); }
-HWY_INLINE Vec cos(Vec x) { return in_range(x, hn::Cos(vector, x), [](float v) { return __builtin_cosf(v); }); }
+HWY_INLINE Vec sin(Vec x) {
+  return in_range(x, hn::Sin(vector, x), [](float v) { return __builtin_sinf(v); });
+}
+HWY_INLINE Vec cos(Vec x) {
+  return in_range(x, hn::Cos(vector, x), [](float v) { return __builtin_cosf(v); });
+}
 }  // namespace kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 #endif

@@ -59,8 +59,7 @@ Cursors::Cursors(const Chain& chain, const Operand* operands, int64_t row, int64
 void Kernel::run(const Args& args) const {
   if (args.rows <= 0 || args.columns <= 0) return;
   Cursors cursors(chain, args.operands);
-  RawArgs raw{args.x,           args.x_stride * 4, args.y,       args.y_stride * 4,
-              cursors.at.data(), args.rows,         args.columns, &chain};
+  RawArgs raw{args.x, args.x_stride * 4, args.y, args.y_stride * 4, cursors.at.data(), args.rows, args.columns, &chain};
   function(&raw);
 }
 
@@ -75,35 +74,26 @@ void Kernel::run(const float* x, const Operand* operands, float* y, int64_t rows
   run({x, columns, y, columns, operands, rows, columns});
 }
 
-std::string unsupported(const Chain& chain) {
-  // By the types and result columns of the tables: which functions are f32 → f32.
-#define NAMED_number_same(name)
-#define NAMED_real_same(name)
-#define NAMED_integer_same(name) case name: return true;
-#define NAMED_boolean_same(name) case name: return true;
-#define NAMED_number_truth(name) case name: return true;
-#define NAMED_real_truth(name) case name: return true;
-#define NAMED_integer_truth(name) case name: return true;
-#define NAMED_boolean_truth(name) case name: return true;
-#define NAMED_any_truth(name) case name: return true;
-  const auto other_unary = [](UnaryKind kind) {
-    switch (kind) {
-#define UNARY(name, types, result, ...) NAMED_##types##_##result(UnaryKind::name)
+namespace {
+// By the types and result columns of the tables.
+constexpr bool is_f32(std::string_view types, std::string_view result) {
+  return (types == "number" || types == "real") && result == "same";
+}
+constexpr bool unary_is_f32[] = {
+#define UNARY(name, types, result, ...) is_f32(#types, #result),
 #include "schema/unary.def"
-      default: return false;
-    }
-  };
-  const auto other_binary = [](BinaryKind kind) {
-    switch (kind) {
-#define BINARY(name, types, result, ...) NAMED_##types##_##result(BinaryKind::name)
+};
+constexpr bool binary_is_f32[] = {
+#define BINARY(name, types, result, ...) is_f32(#types, #result),
 #include "schema/binary.def"
-      default: return false;
-    }
-  };
+};
+}  // namespace
+
+std::string unsupported(const Chain& chain) {
   if (chain.empty()) return "an empty chain";
   std::array<const Stage*, Chain::max_operands> seen{};
   for (const Stage& s : chain) {
-    if (s.binary ? other_binary(s.op) : other_unary(s.unary))
+    if (!(s.binary ? binary_is_f32[static_cast<size_t>(s.op)] : unary_is_f32[static_cast<size_t>(s.unary)]))
       return std::string(s.binary ? schema::name(s.op) : schema::name(s.unary)) + " is not f32 to f32";
     if (!s.binary) continue;
     if (s.operand >= Chain::max_operands) return "too many operands";

@@ -1,5 +1,6 @@
-// Chains of elementwise functions in f32: y = f_n(... f_1(x)). One stage is a unary function, or a binary one whose other
-// argument is an operand of its own. A standalone op is a chain of one; gemm and conv apply chains as their epilogue.
+// Chains of elementwise functions in f32: y = f_n(... f_1(x)). One stage is a unary function, or a binary one whose
+// other argument is an operand of its own. A standalone op is a chain of one; gemm and conv apply chains as their
+// epilogue.
 #pragma once
 #include <array>
 #include <bit>
@@ -25,9 +26,10 @@ struct Stage {
     return {.binary = true, .op = kind, .operand = operand, .swapped = swapped, .mode = mode};
   }
   bool operator==(const Stage& o) const {
-    return binary == o.binary && (binary ? op == o.op && operand == o.operand && swapped == o.swapped && mode == o.mode
-                                         : unary == o.unary && std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(o.a) &&
-                                               std::bit_cast<uint32_t>(b) == std::bit_cast<uint32_t>(o.b));
+    return binary == o.binary &&
+           (binary ? op == o.op && operand == o.operand && swapped == o.swapped && mode == o.mode
+                   : unary == o.unary && std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(o.a) &&
+                         std::bit_cast<uint32_t>(b) == std::bit_cast<uint32_t>(o.b));
   }
 };
 
@@ -64,8 +66,8 @@ struct Operand {
   int64_t stride = 0;  // floats from row to row; read for `full` only
 };
 
-// y may be x, or a `full` operand, at the same address and stride; other overlaps are undefined. Pointers need the alignment
-// of a float only, and nothing outside the rows × columns is touched. Strides are in floats.
+// y may be x, or a `full` operand, at the same address and stride; other overlaps are undefined. Pointers need the
+// alignment of a float only, and nothing outside the rows × columns is touched. Strides are in floats.
 struct Args {
   const float* x;
   int64_t x_stride;
@@ -117,10 +119,10 @@ using Choice = kernels::Choice<Kernel>;
 // The functions that f32 → f32 chains know; what a refusal says of others.
 std::string unsupported(const Chain&);
 
-#define KERNEL(name, isa, tile, where)  \
-  namespace where {                     \
+#define KERNEL(name, isa, tile, where) \
+  namespace where { \
   Support supports(const Chain& chain); \
-  Kernel make(const Chain& chain);      \
+  Kernel make(const Chain& chain); \
   }
 #include "kernels/pointwise/kernels.inc"
 std::span<const Row> rows();

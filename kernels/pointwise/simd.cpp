@@ -8,6 +8,7 @@
 
 #ifndef VECTOR_UNARY
 // The functions that have a vector form, on vectors x, y and the parameters a, b.
+// clang-format off
 #define VECTOR_UNARY(CASE) \
   CASE(abs, hn::Abs(x)) \
   CASE(neg, hn::Neg(x)) \
@@ -48,6 +49,7 @@
   CASE(min, hn::IfThenElse(hn::IsNaN(x), x, hn::IfThenElse(hn::Or(hn::Lt(y, x), hn::IsNaN(y)), y, x))) \
   CASE(max, hn::IfThenElse(hn::IsNaN(x), x, hn::IfThenElse(hn::Or(hn::Lt(x, y), hn::IsNaN(y)), y, x))) \
   CASE(prelu, hn::IfThenElse(hn::Lt(x, set(0)), hn::Mul(x, y), x))
+// clang-format on
 
 #endif
 
@@ -69,13 +71,16 @@ using schema::UnaryKind;
 constexpr int block = 16 * lanes;  // columns that go through all stages before the next
 
 // v[i] = f(v[i]) over whole vectors: what follows the last column is computed and not used.
-template <class F>
-HWY_INLINE void map(float* v, int n, F f) {
+template <class F> HWY_INLINE void map(float* v, int n, F f) {
   for (int i = 0; i < n; i += lanes) hn::Store(f(hn::Load(vector, v + i)), vector, v + i);
 }
 
 #define CASE(name, expression) \
-  case UnaryKind::name: return map(v, n, [a, b](Vec x) HWY_ATTR { static_cast<void>(a), static_cast<void>(b); return expression; });
+  case UnaryKind::name: \
+    return map(v, n, [a, b](Vec x) HWY_ATTR { \
+      static_cast<void>(a), static_cast<void>(b); \
+      return expression; \
+    });
 HWY_INLINE Vec set(float value) { return hn::Set(vector, value); }
 
 HWY_INLINE Vec gelu(Vec x) {
@@ -103,8 +108,7 @@ HWY_INLINE Vec operand(const float* from, bool per_element, int i, int n) {
   return n - i >= lanes ? hn::LoadU(vector, from + i) : load_first(from + i, n - i);
 }
 
-template <class F>
-HWY_INLINE void zip(float* v, const float* from, bool per_element, bool swapped, int n, F f) {
+template <class F> HWY_INLINE void zip(float* v, const float* from, bool per_element, bool swapped, int n, F f) {
   for (int i = 0; i < n; i += lanes) {
     const Vec x = hn::Load(vector, v + i), y = operand(from, per_element, i, n);
     hn::Store(swapped ? f(y, x) : f(x, y), vector, v + i);
@@ -112,7 +116,8 @@ HWY_INLINE void zip(float* v, const float* from, bool per_element, bool swapped,
 }
 
 #define CASE(name, expression) \
-  case BinaryKind::name: return zip(v, from, per_element, s.swapped, n, [](Vec x, Vec y) HWY_ATTR { return expression; });
+  case BinaryKind::name: \
+    return zip(v, from, per_element, s.swapped, n, [](Vec x, Vec y) HWY_ATTR { return expression; });
 void apply_binary(const Stage& s, float* v, const float* from, bool per_element, int n) {
   switch (s.op) {
     VECTOR_BINARY(CASE)
@@ -148,7 +153,8 @@ void run(RawArgs* args) {
     }
     x += args->x_stride / static_cast<int64_t>(sizeof(float));
     y += args->y_stride / static_cast<int64_t>(sizeof(float));
-    for (int i = 0; i < operands; ++i) args->cursors[i].data += args->cursors[i].stride / static_cast<int64_t>(sizeof(float));
+    for (int i = 0; i < operands; ++i)
+      args->cursors[i].data += args->cursors[i].stride / static_cast<int64_t>(sizeof(float));
   }
 }
 }  // namespace
@@ -165,7 +171,8 @@ using schema::UnaryKind;
 namespace {
 std::string refusal(const Chain& chain) {
   if (std::string reason = unsupported(chain); !reason.empty()) return reason;
-#define CASE(name, ...) case UnaryKind::name: return true;
+#define CASE(name, ...) \
+  case UnaryKind::name: return true;
   const auto known_unary = [](UnaryKind kind) {
     switch (kind) {
       VECTOR_UNARY(CASE)
@@ -173,7 +180,8 @@ std::string refusal(const Chain& chain) {
     }
   };
 #undef CASE
-#define CASE(name, ...) case BinaryKind::name: return true;
+#define CASE(name, ...) \
+  case BinaryKind::name: return true;
   const auto known_binary = [](BinaryKind kind) {
     switch (kind) {
       VECTOR_BINARY(CASE)

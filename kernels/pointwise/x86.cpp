@@ -22,8 +22,8 @@ std::string emit_refusal(const Chain& chain) {
       case schema::UnaryKind::celu:
         if (s.a == 0) return "celu with a parameter of zero";
         continue;
-      case abs: case neg: case relu: case leaky_relu: case thresholded_relu: case elu: case selu: case exp: case sigmoid:
-      case silu: case hard_sigmoid: case hard_swish: case softsign: case tanh: case erf: case gelu: case gelu_tanh:
+      case abs: case neg: case relu: case leaky_relu: case thresholded_relu: case elu: case selu: case exp:
+      case sigmoid: case silu: case hard_sigmoid: case hard_swish: case softsign: case tanh: case erf: case gelu: case gelu_tanh:
       case sqrt: case reciprocal: case floor: case ceil: case round: continue;
       default: return no_emitter(schema::name(s.unary));
     }

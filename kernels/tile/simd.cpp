@@ -24,41 +24,41 @@ HWY_INLINE const float* offset(const float* p, int64_t bytes) {
 
 #define UNROLL _Pragma("GCC unroll 16") for
 
-template <int M, int V>
-struct Tile {
+template <int M, int V> struct Tile {
   Vec sum[M][V];
 
   // One tap for all rows. B of a direct tail is read lane by lane into the last vector.
   HWY_INLINE const float* dense(const float* a, int64_t lda, const float* b, int64_t k, int64_t b_step, int tail) {
     for (; k > 0; --k, ++a, b = offset(b, b_step)) {
       Vec columns[V];
-      UNROLL (int v = 0; v < V; ++v)
-        columns[v] = tail && v == V - 1 ? load_first(b + v * lanes, tail) : hn::LoadU(vector, b + v * lanes);
-      UNROLL (int m = 0; m < M; ++m) {
+      UNROLL(int v = 0; v < V; ++v)
+      columns[v] = tail && v == V - 1 ? load_first(b + v * lanes, tail) : hn::LoadU(vector, b + v * lanes);
+      UNROLL(int m = 0; m < M; ++m) {
         const Vec row = hn::Set(vector, *offset(a, m * lda));
-        UNROLL (int v = 0; v < V; ++v) sum[m][v] = hn::MulAdd(row, columns[v], sum[m][v]);
+        UNROLL(int v = 0; v < V; ++v) sum[m][v] = hn::MulAdd(row, columns[v], sum[m][v]);
       }
     }
     return b;
   }
 
-  // One tap of which some rows lie in the padding, or whose k are apart. A row of padding is a zero read again and again.
+  // One tap of which some rows lie in the padding, or whose k are apart. A row of padding is a zero read again and
+  // again.
   HWY_INLINE const float* general(const float* a, const Args& args, const Tap& tap, const float* b, int64_t k_step) {
     static constexpr float zero = 0;
     const float* row[M];
     int64_t step[M];
-    UNROLL (int m = 0; m < M; ++m) {
+    UNROLL(int m = 0; m < M; ++m) {
       const bool inside = m >= tap.first && m < tap.last;
       row[m] = inside ? offset(a, m * args.lda) : &zero;
       step[m] = inside ? k_step : 0;
     }
     for (int64_t k = args.k; k > 0; --k, b += V * lanes) {
       Vec columns[V];
-      UNROLL (int v = 0; v < V; ++v) columns[v] = hn::LoadU(vector, b + v * lanes);
-      UNROLL (int m = 0; m < M; ++m) {
+      UNROLL(int v = 0; v < V; ++v) columns[v] = hn::LoadU(vector, b + v * lanes);
+      UNROLL(int m = 0; m < M; ++m) {
         const Vec value = hn::Set(vector, *row[m]);
         row[m] = offset(row[m], step[m]);
-        UNROLL (int v = 0; v < V; ++v) sum[m][v] = hn::MulAdd(value, columns[v], sum[m][v]);
+        UNROLL(int v = 0; v < V; ++v) sum[m][v] = hn::MulAdd(value, columns[v], sum[m][v]);
       }
     }
     return b;
@@ -69,12 +69,12 @@ struct Tile {
     const int64_t lda = args->lda, ldc = args->ldc;
     for (int64_t tile = 0; tile < args->tiles; ++tile) {
       Tile t;
-      UNROLL (int m = 0; m < M; ++m) {
-        UNROLL (int v = 0; v < V; ++v) {
+      UNROLL(int m = 0; m < M; ++m) {
+        UNROLL(int v = 0; v < V; ++v) {
           const float* from = s.accumulate ? offset(args->c, m * ldc) : args->bias;
-          t.sum[m][v] = !s.accumulate && !s.bias  ? hn::Zero(vector)
-                        : s.tail && v == V - 1    ? load_first(from + v * lanes, s.tail)
-                                                  : hn::LoadU(vector, from + v * lanes);
+          t.sum[m][v] = !s.accumulate && !s.bias ? hn::Zero(vector)
+                        : s.tail && v == V - 1   ? load_first(from + v * lanes, s.tail)
+                                                 : hn::LoadU(vector, from + v * lanes);
         }
       }
       const float *a = args->a, *b = args->b;
@@ -91,8 +91,8 @@ struct Tile {
         }
       }
       float* c = args->c;
-      UNROLL (int m = 0; m < M; ++m) {
-        UNROLL (int v = 0; v < V; ++v) {
+      UNROLL(int m = 0; m < M; ++m) {
+        UNROLL(int v = 0; v < V; ++v) {
           if (s.tail && v == V - 1) {
             store_first(t.sum[m][v], c + v * lanes, s.tail);
           } else {
@@ -107,12 +107,17 @@ struct Tile {
   }
 };
 
-template <int V>
-tile::Tile::Function function(int rows) {
-  constexpr tile::Tile::Function by_rows[] = {Tile<1, V>::run, Tile<2, V>::run, Tile<3, V>::run, Tile<4, V>::run,
-                                              Tile<5, V>::run, Tile<6, V>::run,
+template <int V> tile::Tile::Function function(int rows) {
+  constexpr tile::Tile::Function by_rows[] = {
+    Tile<1, V>::run,
+    Tile<2, V>::run,
+    Tile<3, V>::run,
+    Tile<4, V>::run,
+    Tile<5, V>::run,
+    Tile<6, V>::run,
 #if HWY_TARGET != HWY_AVX2
-                                              Tile<7, V>::run, Tile<8, V>::run
+    Tile<7, V>::run,
+    Tile<8, V>::run
 #endif
   };
   return by_rows[rows - 1];

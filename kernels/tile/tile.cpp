@@ -1,5 +1,4 @@
 #include "kernels/tile/tile.h"
-#include <cstring>
 
 namespace kernels::tile {
 namespace {
@@ -45,7 +44,9 @@ const Backend scalar{"scalar",
                      {0, scalar_rows, scalar_rows, 0, 0},
                      scalar_vectors,
                      1,
-                     [](const Shape& shape) { return Tile{run_scalar, std::make_shared<const Shape>(shape), nullptr}; },
+                     [](const Shape& shape) {
+                       return Tile{run_scalar, std::make_shared<const Shape>(shape), nullptr};
+                     },
                      [](const pointwise::Chain&) { return std::string("the tile has no epilogue"); }};
 
 Panels::Panels(const Backend& backend, int64_t columns, int64_t stride) : lanes(backend.lanes) {

@@ -1,19 +1,21 @@
-// The register tile that gemm and conv are made of: rows × columns of C, reduced over k and over taps, for every instruction
-// set behind one calling convention. gemm.cpp and conv.cpp hold the blocking; this holds the arithmetic.
+// The register tile that gemm and conv are made of: rows × columns of C, reduced over k and over taps, for every
+// instruction set behind one calling convention. gemm.cpp and conv.cpp hold the blocking; this holds the arithmetic.
 //
 //   C[r][n] = epilogue( (accumulate ? C[r][n] : bias[n] or 0)
-//                       + Σ over outer, taps, k of  A[outer * outer_step + tap.offset + r * lda + k * k_step] * B[...][k][n] )
+//                       + Σ over outer, taps, k of  A(outer, tap, r, k) * B[outer][tap][k][n] )
+//   A(outer, tap, r, k) is at  a + outer * outer_step + tap.offset + r * lda + k * k_step
 //
-// summed in this order by fused multiply-adds where the instruction set has them, so that an element's value does not depend
-// on the tile it lies in. B is walked once in order [outer][tap][k][columns rounded up to whole vectors], or, when `direct`,
-// is a plain matrix with b_stride from k to k. A tap adds to the rows [first, last) only: the others would read padding.
+// summed in this order by fused multiply-adds where the instruction set has them, so that an element's value does not
+// depend on the tile it lies in. B is walked once in order [outer][tap][k][columns rounded up to whole vectors], or,
+// when `direct`, is a plain matrix with b_stride from k to k. A tap adds to the rows [first, last) only: the others
+// would read padding.
 #pragma once
 #include <vector>
 #include "kernels/pointwise/pointwise.h"
 
 namespace kernels::tile {
 struct Tap {
-  int64_t offset = 0;  // bytes
+  int64_t offset = 0;             // bytes
   int first = 0, last = 1 << 20;  // or the tile's last row
   bool operator==(const Tap&) const = default;
 };
@@ -25,7 +27,7 @@ struct Shape {
   int tail = 0;             // columns in the last vector; 0: all
   bool accumulate = false;  // start from C; else from bias
   bool bias = false;
-  bool strided = false;     // k_step is read; else it is one float
+  bool strided = false;  // k_step is read; else it is one float
   bool direct = false;
   std::vector<Tap> taps{{}};
   pointwise::Chain epilogue;
@@ -38,10 +40,10 @@ struct Args {
   float* c;
   const float* bias;
   int64_t lda, ldc, b_stride, k_step, outer_step;  // bytes
-  int64_t k;      // per tap
-  int64_t outer;  // vertical taps
-  int64_t tiles;  // consecutive tiles of `rows` rows
-  pointwise::Cursor* cursors;  // advanced as rows are finished
+  int64_t k;                                       // per tap
+  int64_t outer;                                   // vertical taps
+  int64_t tiles;                                   // consecutive tiles of `rows` rows
+  pointwise::Cursor* cursors;                      // advanced as rows are finished
   const Shape* shape;
 };
 
@@ -58,10 +60,10 @@ struct Backend {
   std::string_view name;
   isa::Mask isa;
   int lanes;
-  std::array<int, 5> max_rows;  // by vectors; 0: no such tile
-  int vectors;                  // of a full panel, by default
-  double cost;                  // estimated cycles per multiply-add
-  Tile (*make)(const Shape&);   // false where executable memory is denied
+  std::array<int, 5> max_rows;                               // by vectors; 0: no such tile
+  int vectors;                                               // of a full panel, by default
+  double cost;                                               // estimated cycles per multiply-add
+  Tile (*make)(const Shape&);                                // false where executable memory is denied
   std::string (*epilogue_refusal)(const pointwise::Chain&);  // why the chain cannot be part of a tile, or empty
 };
 
@@ -71,7 +73,8 @@ inline constexpr int64_t max_tap_k = 1024;
 #define KERNEL(name, isa, backend) extern const Backend backend;
 #include "kernels/tile/backends.inc"
 
-// Columns cut into panels of `vectors` whole vectors; the last panel may have fewer, and a last vector of `tail` columns.
+// Columns cut into panels of `vectors` whole vectors; the last panel may have fewer, and a last vector of `tail`
+// columns.
 struct Panels {
   int lanes = 1, vectors = 1, count = 0, last_vectors = 0, tail = 0;
   // `stride` is that of A's rows in bytes: rows that share a set of the first-level cache want a tile of few rows.

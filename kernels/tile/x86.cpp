@@ -1,8 +1,9 @@
-// Register tiles generated at run time, and compiled for the baseline: AVX2 and AVX-512 exist only in the bytes emitted.
+// Register tiles generated at run time, and compiled for the baseline: AVX2 and AVX-512 exist only in the bytes
+// emitted.
 //
 // Each element of A is broadcast into a register and multiplied by the panel's vectors: a broadcast operand of the
-// multiply-add itself would need a load each. Rows are addressed from pointers five apart by stride and scale, so that one
-// code serves every stride.
+// multiply-add itself would need a load each. Rows are addressed from pointers five apart by stride and scale, so that
+// one code serves every stride.
 #if defined(__x86_64__)
 #include "kernels/pointwise/emit.h"
 #include "kernels/tile/tile.h"
@@ -26,8 +27,7 @@ struct ShapeHash {
   }
 };
 
-template <class Isa>
-class TileGenerator : public jit::Generator {
+template <class Isa> class TileGenerator : public jit::Generator {
  public:
   using Vmm = typename Isa::Vmm;
 
@@ -192,18 +192,18 @@ class TileGenerator : public jit::Generator {
   const Shape& s_;
   pointwise::Emitter<Isa> emit_;
   Xbyak::Label mask_;
-  const Xbyak::Reg64 args = rdi, b = rdx, k = rax, lda = r8, lda3 = r9, image = rcx, outer_count = rbx, c = r10, ldc = r11,
-                     cursors = r14, first_row = rbp;
+  const Xbyak::Reg64 args = rdi, b = rdx, k = rax, lda = r8, lda3 = r9, image = rcx, outer_count = rbx, c = r10,
+                     ldc = r11, cursors = r14, first_row = rbp;
   const Xbyak::Reg64 step = r15;  // of k in A, or in a direct B; while C is read, the row of C
   const Xbyak::Reg64 a[3] = {rsi, r12, r13};
 };
 
-template <class Isa>
-Tile make_tile(const Shape& shape) {
+template <class Isa> Tile make_tile(const Shape& shape) {
   static WeakCache<Shape, jit::Code, ShapeHash> cache;
   const auto code = cache.get(shape, [](const Shape& key) {
     return jit::generate<TileGenerator<Isa>>("tile_" + std::to_string(key.rows) + "x" +
-                                                 std::to_string(key.vectors * Isa::lanes) + (Isa::masks ? "_avx512" : "_avx2"),
+                                                 std::to_string(key.vectors * Isa::lanes) +
+                                                 (Isa::masks ? "_avx512" : "_avx2"),
                                              key);
   });
   if (!code) return {};
@@ -211,7 +211,9 @@ Tile make_tile(const Shape& shape) {
 }
 }  // namespace
 
-const Backend jit_avx512{"jit", isa::avx512, 16, {0, 14, 14, 9, 6}, 2, 1.0 / 32, make_tile<jit::Avx512>, pointwise::emit_refusal};
-const Backend jit_avx2{"jit", isa::avx2, 8, {0, 10, 6, 4, 0}, 2, 1.0 / 16, make_tile<jit::Avx2>, pointwise::emit_refusal};
+const Backend jit_avx512{
+    "jit", isa::avx512, 16, {0, 14, 14, 9, 6}, 2, 1.0 / 32, make_tile<jit::Avx512>, pointwise::emit_refusal};
+const Backend jit_avx2{
+    "jit", isa::avx2, 8, {0, 10, 6, 4, 0}, 2, 1.0 / 16, make_tile<jit::Avx2>, pointwise::emit_refusal};
 }  // namespace kernels::tile
 #endif

@@ -23,14 +23,23 @@ struct Data {
   std::vector<pointwise::Operand> operands;
 
   explicit Data(const Problem& q)
-      : p(q), oh(q.spec.out_height(q.height)), ow(q.spec.out_width()), pixels(q.batch * oh * ow),
-        in_group(q.spec.channels / q.spec.groups), out_group(q.spec.out_channels / q.spec.groups),
+      : p(q),
+        oh(q.spec.out_height(q.height)),
+        ow(q.spec.out_width()),
+        pixels(q.batch * oh * ow),
+        in_group(q.spec.channels / q.spec.groups),
+        out_group(q.spec.out_channels / q.spec.groups),
         full_pitch(q.spec.out_channels + 3),
         // Ends with the last channel of the last pixel: a pitch is no licence to read further.
-        x(q.spec.nchw_input ? q.batch * q.spec.channels * q.height * q.spec.width
-                            : std::max<int64_t>(0, (q.batch * q.height * q.spec.width - 1) * q.spec.in_pitch() + q.spec.channels), 1),
-        w(q.spec.out_channels * in_group * q.spec.kernel_h * q.spec.kernel_w, 2), bias(q.spec.out_channels, 3),
-        full(pixels * full_pitch, 4), column(q.spec.out_channels, 5), scalar(1, 6),
+        x(q.spec.nchw_input
+              ? q.batch * q.spec.channels * q.height * q.spec.width
+              : std::max<int64_t>(0, (q.batch * q.height * q.spec.width - 1) * q.spec.in_pitch() + q.spec.channels),
+          1),
+        w(q.spec.out_channels * in_group * q.spec.kernel_h * q.spec.kernel_w, 2),
+        bias(q.spec.out_channels, 3),
+        full(pixels * full_pitch, 4),
+        column(q.spec.out_channels, 5),
+        scalar(1, 6),
         operands{{full.data(), full_pitch}, {column.data(), 0}, {scalar.data(), 0}} {
     if (p.spec.nchw_input) return;  // what lies between pixels may not matter
     for (int64_t pixel = 0; pixel < p.batch * p.height * p.spec.width - 1; ++pixel)
@@ -51,7 +60,8 @@ struct Data {
     for (int64_t c = 0; c < in_group; ++c)
       for (int a = 0; a < s.kernel_h; ++a)
         for (int b = 0; b < s.kernel_w; ++b)
-          sum += at(n, g * in_group + c, h * s.stride_h - s.pad_top + a * s.dilation_h, col * s.stride_w - s.pad_left + b * s.dilation_w) *
+          sum += at(n, g * in_group + c, h * s.stride_h - s.pad_top + a * s.dilation_h,
+                    col * s.stride_w - s.pad_left + b * s.dilation_w) *
                  w[((oc * in_group + c) * s.kernel_h + a) * s.kernel_w + b];
     auto value = static_cast<float>(sum);
     for (const Stage& stage : s.epilogue) {
@@ -63,10 +73,17 @@ struct Data {
 
   std::vector<float> run(const conv::Conv& conv, ThreadPool& pool) const {
     const int64_t pitch = p.spec.out_pitch();
-    test::Buffer y(pixels ? (pixels - 1) * pitch + p.spec.out_channels : 0), packed(conv.packed_bytes() / sizeof(float));
+    test::Buffer y(pixels ? (pixels - 1) * pitch + p.spec.out_channels : 0),
+        packed(conv.packed_bytes() / sizeof(float));
     conv.pack(w.data(), packed.data());
-    conv.run({.x = x.data(), .w = packed.data(), .bias = bias.data(), .y = y.data(), .operands = operands.data(),
-              .batch = p.batch, .height = p.height}, pool);
+    conv.run({.x = x.data(),
+              .w = packed.data(),
+              .bias = bias.data(),
+              .y = y.data(),
+              .operands = operands.data(),
+              .batch = p.batch,
+              .height = p.height},
+             pool);
     EXPECT_TRUE(y.guards_intact() && packed.guards_intact());
     for (size_t i = 0; i < y.size(); ++i)
       EXPECT_TRUE(static_cast<int64_t>(i) % pitch < p.spec.out_channels || std::isnan(y[i])) << "between pixels of y";
@@ -77,9 +94,10 @@ struct Data {
 std::string describe(const Problem& p) {
   const Spec& s = p.spec;
   std::string text = "seed " + std::to_string(test::seed()) + ": ";
-  for (const int64_t v : {p.batch, p.height, s.width, s.channels, s.out_channels, s.groups, int64_t{s.kernel_h}, int64_t{s.kernel_w},
-                          int64_t{s.stride_h}, int64_t{s.stride_w}, int64_t{s.dilation_h}, int64_t{s.dilation_w}, int64_t{s.pad_top},
-                          int64_t{s.pad_left}, int64_t{s.pad_bottom}, int64_t{s.pad_right}, int64_t{s.nchw_input}})
+  for (const int64_t v :
+       {p.batch, p.height, s.width, s.channels, s.out_channels, s.groups, int64_t{s.kernel_h}, int64_t{s.kernel_w},
+        int64_t{s.stride_h}, int64_t{s.stride_w}, int64_t{s.dilation_h}, int64_t{s.dilation_w}, int64_t{s.pad_top},
+        int64_t{s.pad_left}, int64_t{s.pad_bottom}, int64_t{s.pad_right}, int64_t{s.nchw_input}})
     text += std::to_string(v) + " ";
   return text;
 }
@@ -97,24 +115,38 @@ void check(const conv::Row& row, const Problem& p) {
   for (int64_t pixel = 0; pixel < data.pixels; ++pixel)
     for (int64_t c = 0; c < p.spec.out_channels; ++c)
       ASSERT_TRUE(test::near(y[pixel * p.spec.out_pitch() + c], data.want(pixel, c), tolerance))
-          << "pixel " << pixel << " channel " << c << ": " << y[pixel * p.spec.out_pitch() + c] << " not " << data.want(pixel, c);
+          << "pixel " << pixel << " channel " << c << ": " << y[pixel * p.spec.out_pitch() + c] << " not "
+          << data.want(pixel, c);
   for (ThreadPool* pool : {&two, &three}) {
     const std::vector<float> again = data.run(*kernel, *pool);
     ASSERT_TRUE(y.empty() || std::memcmp(y.data(), again.data(), y.size() * sizeof(float)) == 0) << "on more threads";
   }
 }
 
-Problem square(int64_t channels, int64_t out, int64_t size, int kernel, int stride = 1, int pad = 0, int64_t groups = 1) {
-  return {{.channels = channels, .out_channels = out, .groups = groups, .width = size, .kernel_h = kernel, .kernel_w = kernel,
-           .stride_h = stride, .stride_w = stride, .pad_top = pad, .pad_left = pad, .pad_bottom = pad, .pad_right = pad,
-           .bias = size % 2 == 0}, 1, size};
+Problem square(int64_t channels, int64_t out, int64_t size, int kernel, int stride = 1, int pad = 0,
+               int64_t groups = 1) {
+  return {{.channels = channels,
+           .out_channels = out,
+           .groups = groups,
+           .width = size,
+           .kernel_h = kernel,
+           .kernel_w = kernel,
+           .stride_h = stride,
+           .stride_w = stride,
+           .pad_top = pad,
+           .pad_left = pad,
+           .pad_bottom = pad,
+           .pad_right = pad,
+           .bias = size % 2 == 0},
+          1,
+          size};
 }
 
 class ConvRow : public testing::TestWithParam<size_t> {
  protected:
   const conv::Row& row = conv::rows()[GetParam()];
   void SetUp() override {
-    if (!isa::runs(row.isa, isa::detected())) GTEST_SKIP() << "this machine lacks " << isa::name(row.isa);
+    if (const std::string reason = test::unavailable(row); !reason.empty()) GTEST_SKIP() << reason;
   }
 };
 
@@ -152,7 +184,8 @@ TEST_P(ConvRow, PaddingStrideDilation) {
     s.y_pitch = s.out_channels + pick(0, 2) * 7;
     s.bias = pick(0, 1);
     if (pick(0, 2) == 0)
-      s.epilogue = {Stage::of(BinaryKind::add, 0, Mode::full), Stage::of(UnaryKind::clip, -0.5f, 1), Stage::of(BinaryKind::mul, 1, Mode::per_column)};
+      s.epilogue = {Stage::of(BinaryKind::add, 0, Mode::full), Stage::of(UnaryKind::clip, -0.5f, 1),
+                    Stage::of(BinaryKind::mul, 1, Mode::per_column)};
     check(row, p);
     if (HasFatalFailure()) return;
   }
@@ -191,9 +224,9 @@ TEST(Conv, RefusesWhatMakesNoSense) {
 }
 
 TEST(Conv, WithoutExecutablePages) {
-  jit::forbid(true);
+  const bool before = jit::forbid(true);
   const conv::Choice choice = conv::select(square(8, 8, 8, 3).spec);
-  jit::forbid(false);
+  jit::forbid(before);
   ASSERT_TRUE(choice);
   EXPECT_EQ(choice.name.find("jit"), std::string_view::npos);
 }

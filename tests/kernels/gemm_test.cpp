@@ -22,9 +22,17 @@ struct Data {
   test::Buffer a, b, bias, full, column, scalar;
   std::vector<pointwise::Operand> operands;
   explicit Data(const Problem& problem)
-      : p(problem), lda(p.spec.k + p.pad), ldb((p.spec.transposed_b ? p.spec.k : p.spec.n) + p.pad), ldc(p.spec.n + p.pad),
-        a(p.m * lda, 1), b((p.spec.transposed_b ? p.spec.n : p.spec.k) * ldb, 2), bias(p.spec.n, 3), full(p.m * ldc, 4),
-        column(p.spec.n, 5), scalar(1, 6), operands{{full.data(), ldc}, {column.data(), 0}, {scalar.data(), 0}} {}
+      : p(problem),
+        lda(p.spec.k + p.pad),
+        ldb((p.spec.transposed_b ? p.spec.k : p.spec.n) + p.pad),
+        ldc(p.spec.n + p.pad),
+        a(p.m * lda, 1),
+        b((p.spec.transposed_b ? p.spec.n : p.spec.k) * ldb, 2),
+        bias(p.spec.n, 3),
+        full(p.m * ldc, 4),
+        column(p.spec.n, 5),
+        scalar(1, 6),
+        operands{{full.data(), ldc}, {column.data(), 0}, {scalar.data(), 0}} {}
 
   double want(int64_t m, int64_t n) const {
     double sum = p.spec.bias ? bias[n] : 0;
@@ -39,10 +47,20 @@ struct Data {
   }
 
   std::vector<float> run(const gemm::Gemm& gemm, ThreadPool& pool) const {
-    test::Buffer c(p.m * ldc), packed(gemm.packed_bytes() / sizeof(float)), scratch(gemm.scratch_bytes(p.m) / sizeof(float));
+    test::Buffer c(p.m * ldc), packed(gemm.packed_bytes() / sizeof(float)),
+        scratch(gemm.scratch_bytes(p.m) / sizeof(float));
     if (p.spec.b == gemm::B::packed) gemm.pack_b(b.data(), ldb, packed.data());
-    gemm.run({.a = a.data(), .lda = lda, .b = p.spec.b == gemm::B::packed ? packed.data() : b.data(), .ldb = ldb, .c = c.data(),
-              .ldc = ldc, .bias = bias.data(), .operands = operands.data(), .m = p.m, .scratch = scratch.data()}, pool);
+    gemm.run({.a = a.data(),
+              .lda = lda,
+              .b = p.spec.b == gemm::B::packed ? packed.data() : b.data(),
+              .ldb = ldb,
+              .c = c.data(),
+              .ldc = ldc,
+              .bias = bias.data(),
+              .operands = operands.data(),
+              .m = p.m,
+              .scratch = scratch.data()},
+             pool);
     EXPECT_TRUE(c.guards_intact() && packed.guards_intact() && scratch.guards_intact());
     for (int64_t m = 0; m < p.m; ++m)
       for (int64_t n = p.spec.n; n < ldc; ++n) EXPECT_TRUE(std::isnan(c[m * ldc + n])) << "between the rows of C";
@@ -53,7 +71,8 @@ struct Data {
 std::string describe(const Problem& p) {
   return std::to_string(p.m) + "x" + std::to_string(p.spec.n) + "x" + std::to_string(p.spec.k) +
          (p.spec.b == gemm::B::packed ? " packed" : " dynamic") + (p.spec.transposed_b ? " transposed" : "") +
-         (p.spec.bias ? " bias" : "") + " epilogue " + std::to_string(p.spec.epilogue.size) + " seed " + std::to_string(test::seed());
+         (p.spec.bias ? " bias" : "") + " epilogue " + std::to_string(p.spec.epilogue.size) + " seed " +
+         std::to_string(test::seed());
 }
 
 void check(const gemm::Row& row, const Problem& p) {
@@ -79,7 +98,7 @@ class GemmRow : public testing::TestWithParam<size_t> {
  protected:
   const gemm::Row& row = gemm::rows()[GetParam()];
   void SetUp() override {
-    if (!isa::runs(row.isa, isa::detected())) GTEST_SKIP() << "this machine lacks " << isa::name(row.isa);
+    if (const std::string reason = test::unavailable(row); !reason.empty()) GTEST_SKIP() << reason;
   }
 };
 
@@ -106,19 +125,22 @@ TEST_P(GemmRow, DynamicAndTransposedB) {
       for (const int64_t m : {1, 5, 19, 100})
         for (const int64_t n : {3, 32, 45, 130})
           for (const int64_t k : {3, 33, 900})
-            check(row, {.spec = {.n = n, .k = k, .b = b, .transposed_b = transposed, .bias = m % 2 == 0}, .m = m, .pad = 3});
+            check(row,
+                  {.spec = {.n = n, .k = k, .b = b, .transposed_b = transposed, .bias = m % 2 == 0}, .m = m, .pad = 3});
 }
 
 TEST_P(GemmRow, Epilogues) {
-  const Chain chains[] = {
-      {Stage::of(UnaryKind::gelu)},
-      {Stage::of(UnaryKind::silu, 1), Stage::of(BinaryKind::add, 0, Mode::full)},
-      {Stage::of(BinaryKind::mul, 1, Mode::per_column), Stage::of(BinaryKind::max, 2, Mode::scalar), Stage::of(UnaryKind::tanh)},
-      {Stage::of(UnaryKind::mish)},  // not every row emits it
-      {Stage::of(UnaryKind::hard_swish), Stage::of(BinaryKind::prelu, 1, Mode::per_column), Stage::of(UnaryKind::elu, 0.7f)}};
+  const Chain chains[] = {{Stage::of(UnaryKind::gelu)},
+                          {Stage::of(UnaryKind::silu, 1), Stage::of(BinaryKind::add, 0, Mode::full)},
+                          {Stage::of(BinaryKind::mul, 1, Mode::per_column), Stage::of(BinaryKind::max, 2, Mode::scalar),
+                           Stage::of(UnaryKind::tanh)},
+                          {Stage::of(UnaryKind::mish)},  // not every row emits it
+                          {Stage::of(UnaryKind::hard_swish), Stage::of(BinaryKind::prelu, 1, Mode::per_column),
+                           Stage::of(UnaryKind::elu, 0.7f)}};
   for (const Chain& chain : chains)
     for (const int64_t m : {1, 17, 40})
-      for (const int64_t n : {5, 32, 71}) check(row, {.spec = {.n = n, .k = 20, .bias = true, .epilogue = chain}, .m = m, .pad = 1});
+      for (const int64_t n : {5, 32, 71})
+        check(row, {.spec = {.n = n, .k = 20, .bias = true, .epilogue = chain}, .m = m, .pad = 1});
 }
 
 INSTANTIATE_TEST_SUITE_P(Rows, GemmRow, testing::Range<size_t>(0, gemm::rows().size()),
@@ -135,9 +157,9 @@ TEST(Gemm, SelectsTheBestThatRuns) {
 }
 
 TEST(Gemm, WithoutExecutablePages) {
-  jit::forbid(true);
+  const bool before = jit::forbid(true);
   const gemm::Choice choice = gemm::select({.n = 64, .k = 64, .epilogue = {Stage::of(UnaryKind::relu)}});
-  jit::forbid(false);
+  jit::forbid(before);
   ASSERT_TRUE(choice);
   EXPECT_EQ(choice.name.find("jit"), std::string_view::npos);
 }

@@ -24,18 +24,20 @@ std::vector<Domain> functions() {
       case UnaryKind::selu: return {1.67326f, 1.0507f};
       case UnaryKind::hard_sigmoid: return {0.2f, 0.5f};
       case UnaryKind::silu: return {1.0f, 0.0f};
-      case UnaryKind::elu: case UnaryKind::celu: return {1.5f, 0.0f};
+      case UnaryKind::elu:
+      case UnaryKind::celu: return {1.5f, 0.0f};
       default: return {0.3f, 0.7f};
     }
   };
-#define UNARY(name, types, result, formula, low, high, tolerance)                                                       \
-  all.push_back({#name, Stage::of(UnaryKind::name, parameters(UnaryKind::name).first, parameters(UnaryKind::name).second), \
+#define UNARY(name, types, result, formula, low, high, tolerance) \
+  all.push_back({#name, \
+                 Stage::of(UnaryKind::name, parameters(UnaryKind::name).first, parameters(UnaryKind::name).second), \
                  low, high, tolerance});
 #include "schema/unary.def"
   for (const Mode mode : {Mode::full, Mode::per_column, Mode::per_row, Mode::scalar})
     for (const bool swapped : {false, true}) {
-#define BINARY(name, types, result, formula, low, high, tolerance)                                            \
-  all.push_back({std::string(#name) + (swapped ? " swapped" : "") + " mode " + std::to_string(int(mode)),     \
+#define BINARY(name, types, result, formula, low, high, tolerance) \
+  all.push_back({std::string(#name) + (swapped ? " swapped" : "") + " mode " + std::to_string(int(mode)), \
                  Stage::of(BinaryKind::name, 0, mode, swapped), low, high, tolerance});
 #include "schema/binary.def"
     }
@@ -73,7 +75,8 @@ void check(const pointwise::Row& row, const Case& c, int64_t rows, int64_t colum
   kernel.run(x.data(), operands, y.data(), rows, columns);
   kernel.run(in_place.data(), operands, in_place.data(), rows, columns);
   for (size_t i = 0; i < n; ++i) {
-    ASSERT_TRUE(test::near(y[i], want[i], c.tolerance)) << "at " << i << ": f(" << x[i] << ") = " << y[i] << ", not " << want[i];
+    ASSERT_TRUE(test::near(y[i], want[i], c.tolerance))
+        << "at " << i << ": f(" << x[i] << ") = " << y[i] << ", not " << want[i];
     ASSERT_EQ(std::memcmp(&y[i], &in_place[i], 4), 0) << "in place at " << i;
   }
   ASSERT_TRUE(y.guards_intact() && in_place.guards_intact());
@@ -83,7 +86,7 @@ class PointwiseRow : public testing::TestWithParam<size_t> {
  protected:
   const pointwise::Row& row = pointwise::rows()[GetParam()];
   void SetUp() override {
-    if (!isa::runs(row.isa, isa::detected())) GTEST_SKIP() << "this machine lacks " << isa::name(row.isa);
+    if (const std::string reason = test::unavailable(row); !reason.empty()) GTEST_SKIP() << reason;
   }
 };
 
@@ -96,7 +99,8 @@ TEST_P(PointwiseRow, EveryFunctionAroundItsTile) {
     ++served;
     for (const int64_t rows : {int64_t{1}, int64_t{3}})
       for (const int64_t columns : {int64_t{0}, int64_t{1}, t - 1, t, t + 1, 3 * t + 2, 40 * t + 3}) {
-        SCOPED_TRACE(f.name + " " + std::to_string(rows) + "x" + std::to_string(columns) + " seed " + std::to_string(test::seed()));
+        SCOPED_TRACE(f.name + " " + std::to_string(rows) + "x" + std::to_string(columns) + " seed " +
+                     std::to_string(test::seed()));
         check(row, c, rows, columns);
         if (HasFatalFailure()) return;
       }
@@ -109,7 +113,11 @@ TEST_P(PointwiseRow, NanAndInfinity) {
   for (const Domain& f : functions()) {
     // libm's formula gives NaN for minus infinity here; the vector forms give the limit.
     const bool limit = f.name == "gelu" || f.name == "gelu_tanh";
-    Case c{{f.stage}, f.low, f.high, std::max(f.tolerance, 1e-6), {nan, -nan, inf, 1e30f, -1e30f, 0.0f, -0.0f, 120.0f, -120.0f}};
+    Case c{{f.stage},
+           f.low,
+           f.high,
+           std::max(f.tolerance, 1e-6),
+           {nan, -nan, inf, 1e30f, -1e30f, 0.0f, -0.0f, 120.0f, -120.0f}};
     if (!limit) c.specials.push_back(-inf);
     if (!row.supports(c.chain).refusal.empty()) continue;
     SCOPED_TRACE(f.name);
@@ -122,10 +130,18 @@ TEST_P(PointwiseRow, Chains) {
   const Case cases[] = {
       {{Stage::of(BinaryKind::add, 0, Mode::full), Stage::of(UnaryKind::relu)}, -4, 4, 0, {}},
       {{Stage::of(BinaryKind::mul, 0, Mode::per_column), Stage::of(BinaryKind::add, 1, Mode::per_column),
-        Stage::of(UnaryKind::silu, 1), Stage::of(BinaryKind::add, 2, Mode::full)}, -4, 4, 4e-6, {}},
+        Stage::of(UnaryKind::silu, 1), Stage::of(BinaryKind::add, 2, Mode::full)},
+       -4,
+       4,
+       4e-6,
+       {}},
       {{Stage::of(BinaryKind::sub, 0, Mode::per_row, true), Stage::of(BinaryKind::div, 1, Mode::scalar),
         Stage::of(UnaryKind::sigmoid), Stage::of(BinaryKind::mul, 0, Mode::per_row), Stage::of(UnaryKind::tanh),
-        Stage::of(UnaryKind::clip, -0.5f, 0.5f), Stage::of(UnaryKind::neg), Stage::of(UnaryKind::abs)}, 1, 4, 2e-5, {}}};
+        Stage::of(UnaryKind::clip, -0.5f, 0.5f), Stage::of(UnaryKind::neg), Stage::of(UnaryKind::abs)},
+       1,
+       4,
+       2e-5,
+       {}}};
   for (const Case& c : cases)
     for (const int64_t columns : {1, 7, 16, 67})
       for (const int64_t rows : {1, 5}) check(row, c, rows, columns);
@@ -164,9 +180,9 @@ TEST(Pointwise, SelectsByIsaAndListsRefusals) {
 }
 
 TEST(Pointwise, WithoutExecutablePages) {
-  jit::forbid(true);
+  const bool before = jit::forbid(true);
   const pointwise::Choice choice = pointwise::select({Stage::of(UnaryKind::floor), Stage::of(UnaryKind::relu)});
-  jit::forbid(false);
+  jit::forbid(before);
   ASSERT_TRUE(choice);
   EXPECT_EQ(choice.name.find("jit"), std::string_view::npos);
 }

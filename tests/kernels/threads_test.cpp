@@ -44,12 +44,15 @@ TEST(ThreadPool, CapsThreads) {
   ThreadPool pool(4);
   for (int round = 0; round < 200; ++round) {
     std::atomic<int> inside = 0, most = 0;
-    pool.run(40, [&](int64_t) {
-      const int now = ++inside;
-      for (int seen = most; now > seen && !most.compare_exchange_weak(seen, now);) {}
-      std::this_thread::yield();
-      --inside;
-    }, 2);
+    pool.run(
+        40,
+        [&](int64_t) {
+          const int now = ++inside;
+          for (int seen = most; now > seen && !most.compare_exchange_weak(seen, now);) {}
+          std::this_thread::yield();
+          --inside;
+        },
+        2);
     ASSERT_LE(most, 2);
   }
 }

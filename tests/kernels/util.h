@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 #include "kernels/isa.h"
+#include "kernels/jit.h"
 #include "kernels/os.h"
 
 namespace test {
@@ -20,7 +21,8 @@ inline unsigned seed() {
   return value;
 }
 
-// n floats between guard bytes, filled with NaN. They begin 4 bytes past a multiple of 64, so that no vector is aligned.
+// n floats between guard bytes, filled with NaN. They begin 4 bytes past a multiple of 64, so that no vector is
+// aligned.
 class Buffer {
  public:
   explicit Buffer(size_t n) : n_(n), memory_(kernels::os::Memory::allocate(n * sizeof(float) + 2 * guard + 64)) {
@@ -55,6 +57,13 @@ inline bool near(double got, double want, double tolerance) {
   if (std::isnan(want) || std::isnan(got)) return std::isnan(want) && std::isnan(got);
   if (std::isinf(want) || std::isinf(got)) return got == want;
   return std::abs(got - want) <= tolerance * std::max(1.0, std::abs(want));
+}
+
+// Why a row cannot be tested here, or empty.
+template <class Row> std::string unavailable(const Row& row) {
+  if (!kernels::isa::runs(row.isa, kernels::isa::detected())) return "needs " + std::string(kernels::isa::name(row.isa));
+  const bool generated = row.name.find("jit") != std::string_view::npos;
+  return generated && !kernels::jit::allowed() ? "executable memory is denied" : "";
 }
 
 // The masks this machine runs, each of which is a cap to test.
