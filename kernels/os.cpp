@@ -53,9 +53,13 @@ Status write_all(int descriptor, std::span<const std::byte> bytes, const std::st
   return {};
 }
 
-Status sync_folder(const std::string& path) {
+std::string folder_of(const std::string& path) {
   const size_t slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+Status sync_folder(const std::string& path) {
+  const std::string folder = folder_of(path);
   File file(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   // Some file systems refuse to sync a folder (EINVAL): the rename is then as durable as they make it.
   if (file.descriptor < 0 || (fsync(file.descriptor) != 0 && errno != EINVAL)) return failed("syncing", folder);
@@ -204,6 +208,17 @@ void Memory::release_pages(size_t offset, size_t bytes) const {
   const size_t page = page_size(), end = std::min(size_, offset + bytes) / page * page;
   const size_t begin = (offset + page - 1) / page * page;
   if (begin < end) madvise(data_ + begin, end - begin, MADV_DONTNEED);
+}
+
+bool stderr_is_terminal() { return isatty(STDERR_FILENO) == 1; }
+
+Status check_writable(const std::string& path) {
+  struct stat info;
+  const std::string folder = folder_of(path);
+  if (stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) return {"writing " + path + ": it is there, and not a regular file"};
+  if (stat(folder.c_str(), &info) != 0) return failed("writing into", folder);
+  if (!S_ISDIR(info.st_mode)) return {"writing into " + folder + ": not a folder"};
+  return access(folder.c_str(), W_OK | X_OK) == 0 ? Status() : failed("writing into", folder);
 }
 
 Status write_file(const std::string& path, std::span<const std::span<const std::byte>> parts) {

@@ -18,6 +18,7 @@ size_t page_size();
 size_t peak_rss();      // bytes; 0 where unknown
 int available_cores();  // physical cores that this process' affinity and cgroup quota allow, at least 1
 bool pin_current_thread(std::span<const int> cpus);  // to any of these logical CPUs
+bool stderr_is_terminal();
 
 // Bytes that the process owns: a mapped file, or anonymous memory. Moves, and releases on destruction.
 class Memory {
@@ -57,6 +58,9 @@ Status write_file(const std::string& path, std::span<const std::span<const std::
 inline Status write_file(const std::string& path, std::span<const std::byte> bytes) {
   return write_file(path, std::span(&bytes, 1));
 }
+
+// Whether write_file could write there, as far as can be told without doing so.
+Status check_writable(const std::string& path);
 
 // A copy of `code` that can be executed and not written. Null where that is denied.
 using Executable = std::unique_ptr<const std::byte, void (*)(const std::byte*)>;
