@@ -1,0 +1,53 @@
+#include "engine/op.h"
+#include "engine/ops/moments.h"
+#include "engine/ops/strides.h"
+
+namespace engine {
+namespace {
+using schema::GroupNorm;
+
+Types infer(const GroupNorm& op, const InferContext& in) {
+  in.expect_inputs(3, 3);
+  for (size_t k = 0; k < 3; ++k) in.expect_class(k, schema::DTypeClass::real);
+  const Type& x = in.in(0);
+  check(op.groups >= 0, "groups ", op.groups, " is negative");
+  if (!x.ranked) return {x};
+  check(x.rank() >= 2, "needs batch and channel dims, not ", to_text(x));
+  const Dim& channels = x.dims[1];
+  check(!op.groups || !channels.known() || channels.value() % op.groups == 0, op.groups, " groups do not divide the channels of ", to_text(x));
+  for (size_t k = 1; k < 3; ++k) {
+    const Type& t = in.in(k);
+    check(!t.ranked || (t.rank() == 1 && may_equal(t.dims[0], channels)), "input ", k, " is ", to_text(t), ", not one number per channel of ", to_text(x));
+  }
+  return {x};
+}
+
+void reference(const GroupNorm& op, RunContext& c) {
+  const ConstView& x = c.in(0);
+  const View y = c.out(0);
+  if (y.elements() == 0) return;
+  const int64_t inner = product(x.shape.subspan(2)), channels = x.shape[1];
+  const int64_t groups = op.groups ? op.groups : channels, width = channels / groups;
+  with_reader<double>(x, [&](auto read) {
+    for (int64_t g = 0, i = 0; g < x.shape[0] * groups; ++g) {
+      const Moments m = moments(read, i, width * inner);
+      const double inverse = 1 / std::sqrt(m.variance + op.epsilon);
+      for (int64_t k = g % groups * width, end = k + width; k < end; ++k) {
+        const double scale = load<double>(c.in(1), k) * inverse, bias = load<double>(c.in(2), k);
+        for (int64_t stop = i + inner; i < stop; ++i) store(y, i, (read(i) - m.mean) * scale + bias);
+      }
+    }
+  });
+}
+
+// Two passes for the moments, one for the result.
+double flops(const GroupNorm&, std::span<const Type> in, std::span<const Type>) {
+  return in[0].determined() ? 6.0 * double(elements(in[0].shape())) : 0;
+}
+}  // namespace
+
+const OpDef<GroupNorm>& def(const GroupNorm&) {
+  static constexpr OpDef<GroupNorm> def{.infer = infer, .reference = reference, .flops = flops};
+  return def;
+}
+}  // namespace engine

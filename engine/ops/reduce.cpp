@@ -1,0 +1,131 @@
+#include <algorithm>
+#include "engine/op.h"
+#include "engine/ops/real_to_int.h"
+#include "engine/ops/strides.h"
+
+namespace engine {
+namespace {
+using schema::Reduce, schema::ReduceKind;
+
+// Which dims go away. No axes (and no input for them) means all, or none.
+std::vector<bool> reduced_dims(const Reduce& op, std::span<const int64_t> axes, int64_t rank) {
+  if (axes.empty()) return std::vector<bool>(size_t(rank), !op.noop_with_empty_axes);
+  std::vector<bool> reduced(static_cast<size_t>(rank));
+  for (int64_t axis : axes) {
+    const auto d = size_t(normal_axis(axis, rank));
+    check(!reduced[d], "axis ", axis, " is given twice");
+    reduced[d] = true;
+  }
+  return reduced;
+}
+
+Type result(const Reduce& op, const Type& x, std::span<const int64_t> axes) {
+  const auto reduced = reduced_dims(op, axes, x.rank());
+  Type y = Type::tensor(x.dtype, Dims{});
+  for (size_t d = 0; d < reduced.size(); ++d) {
+    if (!reduced[d]) y.dims.push_back(x.dims[d]);
+    else if (op.keepdims) y.dims.push_back(1);
+  }
+  return y;
+}
+
+Types infer(const Reduce& op, const InferContext& in) {
+  in.expect_inputs(1, 2);
+  in.expect_tensor(0);
+  const Type& x = in.in(0);
+  const bool extremum = op.kind == ReduceKind::min || op.kind == ReduceKind::max;
+  if (!extremum || x.dtype != DType::boolean) in.expect_number(0);
+  if (in.has(1)) in.expect_dtype(1, {DType::i64});
+  const bool all = !in.has(1) && !op.noop_with_empty_axes;
+  const auto axes = in.has(1) ? in.known_ints(1) : std::vector<int64_t>{};
+  if (all && !op.keepdims) return {Type::scalar(x.dtype)};
+  if (!x.ranked) return {Type::unranked(x.dtype)};
+  if (axes) return {result(op, x, *axes)};
+  if (op.keepdims) return {Type::tensor(x.dtype, Dims(x.dims.size(), Dim::unknown()))};
+  const Type& given = in.in(1);
+  const int64_t count = given.ranked && given.rank() == 1 && given.dims[0].known() ? given.dims[0].value() : 0;
+  check(count <= x.rank(), count, " axes are too many for ", to_text(x));
+  return {count ? Type::tensor(x.dtype, Dims(size_t(x.rank() - count), Dim::unknown())) : Type::unranked(x.dtype)};
+}
+
+// The smallest (or largest) number of a dtype: the maximum (or minimum) of nothing.
+template <class T> T bound(DType dtype, bool smallest) {
+  if constexpr (std::is_same_v<T, double>) return smallest ? -INFINITY : INFINITY;
+  if (dtype == DType::boolean) return T(smallest ? 0 : 1);
+  const int bits = bits_of(dtype);
+  const bool is_signed = dtype == DType::i8 || dtype == DType::i16 || dtype == DType::i32 || dtype == DType::i64 || dtype == DType::i4 || dtype == DType::i2;
+  const uint64_t ones = ~uint64_t{0} >> (64 - bits);
+  if (!is_signed) return T(smallest ? 0 : ones);
+  return smallest ? T(~(ones >> 1)) : T(ones >> 1);
+}
+
+// Reduces the elements of x that `nest` reaches from `first` on.
+template <class T, class R> T reduce(ReduceKind kind, DType dtype, R read, const Nest<1>& nest, int64_t first) {
+  const auto fold = [&](T start, auto step) {
+    const int64_t n = nest.extents.back(), stride = nest.strides[0].back();
+    nest.rows({first}, [&](const auto& at) {
+      for (int64_t i = 0; i < n; ++i) start = step(start, read(at[0] + i * stride));
+    });
+    return start;
+  };
+  // Functions of a real number: those of integers are rounded toward zero.
+  const auto real = [](double x) {
+    if constexpr (std::is_same_v<T, double>) return x;
+    else return real_to_int<T>(x);
+  };
+  const auto to_double = [](T x) { return static_cast<double>(x); };
+  const auto is_nan = [](T x) { return x != x; };
+  switch (kind) {
+    case ReduceKind::sum: return fold(T(0), [](T a, T x) { return a + x; });
+    case ReduceKind::mean: {
+      const int64_t count = product(nest.extents);
+      check(count > 0 || std::is_same_v<T, double>, "the mean of no integers is not defined");
+      return fold(T(0), [](T a, T x) { return a + x; }) / T(count);
+    }
+    case ReduceKind::prod: return fold(T(1), [](T a, T x) { return a * x; });
+    case ReduceKind::min: return fold(bound<T>(dtype, false), [&](T a, T x) { return is_nan(a) || a < x ? a : x; });
+    case ReduceKind::max: return fold(bound<T>(dtype, true), [&](T a, T x) { return is_nan(a) || x < a ? a : x; });
+    case ReduceKind::l1: return fold(T(0), [](T a, T x) { return x < T(0) ? a - x : a + x; });
+    case ReduceKind::sum_square: return fold(T(0), [](T a, T x) { return a + x * x; });
+    default: break;
+  }
+  double sum = 0;
+  const auto add = [&](auto f) { fold(T(0), [&](T a, T x) { return sum += f(to_double(x)), a; }); };
+  if (kind == ReduceKind::l2) return add([](double x) { return x * x; }), real(std::sqrt(sum));
+  if (kind == ReduceKind::log_sum) return add([](double x) { return x; }), real(std::log(sum));
+  double largest = -INFINITY;
+  fold(T(0), [&](T a, T x) { return largest = std::fmax(largest, to_double(x)), a; });
+  const double shift = std::isfinite(largest) ? largest : 0;
+  return add([&](double x) { return std::exp(x - shift); }), real(std::log(sum) + shift);
+}
+
+void reference(const Reduce& op, RunContext& c) {
+  const ConstView& x = c.in(0);
+  const auto axes = c.has(1) ? to_ints(c.in(1)) : std::vector<int64_t>{};
+  const auto reduced = reduced_dims(op, axes, x.rank());
+  const View y = c.set_out(0, x.dtype, result(op, Type::tensor(x.dtype, Shape(x.shape.begin(), x.shape.end())), axes).shape());
+  const Shape strides = dense_strides(x.shape);
+  Nest<1> kept, gone;
+  for (size_t d = 0; d < reduced.size(); ++d) {
+    Nest<1>& nest = reduced[d] ? gone : kept;
+    nest.extents.push_back(x.shape[d]), nest.strides[0].push_back(strides[d]);
+  }
+  kept = kept.merged(), gone = gone.merged();
+  with_carrier(x.dtype, [&]<class T>(T) {
+    with_reader<T>(x, [&](auto read) {
+      int64_t i = 0;
+      kept.each({}, [&](const auto& at) { store(y, i++, reduce<T>(op.kind, x.dtype, read, gone, at[0])); });
+    });
+  });
+}
+
+double flops(const Reduce&, std::span<const Type> in, std::span<const Type>) {
+  return in[0].determined() ? double(elements(in[0].shape())) : 0;
+}
+}  // namespace
+
+const OpDef<Reduce>& def(const Reduce&) {
+  static constexpr OpDef<Reduce> def{.infer = infer, .reference = reference, .flops = flops};
+  return def;
+}
+}  // namespace engine
