@@ -1,0 +1,83 @@
+#include <algorithm>
+#include "engine/op.h"
+#include "engine/ops/strides.h"
+
+namespace engine {
+namespace {
+using schema::Split;
+
+// The extents of the parts along a dim.
+std::vector<int64_t> parts_of(const Split& op, const std::optional<std::vector<int64_t>>& sizes, int64_t extent, size_t outputs) {
+  if (sizes) {
+    int64_t sum = 0;
+    for (int64_t size : *sizes) {
+      check(size >= 0 && size <= extent, "part size ", size, " does not fit extent ", extent);
+      sum += size;
+    }
+    check(sum == extent, "parts ", to_text(*sizes), " do not add up to extent ", extent);
+    check(sizes->size() >= outputs, "has ", outputs, " outputs but ", sizes->size(), " parts");
+    return *sizes;
+  }
+  const int64_t count = op.parts ? op.parts : int64_t(outputs), each = (extent + count - 1) / count;
+  std::vector<int64_t> parts;
+  for (int64_t k = 0; k < count; ++k) parts.push_back(std::clamp<int64_t>(extent - k * each, 0, each));
+  return parts;
+}
+
+Types infer(const Split& op, const InferContext& in) {
+  in.expect_inputs(1, 2);
+  in.expect_tensor(0);
+  if (in.has(1)) {
+    in.expect_dtype(1, {DType::i64});
+    check(!in.in(1).ranked || in.in(1).rank() == 1, "the sizes must have rank 1, not ", in.in(1).rank());
+  }
+  check(op.parts >= 0 && op.parts <= limits::ports && (!op.parts || int64_t(in.outputs()) <= op.parts), "has ", in.outputs(), " outputs but ", op.parts, " parts");
+  const Type& x = in.in(0);
+  Types types(in.outputs(), x);
+  if (!x.ranked) return types;
+  const int64_t axis = normal_axis(op.axis, x.rank());
+  const Dim& extent = x.dims[axis];
+  const auto sizes = in.has(1) ? in.ints(1) : std::nullopt;
+  check(!sizes || sizes->size() >= types.size(), "has ", types.size(), " outputs but fewer sizes");
+  const auto known = in.known_ints(1);
+  const bool certain = extent.known() && (known || !in.has(1));
+  const auto parts = certain ? parts_of(op, known, extent.value(), types.size()) : std::vector<int64_t>{};
+  const int64_t count = op.parts ? op.parts : int64_t(types.size());
+  for (size_t k = 0; k < types.size(); ++k) {
+    Dim& d = types[k].dims[axis];
+    if (certain) d = parts[k];
+    else if (sizes) d = (*sizes)[k];
+    else d = !in.has(1) && extent % count == Dim(0) ? extent / count : Dim::unknown();
+    check(!d.known() || d.value() >= 0, "part size ", d.text(), " is negative");
+  }
+  return types;
+}
+
+void reference(const Split& op, RunContext& c) {
+  const ConstView& x = c.in(0);
+  const int64_t axis = normal_axis(op.axis, x.rank());
+  const AxisSplit whole(x.shape, axis);
+  const auto parts = parts_of(op, c.has(1) ? std::optional(to_ints(c.in(1))) : std::nullopt, whole.extent, c.outputs());
+  Shape shape(x.shape.begin(), x.shape.end());
+  for (size_t k = 0, first = 0; k < c.outputs(); first += size_t(parts[k] * whole.inner), ++k) {
+    if (!c.wants(k)) continue;
+    shape[axis] = parts[k];
+    const View y = c.set_out(k, x.dtype, shape);
+    const int64_t run = parts[k] * whole.inner;
+    for (int64_t o = 0; run && o < whole.outer; ++o) copy_elements(y, o * run, x, o * whole.extent * whole.inner + int64_t(first), run);
+  }
+}
+
+void simplify(const Split& op, NodeId n, Rewriter& rewriter) {
+  const Graph& graph = rewriter.graph;
+  const Node& node = graph[n];
+  if (node.outputs.size() == 1 && op.parts <= 1 && graph[node.inputs[0]].type == graph[node.outputs[0]].type)
+    rewriter.replace(node.outputs[0], node.inputs[0]);
+}
+}  // namespace
+
+const OpDef<Split>& def(const Split&) {
+  static constexpr OpDef<Split> def{.infer = infer, .reference = reference, .simplify = simplify};
+  return def;
+}
+}  // namespace engine
