@@ -67,7 +67,7 @@ class Compiler {
     step.cost = cost(node.op, in, out);
     for (const auto& body : node.bodies) step.bodies.push_back(std::make_shared<PlanCache>(*body, options_));
     int64_t scratch = 0;
-    const bool fixed = std::ranges::all_of(in, &Type::determined) && std::ranges::all_of(out, &Type::determined);
+    const bool fixed = !options_.reference_only && std::ranges::all_of(in, &Type::determined) && std::ranges::all_of(out, &Type::determined);
     if (auto lowered = fixed ? lower({graph_, node, options_.isa}) : std::nullopt) {
       step.kernel = lowered->kernel, step.run = std::move(lowered->run), scratch = lowered->scratch;
     } else {
@@ -150,7 +150,7 @@ Plan compile(const Graph& graph, const Types& inputs, const CompileOptions& opti
             " where the model declares ", to_text(declared.type));
   }
   Specialised parts = specialise(graph, inputs);
-  run_target_passes(parts.head, options);
+  if (!options.reference_only) run_target_passes(parts.head, options);
   Plan plan;
   plan.inputs = inputs;
   Compiler compiler(parts.head, options, plan);

@@ -12,6 +12,7 @@ class PlanCache;
 
 struct CompileOptions {
   kernels::isa::Mask isa = kernels::isa::detected();
+  bool reference_only = false;              // no kernels: what every other plan is compared with
   int64_t max_arena_bytes = limits::bytes;  // compiling fails above it
   std::vector<std::string> disabled_passes;
 };

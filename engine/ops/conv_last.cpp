@@ -1,3 +1,4 @@
+#include "engine/ops/lowering.h"
 #include "engine/ops/doubles.h"
 #include "engine/ops/spatial.h"
 
@@ -76,7 +77,7 @@ double flops(const ConvLast&, std::span<const Type> in, std::span<const Type> ou
 }  // namespace
 
 const OpDef<ConvLast>& def(const ConvLast&) {
-  static constexpr OpDef<ConvLast> def{.infer = infer, .reference = reference, .flops = flops};
+  static constexpr OpDef<ConvLast> def{.infer = infer, .reference = reference, .lower = lower_conv_last, .flops = flops};
   return def;
 }
 }  // namespace engine

@@ -1,5 +1,6 @@
 #include "engine/ops/doubles.h"
 #include "engine/op.h"
+#include "engine/ops/lowering.h"
 
 namespace engine {
 namespace {
@@ -195,7 +196,7 @@ double flops(const Rnn&, std::span<const Type> in, std::span<const Type>) {
 }  // namespace
 
 const OpDef<Rnn>& def(const Rnn&) {
-  static constexpr OpDef<Rnn> def{.infer = infer, .reference = reference, .flops = flops};
+  static constexpr OpDef<Rnn> def{.infer = infer, .reference = reference, .lower = lower_rnn, .flops = flops};
   return def;
 }
 }  // namespace engine

@@ -1,5 +1,6 @@
 #include "kernels/rnn/rnn.h"
 #include <cstring>
+#include <utility>
 #include "kernels/gemm/gemm.h"
 
 namespace kernels::rnn {

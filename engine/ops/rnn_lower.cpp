@@ -1,0 +1,65 @@
+#include <algorithm>
+#include "engine/ops/lowering.h"
+#include "engine/plan.h"
+#include "kernels/rnn/rnn.h"
+
+namespace engine {
+namespace {
+using schema::Rnn, schema::RnnDirection, schema::RnnKind;
+namespace rnn = kernels::rnn;
+
+// The activations that a kind has where none are given.
+bool default_activations(const Rnn& op) {
+  if (op.activations.empty()) return true;
+  const std::vector<std::string_view> own = op.kind == RnnKind::lstm ? std::vector<std::string_view>{"Sigmoid", "Tanh", "Tanh"}
+                                            : op.kind == RnnKind::gru ? std::vector<std::string_view>{"Sigmoid", "Tanh"}
+                                                                      : std::vector<std::string_view>{"Tanh"};
+  for (size_t i = 0; i < op.activations.size(); ++i)
+    if (op.activations[i] != own[i % own.size()]) return false;
+  return true;
+}
+
+// Both directions packed one behind the other, with the weights, biases and everything in one block.
+std::shared_ptr<const std::byte> pack(const rnn::Rnn& kernel, const std::string& name, const LowerContext& c, int64_t directions, int64_t rows, const rnn::Spec& spec) {
+  const Constant &w = *c.constant(1), &r = *c.constant(2), *b = c.constant(3);
+  // One key for several weights: their contents in a row.
+  Object joined;
+  const int64_t size[] = {w.bytes() + r.bytes() + (b ? b->bytes() : 0)};
+  std::byte* to = joined.set_tensor(DType::u8, size).data;
+  for (const Constant* part : {&w, &r, b})
+    if (part) to = std::copy_n(part->data, part->bytes(), to);
+  const auto data = [](const Constant& t) { return reinterpret_cast<const float*>(t.data); };
+  return packed_weight(*make_constant(std::as_const(joined).view()), cat(name, " rnn ", int(spec.kind), " i", spec.input, " h", spec.hidden, " b", b != nullptr, " isa", spec.isa),
+                       kernel.packed_bytes() * directions, [&](std::byte* packed) {
+    for (int64_t d = 0; d < directions; ++d) {
+      const float* bias = b ? data(*b) + d * 2 * rows : nullptr;
+      kernel.pack(data(w) + d * rows * spec.input, data(r) + d * rows * spec.hidden, bias, bias ? bias + rows : nullptr, packed + d * kernel.packed_bytes());
+    }
+  });
+}
+}  // namespace
+
+std::optional<Lowered> lower_rnn(const Rnn& op, const LowerContext& c) {
+  for (size_t k = 0; k < c.node.inputs.size(); ++k)
+    if (c.has(k) && c.in(k).dtype != DType::f32) return std::nullopt;
+  if (!c.constant(1) || !c.constant(2) || (c.has(3) && !c.constant(3)) || c.has(4) || c.has(7)) return std::nullopt;
+  if (op.clip != 0 || op.input_forget || !default_activations(op)) return std::nullopt;
+  const Shape x = c.in(0).shape(), r = c.in(2).shape();
+  rnn::Spec spec{op.kind, x[2], r[2], op.linear_before_reset, c.isa};
+  auto choice = rnn::select(spec);
+  if (!choice) return std::nullopt;
+  const int64_t time = x[0], batch = x[1], directions = r[0], state = batch * r[2];
+  const int64_t own = int64_t(choice.kernel->scratch_bytes(time, batch)), spare = 2 * state * int64_t(sizeof(float));
+  auto packed = pack(*choice.kernel, std::string(choice.name), c, directions, r[1], spec);
+  return Lowered{choice.name, [=, kernel = choice.kernel, reverse = op.direction == RnnDirection::reverse](RunContext& run) {
+    const auto in = [&](size_t k, int64_t d) { return run.has(k) ? reinterpret_cast<const float*>(run.in(k).data) + d * state : nullptr; };
+    const auto out = [&](size_t k, int64_t d, int64_t otherwise) {
+      return run.wants(k) ? reinterpret_cast<float*>(run.out(k).data) + d * state : reinterpret_cast<float*>(run.scratch() + own) + otherwise * state;
+    };
+    for (int64_t d = 0; d < directions; ++d)
+      kernel->run({.x = reinterpret_cast<const float*>(run.in(0).data), .time = time, .batch = batch, .reverse = reverse || d == 1,
+                   .h0 = in(5, d), .c0 = in(6, d), .y = run.wants(0) ? out(0, d, 0) : nullptr, .y_step = directions * state, .h = out(1, d, 0), .c = out(2, d, 1),
+                   .packed = packed.get() + d * kernel->packed_bytes(), .scratch = run.scratch()}, run.pool(), run.threads());
+  }, own + spare};
+}
+}  // namespace engine

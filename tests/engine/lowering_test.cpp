@@ -1,0 +1,131 @@
+// What plans compute at every ISA level, against the references: one list of cases, sizes around the kernels' tiles.
+#include <gtest/gtest.h>
+#include <cmath>
+#include <random>
+#include "engine/frame.h"
+#include "kernels/threads.h"
+
+namespace engine {
+namespace {
+struct Input {
+  Shape shape;
+  bool constant = false;
+  double low = -1, high = 1;
+  DType dtype = DType::f32;
+};
+struct Case {
+  Op op;
+  std::vector<Input> inputs;
+  double tolerance = 1e-5;  // relative to the largest magnitude of the output
+};
+
+Graph graph_of(const Case& c, std::vector<Object>& values, std::mt19937& rng) {
+  Graph graph;
+  ValueIds ids;
+  for (const Input& in : c.inputs) {
+    Object& value = values.emplace_back();
+    const View view = value.set_tensor(in.dtype, in.shape);
+    std::uniform_real_distribution<double> number(in.low, in.high);
+    for (int64_t i = 0; i < view.elements(); ++i) with_carrier(in.dtype, [&]<class T>(T) { store(view, i, T(number(rng))); });
+    ids.push_back(in.constant ? graph.add_constant(make_constant(std::as_const(value).view())) : graph.add_input("", Type::tensor(in.dtype, in.shape)));
+  }
+  graph.outputs.push_back({"y", Rewriter(graph).add(c.op, ids, {"case"})[0]});
+  return graph;
+}
+
+Object run(const Graph& graph, const std::vector<Object>& values, const Case& c, const CompileOptions& options, kernels::ThreadPool& pool) {
+  RunOptions run_options{.pool = &pool, .threads = pool.size()};
+  Frame frame(std::make_shared<PlanCache>(graph, options), run_options);
+  std::vector<ConstView> inputs;
+  for (size_t k = 0; k < c.inputs.size(); ++k)
+    if (!c.inputs[k].constant) inputs.push_back(values[k].view());
+  Object out;
+  out.assign(frame.run(inputs)[0]);
+  EXPECT_TRUE(valid(frame.plan()->memory, frame.plan()->buffers, arena_alignment));
+  return out;
+}
+
+void check(const Case& c) {
+  std::mt19937 rng(1);
+  std::vector<Object> values;
+  values.reserve(c.inputs.size());
+  const Graph graph = graph_of(c, values, rng);
+  kernels::ThreadPool one(1), three(3);
+  const Object want = run(graph, values, c, {.reference_only = true}, one);
+  for (const auto& level : kernels::isa::levels()) {
+    if (!kernels::isa::runs(level.mask, kernels::isa::detected())) continue;
+    const CompileOptions options{.isa = level.mask};
+    const Object got = run(graph, values, c, options, one);
+    const std::string what = cat(to_text(c.op), " at ", level.name, ", first input ", to_text(c.inputs[0].shape));
+    ASSERT_EQ(got.dtype, want.dtype) << what;
+    ASSERT_EQ(got.shape, want.shape) << what;
+    double most = 0, largest = 1e-30;
+    for (int64_t i = 0; i < want.view().elements(); ++i) {
+      const double w = load<double>(want.view(), i), g = load<double>(got.view(), i);
+      if (std::isnan(w) && std::isnan(g)) continue;
+      most = std::max(most, std::isfinite(w - g) ? std::fabs(w - g) : w == g ? 0 : INFINITY);
+      if (std::isfinite(w)) largest = std::max(largest, std::fabs(w));
+    }
+    EXPECT_LE(most, c.tolerance * largest) << what;
+    const Object again = run(graph, values, c, options, three);
+    EXPECT_EQ(std::memcmp(got.bytes.data(), again.bytes.data(), got.bytes.size()), 0) << what << ": three threads give other bits";
+  }
+}
+
+TEST(Lowering, Unary) {
+  for (int64_t n : {0, 1, 7, 8, 16, 17, 40000})
+#define UNARY(name, types, result, formula, lo, hi, tolerance)                                     \
+  if (std::string_view(#types) == "number" || std::string_view(#types) == "real")                 \
+    check({schema::Unary{schema::UnaryKind::name, 0.25, 1.5}, {{{n}, false, lo, hi}}, std::max(1e-6, double(tolerance))});
+#include "schema/unary.def"
+}
+
+TEST(Lowering, BinaryBroadcasts) {
+  const std::pair<Shape, Shape> shapes[] = {{{5}, {5}},       {{3, 5}, {5}},          {{3, 5}, {}},          {{5}, {3, 5}},       {{2, 3, 4, 5}, {3, 1, 1}},
+                                            {{2, 1, 4}, {3, 1}}, {{1, 6, 7, 8}, {1, 6, 1, 1}}, {{2, 40000}, {40000}}, {{70000}, {70000}}, {{300, 200}, {300, 1}},
+                                            {{0, 4}, {4}},    {{2, 5, 600, 3}, {5, 1, 1}}};
+  using schema::BinaryKind;
+  for (const auto& [a, b] : shapes)
+    for (BinaryKind kind : {BinaryKind::add, BinaryKind::sub, BinaryKind::mul, BinaryKind::div, BinaryKind::min, BinaryKind::max, BinaryKind::prelu, BinaryKind::pow})
+      check({schema::Binary{kind}, {{a, false, 0.5, 4}, {b, false, 0.5, 4}}, 1e-5});
+}
+
+TEST(Lowering, MatMul) {
+  for (const auto& [m, n, k] : {std::tuple<int64_t, int64_t, int64_t>{1, 1, 1}, {1, 40, 33}, {5, 7, 3}, {14, 32, 64}, {15, 33, 65}, {29, 100, 300}, {3, 0, 4}, {3, 4, 0}})
+    for (bool trans : {false, true})
+      for (bool constant : {false, true})
+        check({schema::MatMul{false, trans}, {{{m, k}}, {trans ? Shape{n, k} : Shape{k, n}, constant}}});
+  check({schema::MatMul{}, {{{2, 3, 5, 7}}, {{2, 3, 7, 4}}}});
+  check({schema::MatMul{}, {{{2, 1, 5, 7}}, {{3, 7, 4}}}});
+  check({schema::MatMul{}, {{{4, 5, 7}}, {{7, 9}, true}}});
+  check({schema::MatMul{}, {{{7}}, {{7, 9}, true}}});
+}
+
+schema::Conv conv(schema::Ints stride, schema::Ints pad, schema::Ints dilation = {}, int64_t groups = 1) { return {stride, dilation, pad, groups, schema::AutoPad::none}; }
+
+TEST(Lowering, Conv) {
+  check({conv({1, 1}, {0, 0, 0, 0}), {{{1, 8, 7, 9}}, {{16, 8, 1, 1}, true}, {{16}, true}}});
+  check({conv({1, 1}, {1, 1, 1, 1}), {{{2, 8, 7, 9}}, {{33, 8, 3, 3}, true}, {{33}, true}}});
+  check({conv({2, 2}, {1, 1, 1, 1}), {{{1, 3, 23, 21}}, {{16, 3, 3, 3}, true}}});
+  check({conv({2, 1}, {3, 0, 2, 1}), {{{1, 5, 14, 14}}, {{7, 5, 7, 3}, true}, {{7}, true}}});
+  check({conv({1, 1}, {2, 2, 2, 2}, {2, 2}), {{{1, 16, 13, 13}}, {{24, 16, 3, 3}, true}, {{24}, true}}});
+  check({conv({1, 1}, {1, 1, 1, 1}, {}, 20), {{{1, 20, 11, 12}}, {{20, 1, 3, 3}, true}, {{20}, true}}});
+  check({conv({2, 2}, {2, 2, 2, 2}, {}, 8), {{{2, 8, 15, 15}}, {{16, 1, 5, 5}, true}, {{16}, true}}});
+  check({conv({1, 1}, {1, 1, 1, 1}, {}, 4), {{{1, 16, 9, 9}}, {{32, 4, 3, 3}, true}, {{32}, true}}});
+  check({conv({3}, {2, 1}), {{{2, 6, 31}}, {{10, 6, 5}, true}, {{10}, true}}});
+  check({conv({1, 1}, {1, 1, 1, 1}), {{{1, 4, 5, 5}}, {{6, 4, 3, 3}}}});  // weights that are not constant
+  check({conv({1, 1, 1}, {1, 1, 1, 1, 1, 1}), {{{1, 2, 4, 5, 5}}, {{3, 2, 3, 3, 3}, true}}});
+}
+
+TEST(Lowering, Rnn) {
+  using schema::RnnDirection, schema::RnnKind;
+  for (RnnKind kind : {RnnKind::lstm, RnnKind::gru, RnnKind::rnn})
+    for (RnnDirection direction : {RnnDirection::forward, RnnDirection::reverse, RnnDirection::bidirectional})
+      for (const auto& [time, batch, input, hidden] : {std::array<int64_t, 4>{1, 1, 3, 5}, {4, 2, 7, 16}, {3, 1, 33, 65}}) {
+        const int64_t d = direction == RnnDirection::bidirectional ? 2 : 1, g = kind == RnnKind::lstm ? 4 : kind == RnnKind::gru ? 3 : 1;
+        schema::Rnn op{.kind = kind, .direction = direction, .hidden = hidden, .linear_before_reset = kind == RnnKind::gru};
+        check({op, {{{time, batch, input}}, {{d, g * hidden, input}, true}, {{d, g * hidden, hidden}, true}, {{d, 2 * g * hidden}, true}}});
+      }
+}
+}  // namespace
+}  // namespace engine
