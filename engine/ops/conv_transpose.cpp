@@ -1,0 +1,108 @@
+#include "engine/ops/doubles.h"
+#include "engine/ops/spatial.h"
+
+namespace engine {
+namespace {
+using schema::AutoPad, schema::ConvTranspose;
+
+// What the lists of the op leave to the extents of x and w. Seen from the output, x is what a convolution would make of it.
+Window resolve(const ConvTranspose& op, size_t d, Window window, const Dim& in, const Dim& kernel, Dim* out) {
+  const int64_t extra = op.output_padding.empty() ? 0 : op.output_padding[d];
+  const Dim whole = (in - 1) * window.stride + extra + window.reach(kernel);  // without padding
+  if (!op.output_shape.empty() || window.same()) {
+    *out = op.output_shape.empty() ? in * window.stride : Dim(op.output_shape[d]);
+    const Dim total = whole - *out;
+    if (total.known()) {
+      const int64_t pad = std::max<int64_t>(0, total.value());
+      window.begin = op.auto_pad == AutoPad::same_upper ? pad / 2 : pad - pad / 2;
+      window.end = pad - window.begin;
+    }
+  } else {
+    *out = whole - (window.begin + window.end);
+  }
+  check(!out->known() || out->value() >= 0, "the padding leaves nothing of ", whole.text());
+  window.auto_pad = AutoPad::none;
+  return window;
+}
+
+std::vector<Window> all_windows(const ConvTranspose& op, size_t dims) {
+  for (const auto* list : {&op.output_padding, &op.output_shape}) {
+    check(list->empty() || list->size() == dims, "a list has ", list->size(), " entries where ", dims, " are needed");
+    for (int64_t v : *list) check(v >= 0 && v <= INT32_MAX, "extent ", v, " is out of range");
+  }
+  return windows(op, dims);
+}
+
+Types infer(const ConvTranspose& op, const InferContext& in) {
+  in.expect_inputs(2, 3);
+  in.expect_class(0, schema::DTypeClass::real);
+  in.expect_same_dtype(0, 1);
+  if (in.has(2)) in.expect_same_dtype(0, 2);
+  const Type &x = in.in(0), &w = in.in(1);
+  check(op.groups >= 1 && op.groups <= INT32_MAX, "groups is ", op.groups);
+  const auto ranked = [](const Type& t) { return !t.ranked || (t.rank() >= 3 && t.rank() <= limits::rank); };
+  check(ranked(x) && ranked(w), "x and w must have rank 3 or more");
+  check(!x.ranked || !w.ranked || x.rank() == w.rank(), "x has rank ", x.rank(), " and w rank ", w.rank());
+  if (!x.ranked && !w.ranked) return {Type::unranked(x.dtype)};
+  const size_t rank = x.ranked ? x.dims.size() : w.dims.size();
+  const Dims xs = x.ranked ? x.dims : Dims(rank, Dim::unknown()), ws = w.ranked ? w.dims : Dims(rank, Dim::unknown());
+  check(may_equal(xs[1], ws[0]), "x has ", xs[1].text(), " channels, w takes ", ws[0].text());
+  check(!ws[0].known() || ws[0].value() % op.groups == 0, ws[0].text(), " channels do not divide into ", op.groups, " groups");
+  const Dim features = ws[1] * op.groups;
+  if (in.has(2) && in.in(2).ranked)
+    check(in.in(2).rank() == 1 && may_equal(in.in(2).dims[0], features), "the bias is ", to_text(in.in(2)), " for ", features.text(), " channels");
+  Dims out{xs[0], features};
+  const auto spatial = all_windows(op, rank - 2);
+  for (size_t d = 2; d < rank; ++d) {
+    check_kernel(ws[d]);
+    out.emplace_back();
+    resolve(op, d - 2, spatial[d - 2], xs[d], ws[d], &out.back());
+  }
+  return {Type::tensor(x.dtype, out)};
+}
+
+// Each tap adds x to what lies at its place in y: the rows of Conv, with x and y in each other's place.
+void reference(const ConvTranspose& op, RunContext& c) {
+  const View& y = c.out(0);
+  const std::vector<double> x = to_doubles(c.in(0)), w = to_doubles(c.in(1)), bias = c.has(2) ? to_doubles(c.in(2)) : std::vector<double>();
+  const auto in = c.in(0).shape.subspan(2), kernel = c.in(1).shape.subspan(2), out = std::span(y.shape).subspan(2);
+  auto spatial = all_windows(op, in.size());
+  Shape before;
+  for (size_t d = 0; d < in.size(); ++d) {
+    Dim extent;
+    spatial[d] = resolve(op, d, spatial[d], in[d], kernel[d], &extent);
+    before.push_back(spatial[d].begin);
+  }
+  const int64_t channels = c.in(1).shape[0] / op.groups, features = c.in(1).shape[1], taps = elements(kernel);
+  const int64_t in_size = elements(in), plane = elements(out);
+  std::vector<double> sum(size_t(features * plane));
+  for (int64_t n = 0; n < y.shape[0]; ++n)
+    for (int64_t g = 0; g < op.groups; ++g) {
+      for (int64_t k = 0; k < features; ++k) std::fill_n(sum.begin() + k * plane, plane, bias.empty() ? 0 : bias[g * features + k]);
+      for_each_tap(spatial, before, out, kernel, in, [&](int64_t tap, const std::vector<Run>& runs, int64_t count, int64_t step) {
+        for (int64_t ch = 0; ch < channels; ++ch)
+          for (int64_t k = 0; k < features; ++k) {
+            const double weight = w[((g * channels + ch) * features + k) * taps + tap];
+            const double* plane_in = x.data() + ((n * op.groups + g) * channels + ch) * in_size;
+            for (const Run& run : runs) {
+              const double* __restrict from = plane_in + run.out;
+              double* __restrict to = sum.data() + k * plane + run.in;
+              for (int64_t i = 0; i < count; ++i) to[i * step] += weight * from[i];
+            }
+          }
+      });
+      store_doubles(y, (n * op.groups + g) * features * plane, sum);
+    }
+}
+
+double flops(const ConvTranspose&, std::span<const Type> in, std::span<const Type>) {
+  if (!in[0].determined() || !in[1].determined() || in[1].dims[0] == Dim(0)) return 0;
+  return 2.0 * double(elements(in[0].shape())) * double(elements(in[1].shape())) / double(in[1].dims[0].value());
+}
+}  // namespace
+
+const OpDef<ConvTranspose>& def(const ConvTranspose&) {
+  static constexpr OpDef<ConvTranspose> def{.infer = infer, .reference = reference, .flops = flops};
+  return def;
+}
+}  // namespace engine
