@@ -1,0 +1,121 @@
+// inlay convert: an ONNX model in, one .inlay file out.
+#include <algorithm>
+#include <filesystem>
+#include "converter/convert.h"
+#include "engine/shape.h"
+#include "kernels/os.h"
+#include "tools/json.h"
+#include "tools/progress.h"
+#include "tools/verbs.h"
+
+namespace tools {
+namespace {
+struct Arguments {
+  std::string model, output;
+  std::vector<std::string> fix, states, bounds;
+  bool json = false;
+};
+
+void check_output(const Arguments& arguments) {
+  const auto status = kernels::os::check_writable(arguments.output);
+  require(status.ok(), Code::io, status.message);
+  std::error_code error;
+  if (std::filesystem::equivalent(arguments.model, arguments.output, error)) throw UsageError(cat("-o: ", arguments.output, " is the model itself"));
+}
+
+template <class Range, class Name> size_t find(const Range& range, const std::string& wanted, const char* option, const char* what, Name&& name) {
+  std::string all;
+  for (size_t k = 0; k < range.size(); ++k) {
+    if (name(range[k]) == wanted) return k;
+    all += (k ? ", " : "") + name(range[k]);
+  }
+  fail(Code::invalid_argument, option, ": there is no ", what, " '", wanted, "'; the model has: ", all);
+}
+
+size_t find_input(const Graph& graph, const std::string& name, const char* option) {
+  return find(graph.inputs, name, option, "input", [&](ValueId v) -> const std::string& { return graph[v].name; });
+}
+
+void add_states(Graph& graph, const std::vector<std::string>& texts) {
+  for (const std::string& text : texts) {
+    const auto [input, output] = parse_pair(text, "--state");
+    const State state{find_input(graph, input, "--state"), find(graph.outputs, output, "--state", "output", [](const GraphOutput& o) -> const std::string& { return o.name; })};
+    const Type &in = graph[graph.inputs[state.input]].type, &out = graph[graph.outputs[state.output].value].type;
+    require(compatible(in, out), Code::invalid_argument, "--state ", text, ": the output is ", to_text(out), " and does not fit the input ", to_text(in));
+    if (std::ranges::count(graph.states, state.input, &State::input)) throw UsageError(cat("--state: '", input, "' is given twice"));
+    graph.states.push_back(state);
+  }
+}
+
+void add_bounds(Graph& graph, const std::vector<std::string>& texts) {
+  for (const std::string& text : texts) {
+    const auto [symbol, most] = parse_pair(text, "--bound");
+    const int64_t upper = parse_integer(most, 1, limits::extent - 1, "--bound " + text);
+    bool found = false;
+    std::string all;
+    for (ValueId v : graph.inputs)
+      for (Dim& d : graph[v].type.dims) {
+        if (!d.name().empty() && all.find("'" + d.name() + "'") == std::string::npos) all += (all.empty() ? "'" : ", '") + d.name() + "'";
+        if (d.name() != symbol) continue;
+        d = Dim::symbol(symbol, std::min(d.lower(), upper), upper);
+        found = true;
+      }
+    require(found, Code::invalid_argument, "--bound: no input has an extent '", symbol, "'; the model has: ", all.empty() ? "none that is open" : all);
+  }
+  if (!texts.empty()) infer_types(graph);
+}
+
+int64_t weight_bytes(const Graph& graph) {
+  int64_t bytes = 0;
+  for (const Value& value : graph.values)
+    if (value.constant && value.constant->dtype != DType::string) bytes += value.constant->bytes();
+  return bytes;
+}
+
+Graph import(const Arguments& arguments, int64_t& nodes_before) {
+  converter::ConvertOptions options;
+  options.fix = parse_shapes(arguments.fix, "--fix");
+  if (options.fix.contains("")) throw UsageError("--fix: say which input it is, NAME=1x3x224x224");
+  require(!is_inlay_file(arguments.model), Code::invalid_argument, arguments.model, " is a .inlay file: it is converted already");
+  Progress progress("converting " + arguments.model);
+  options.progress = [&](int64_t done, int64_t total) {
+    nodes_before = total;
+    progress.update(done, total);
+  };
+  return converter::convert(arguments.model, options);
+}
+
+void convert(const Arguments& arguments) {
+  const auto start = Clock::now();
+  check_output(arguments);
+  int64_t before = 0;
+  Graph graph = import(arguments, before);
+  add_bounds(graph, arguments.bounds);
+  add_states(graph, arguments.states);
+  save_model(graph, arguments.output);
+  const double time = milliseconds(Clock::now() - start);
+  std::error_code error;
+  const auto size = std::filesystem::file_size(arguments.output, error);
+  if (arguments.json)
+    return print_json({{"model", arguments.model}, {"output", arguments.output}, {"nodes_before", before}, {"nodes", graph.nodes.size()},
+                       {"weight_bytes", weight_bytes(graph)}, {"file_bytes", error ? 0 : size}, {"time_ms", time}});
+  print(cat(arguments.output, ": ", before, " nodes became ", graph.nodes.size(), ", weights ", megabytes(weight_bytes(graph)), ", ", format("%.2f s", time / 1e3), "\n"));
+}
+}  // namespace
+
+void add_convert(CLI::App& command) {
+  const auto arguments = std::make_shared<Arguments>();
+  Verb verb(command, "convert", "Convert an ONNX model into a .inlay file");
+  verb.text("model", arguments->model, "The .onnx file", "FILE", true);
+  verb.text("-o,--output", arguments->output, "The .inlay file to write", "FILE", true);
+  verb.texts("--fix", arguments->fix, "Fix the shape of an input", "NAME=1x3x224x224");
+  verb.texts("--state", arguments->states, "Feed this output back into this input, from run to run", "INPUT=OUTPUT");
+  verb.texts("--bound", arguments->bounds, "An open extent is never larger than this: memory is planned once, for that size", "SYMBOL=MAX");
+  verb.json(arguments->json);
+  verb.examples(
+      "  inlay convert m.onnx -o m.inlay --fix input=1x3x224x224\n"
+      "  inlay convert vad.onnx -o vad.inlay --state state=stateN\n"
+      "  inlay convert gpt.onnx -o gpt.inlay --bound past=2048");
+  verb.run([arguments] { convert(*arguments); });
+}
+}  // namespace tools

@@ -1,0 +1,18 @@
+// Values for the inputs of a model: from files, or made up.
+#pragma once
+#include "tools/common.h"
+
+namespace tools {
+using Values = std::vector<std::optional<Object>>;  // by input; none: not given
+
+// Each argument is NAME=FILE, or FILE alone where the model has one input: a .npy file or a picture. The files of one
+// name are the items of an input that is a sequence. An optional that is not given is empty. Throws where the model does not take a value.
+Values read_inputs(const Graph&, const std::vector<std::string>& arguments);
+
+// Deterministic values for every input: reals in [0, 1), ones, empty strings. An extent that the model leaves open is
+// that of `shapes`, or else 1, with a note on stderr.
+Values synthetic_inputs(const Graph&, Shapes shapes);
+
+// Throws an error that lists every input without a value, with its type. `session` keeps views of the values.
+void set_inputs(Session& session, const Values&);
+}  // namespace tools

@@ -1,0 +1,49 @@
+// inlay: convert, run, inspect and measure models. Exit status 0, 1 (failed) or 2 (usage).
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include "kernels/isa.h"
+#include "tools/common.h"
+#include "tools/verbs.h"
+
+namespace {
+enum Status { done = 0, failed = 1, usage = 2 };
+
+int report(const std::string& message, Status status) {
+  tools::note("error: " + message);
+  return status;
+}
+
+int parse_and_run(CLI::App& app, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+    return done;
+  } catch (const CLI::Success& e) {  // help, version
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    const auto verbs = app.get_subcommands();  // those on the command line
+    return report(engine::cat(e.what(), "; see: inlay ", verbs.empty() ? "" : verbs[0]->get_name() + " ", "-h"), usage);
+  } catch (const tools::UsageError& e) {
+    return report(e.what(), usage);
+  } catch (const std::bad_alloc&) {
+    return report("out of memory", failed);
+  } catch (const std::exception& e) {
+    return report(e.what(), failed);
+  }
+}
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Inlay runs trained neural networks: ONNX in, one .inlay file, answers out.", "inlay");
+  app.require_subcommand(1);
+  app.footer("inlay VERB -h says more about a verb. Results go to stdout, all else to stderr.\n"
+             "Exit status: 0 done, 1 failed, 2 a mistake in the command line.");
+  tools::add_convert(app);
+  tools::add_run(app);
+  tools::add_info(app);
+  tools::add_plan(app);
+  tools::add_bench(app);
+  if (!kernels::isa::error().empty()) return report(kernels::isa::error(), usage);
+  const int status = parse_and_run(app, argc, argv);
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) || !std::cout.flush()) return report("the results cannot be written to standard output", failed);
+  return status;
+}

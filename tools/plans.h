@@ -1,0 +1,24 @@
+// The plans behind a session, in words.
+#pragma once
+#include "engine/session.h"
+
+namespace tools {
+using namespace engine;
+// The plan of the graph, and those of what is left behind each size found at run, as far as the session has run.
+std::vector<const Plan*> plans_of(const Session&);
+// Throws, naming the plan, unless every one passes the independent check of its memory.
+void check_plans(std::span<const Plan* const>);
+
+struct Memory {
+  int64_t arena = 0, lower_bound = 0, without_reuse = 0;
+  double ratio() const { return lower_bound ? double(arena) / double(lower_bound) : 1; }
+};
+Memory memory_of(const Plan&);
+Memory memory_of(std::span<const Plan* const>);  // the sum
+
+std::string origins_of(const Step&, size_t most = 60);  // shortened
+std::string outputs_of(const Plan&, const Step&);       // their types
+// What each of Plan::buffers holds: the step that makes it, or whose scratch it is.
+std::vector<std::string> buffer_names(const Plan&);
+std::string svg(const Plan&);
+}  // namespace tools
