@@ -73,11 +73,12 @@ void check(const Case& c) {
 }
 
 TEST(Lowering, Unary) {
-  for (int64_t n : {0, 1, 7, 8, 16, 17, 40000})
-#define UNARY(name, types, result, formula, lo, hi, tolerance)                                     \
+  for (int64_t n : {0, 1, 7, 8, 16, 17, 40000}) {
+#define UNARY(kind, types, result, formula, lo, hi, tolerance)                                     \
   if (std::string_view(#types) == "number" || std::string_view(#types) == "real")                 \
-    check({schema::Unary{schema::UnaryKind::name, 0.25, 1.5}, {{{n}, false, lo, hi}}, std::max(1e-6, double(tolerance))});
+    check({schema::Unary{schema::UnaryKind::kind, 0.25, 1.5}, {{Shape{n}, false, lo, hi}}, std::max(1e-6, double(tolerance))});
 #include "schema/unary.def"
+  }
 }
 
 TEST(Lowering, BinaryBroadcasts) {
