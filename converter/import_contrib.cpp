@@ -1,0 +1,83 @@
+// ONNX Runtime's own ops, which its optimiser and exporters put into models.
+#include "converter/onnx_node.h"
+
+namespace converter {
+namespace {
+using schema::BinaryKind, schema::UnaryKind;
+
+// Fused activations take an optional bias.
+template <UnaryKind kind> void gelu(OnnxNode& n) {
+  n.expect_inputs(1, 2);
+  const ValueId x = n.has(1) ? n.binary(BinaryKind::add, n.in(0), n.in(1)) : n.in(0);
+  n.finish(schema::Unary{kind}, {x});
+}
+void quick_gelu(OnnxNode& n) { n.finish(schema::Unary{UnaryKind::silu, n.real("alpha", 1.702f)}, n.all()); }
+
+void fused_matmul(OnnxNode& n) {
+  n.expect_inputs(2, 2);
+  require(!n.flag("transBatchA", false) && !n.flag("transBatchB", false), Code::unsupported, "transposed batches are not supported");
+  const double alpha = n.real("alpha", 1);
+  // A vector stays as it is.
+  const auto trans = [&](const char* name, size_t k) { return n.flag(name, false) && n.rank(k) > 1; };
+  const ValueId y = n.add(schema::MatMul{trans("transA", 0), trans("transB", 1)}, n.all());
+  n.set(0, alpha == 1 ? y : n.binary(BinaryKind::mul, y, alpha));
+}
+
+void simplified_layer_norm(OnnxNode& n) {
+  n.expect_inputs(2, 2);
+  n.ignore({"stash_type"});
+  n.finish(schema::LayerNorm{n.integer("axis", -1), n.real("epsilon", 1e-5f), true}, n.all());
+}
+
+// Inputs: x, skip, scale, [bias of the norm unless rms], [bias of the sum]. Outputs: y, mean, 1 / deviation, the sum.
+template <bool rms> void skip_layer_norm(OnnxNode& n) {
+  n.expect_inputs(3, rms ? 4 : 5);
+  const schema::LayerNorm op{-1, n.real("epsilon", 1e-5f), rms};
+  const size_t bias = rms ? 3 : 4;
+  ValueId sum = n.binary(BinaryKind::add, n.in(0), n.in(1));
+  if (n.has(bias)) sum = n.binary(BinaryKind::add, sum, n.in(bias));
+  const size_t statistics = n.wants(2) ? 2 : n.wants(1) ? 1 : 0;
+  require(!rms || !statistics, Code::unsupported, "the statistics are not supported as outputs");
+  const ValueIds out = n.add_all(op, {sum, n.in(2), rms ? ValueId::none : n.in(3)}, 1 + statistics);
+  for (size_t k = 0; k < out.size(); ++k) n.set(k, out[k]);
+  n.set(3, sum);
+}
+
+void group_query_attention(OnnxNode& n) {
+  schema::GroupQueryAttention op;
+  op.heads = n.integer("num_heads");
+  op.kv_heads = n.integer("kv_num_heads");
+  op.window = n.integer("local_window_size", -1);
+  op.scale = n.real("scale", 0);
+  op.softcap = n.real("softcap", 0);
+  op.rotary = n.flag("do_rotary", false);
+  op.interleaved = n.flag("rotary_interleaved", false);
+  n.ignore({"qk_output", "k_quant_type", "v_quant_type", "kv_cache_bit_width"});
+  require(n.integer("smooth_softmax", 0) <= 0, Code::unsupported, "attribute smooth_softmax is not supported");
+  check(op.heads > 0 && op.kv_heads > 0 && op.heads % op.kv_heads == 0, op.heads, " heads do not divide into ", op.kv_heads, " groups");
+  check(n.has(0) && n.has(5) && n.has(6), "inputs 0, 5 and 6 must be there");
+  require(n.from(9) == ValueIds(n.from(9).size(), ValueId::none), Code::unsupported, "position ids, attention bias and sinks are not supported");
+  require(n.outputs() <= 3, Code::unsupported, "output 3 is not supported");
+  ValueId q = n.in(0), k = n.in(1), v = n.in(2);
+  if (k == ValueId::none) {  // packed: the heads of q, k and v one after the other
+    const int64_t all = op.heads + 2 * op.kv_heads, width = n.extent(q, 2);
+    check(width % all == 0, "a width of ", width, " does not hold ", all, " heads");
+    const int64_t d = width / all;
+    const ValueIds parts = n.add_all(schema::Split{2, 0}, {q, n.ints({op.heads * d, op.kv_heads * d, op.kv_heads * d})}, 3);
+    q = parts[0], k = parts[1], v = parts[2];
+  }
+  const ValueIds out = n.add_all(op, {q, k, v, n.in(3), n.in(4), n.in(5), n.in(6), n.in(7), n.in(8)}, 3);
+  for (size_t i = 0; i < 3; ++i) n.set(i, out[i]);
+}
+
+constexpr Row rows[] = {{"Gelu", gelu<UnaryKind::gelu>}, {"BiasGelu", gelu<UnaryKind::gelu>}, {"FastGelu", gelu<UnaryKind::gelu_tanh>},
+                        {"QuickGelu", quick_gelu}, {"FusedMatMul", fused_matmul},
+                        {"SimplifiedLayerNormalization", simplified_layer_norm}, {"SkipLayerNormalization", skip_layer_norm<false>},
+                        {"SkipSimplifiedLayerNormalization", skip_layer_norm<true>}, {"GroupQueryAttention", group_query_attention}};
+// ONNX Runtime writes this one into ONNX's own domain.
+constexpr Row default_rows[] = {{"SimplifiedLayerNormalization", simplified_layer_norm}};
+}  // namespace
+
+Group contrib_group() { return {microsoft_domain, rows}; }
+Group contrib_default_group() { return {onnx_domain, default_rows}; }
+}  // namespace converter

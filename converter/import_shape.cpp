@@ -1,0 +1,164 @@
+// Shapes, and data that moves without being looked at.
+#include <algorithm>
+#include "converter/onnx_node.h"
+
+namespace converter {
+namespace {
+using schema::Ints;
+
+// A parameter that was the attribute `name` before opset `since`, and is input k from there on. None: absent.
+ValueId parameter(OnnxNode& n, const char* name, int since, size_t k) {
+  if (n.opset() >= since) return n.in(k);
+  return n.has_attribute(name) ? n.ints(n.integers(name)) : ValueId::none;
+}
+
+void constant(OnnxNode& n) {
+  n.expect_inputs(0, 0);
+  require(!n.has_attribute("sparse_value"), Code::unsupported, "sparse tensors are not supported");
+  ConstantPtr value = n.tensor("value");
+  if (n.has_attribute("value_float")) value = make_scalar(DType::f32, n.real("value_float"));
+  if (n.has_attribute("value_int")) value = make_scalar(DType::i64, n.integer("value_int"));
+  if (n.has_attribute("value_ints")) value = make_ints(n.integers("value_ints"));
+  if (n.has_attribute("value_string")) value = make_strings({}, {n.text("value_string")});
+  if (n.has_attribute("value_strings")) {
+    auto texts = n.texts("value_strings");
+    const int64_t count = int64_t(texts.size());
+    value = make_strings({count}, std::move(texts));
+  }
+  if (n.has_attribute("value_floats")) {
+    const auto values = n.reals("value_floats");
+    const std::vector<float> floats(values.begin(), values.end());
+    const int64_t count = int64_t(floats.size());
+    value = make_constant({DType::f32, std::span(&count, 1), reinterpret_cast<const std::byte*>(floats.data()), nullptr});
+  }
+  check(value != nullptr, "attribute value is missing");
+  n.set(0, n.constant(value));
+}
+void identity(OnnxNode& n) {
+  n.expect_inputs(1, 1);
+  n.set(0, n.in(0));
+}
+
+// An extent of 0 that the input has no dim for is inferred: ONNX Runtime's optimiser reads head sizes so, and models that
+// were shrunk to less than one element per head run with it alone.
+ValueId inferred_zero(OnnxNode& n, ValueId shape) {
+  const auto sizes = n.known_sizes(shape);
+  if (!sizes || !n.type(0).ranked || std::ranges::count(*sizes, Dim(-1))) return shape;
+  std::vector<int64_t> change(sizes->size(), 0);
+  for (size_t i = size_t(n.rank(0)); i < change.size(); ++i)
+    if ((*sizes)[i] == Dim(0)) change[i] = -1;
+  if (std::ranges::count(change, -1) != 1) return shape;
+  return n.add(schema::Binary{schema::BinaryKind::add}, {shape, n.ints(change)});
+}
+void reshape(OnnxNode& n) {
+  n.ignore({"consumed_inputs"});
+  n.expect_inputs(1, n.opset() >= 5 ? 2 : 1);
+  const schema::Reshape op{n.flag("allowzero", false)};
+  const ValueId shape = parameter(n, "shape", 5, 1);
+  n.finish(op, {n.in(0), op.allow_zero ? shape : inferred_zero(n, shape)});
+}
+void flatten(OnnxNode& n) {
+  const int64_t axis = n.integer("axis", 1);
+  n.finish(schema::Flatten{axis}, n.all());
+}
+void squeeze(OnnxNode& n) { n.finish(schema::Squeeze{}, {n.in(0), parameter(n, "axes", 13, 1)}); }
+void unsqueeze(OnnxNode& n) { n.finish(schema::Unsqueeze{}, {n.in(0), parameter(n, "axes", 13, 1)}); }
+void transpose(OnnxNode& n) {
+  n.expect_inputs(1, 1);
+  n.finish(schema::Transpose{n.integers("perm")}, n.all());
+}
+void expand(OnnxNode& n) { n.finish(schema::Expand{}, n.all()); }
+void concat(OnnxNode& n) {
+  n.expect_inputs(1, size_t(limits::ports));
+  n.finish(schema::Concat{n.opset() < 4 ? n.integer("axis", 1) : n.integer("axis")}, n.all());
+}
+void split(OnnxNode& n) {
+  n.expect_inputs(1, n.opset() == 1 || n.opset() >= 13 ? 2 : 1);
+  schema::Split op{n.integer("axis", 0), 0};
+  ValueId sizes = n.in(1);
+  if (n.opset() < 13 && n.has_attribute("split")) sizes = n.ints(n.integers("split"));
+  if (sizes == ValueId::none) op.parts = n.opset() >= 18 ? n.integer("num_outputs", int64_t(n.outputs())) : int64_t(n.outputs());
+  // Parts that nobody reads still take their share.
+  size_t parts = n.outputs();
+  if (const auto known = n.known_ints(sizes)) parts = known->size();
+  else if (sizes == ValueId::none) parts = size_t(op.parts);
+  check(parts >= n.outputs() && int64_t(parts) <= limits::ports, "splits into ", parts, " parts, not ", n.outputs());
+  const ValueIds out = n.add_all(op, {n.in(0), sizes}, parts);
+  for (size_t k = 0; k < n.outputs(); ++k) n.set(k, out[k]);
+}
+void slice(OnnxNode& n) {
+  if (n.opset() >= 10) return n.finish(schema::Slice{}, n.all());
+  n.expect_inputs(1, 1);
+  const Ints starts = n.integers("starts"), ends = n.integers("ends");
+  Ints axes = n.integers("axes");
+  if (axes.empty())
+    for (size_t i = 0; i < starts.size(); ++i) axes.push_back(int64_t(i));
+  check(starts.size() == ends.size() && starts.size() == axes.size(), "attributes starts, ends and axes differ in length");
+  n.finish(schema::Slice{}, {n.in(0), n.ints(starts), n.ints(ends), n.ints(axes)});
+}
+void pad(OnnxNode& n) {
+  using schema::PadMode;
+  const schema::Pad op{n.choice<PadMode>("mode", "constant", {{"constant", PadMode::constant}, {"reflect", PadMode::reflect},
+                                                              {"edge", PadMode::edge}, {"wrap", PadMode::wrap}})};
+  if (n.opset() >= 11) return n.finish(op, n.all());
+  n.expect_inputs(1, 1);
+  const Ints pads = n.integers(n.opset() < 2 ? "paddings" : "pads");
+  n.finish(op, {n.in(0), n.ints(pads), n.scalar_like(n.in(0), n.real("value", 0))});
+}
+void tile(OnnxNode& n) {
+  if (n.opset() >= 6) return n.finish(schema::Tile{}, n.all());
+  n.expect_inputs(3, 3);
+  const auto times = n.known_ints(n.in(1)), axis = n.known_ints(n.in(2));
+  require(times && axis && times->size() == 1 && axis->size() == 1, Code::unsupported, "tiles and axis must be constant");
+  std::vector<int64_t> repeats(size_t(n.rank(0)), 1);
+  repeats[size_t(normal_axis((*axis)[0], n.rank(0)))] = (*times)[0];
+  n.finish(schema::Tile{}, {n.in(0), n.ints(repeats)});
+}
+
+void depth_to_space(OnnxNode& n) {
+  using schema::DepthMode;
+  n.finish(schema::DepthToSpace{n.integer("blocksize"), n.choice<DepthMode>("mode", "DCR", {{"DCR", DepthMode::dcr}, {"CRD", DepthMode::crd}})}, n.all());
+}
+void space_to_depth(OnnxNode& n) { n.finish(schema::SpaceToDepth{n.integer("blocksize")}, n.all()); }
+void trilu(OnnxNode& n) { n.finish(schema::Trilu{n.flag("upper", true)}, n.all()); }
+void shape(OnnxNode& n) { n.finish(schema::Shape{n.integer("start", 0), n.integer("end", INT64_MAX)}, n.all()); }
+void size(OnnxNode& n) { n.finish(schema::Size{}, n.all()); }
+void range(OnnxNode& n) {
+  n.ignore({"stash_type"});
+  n.finish(schema::Range{}, n.all());
+}
+void constant_of_shape(OnnxNode& n) {
+  const ConstantPtr value = n.tensor("value");
+  n.expect_inputs(1, 1);
+  n.finish(schema::ConstantOfShape{}, {n.in(0), value ? n.constant(value) : n.scalar(DType::f32, 0)});
+}
+
+// Crops or pads each of the axes, around the centre, to the extents of the second input.
+void center_crop_pad(OnnxNode& n) {
+  n.expect_inputs(2, 2);
+  Ints axes = n.integers("axes");
+  if (axes.empty())
+    for (int64_t i = 0; i < n.rank(0); ++i) axes.push_back(i);
+  const auto wanted = n.known_ints(n.in(1));
+  require(wanted.has_value(), Code::unsupported, "the shape must be constant");
+  check(wanted->size() == axes.size(), "the shape has ", wanted->size(), " extents for ", axes.size(), " axes");
+  std::vector<int64_t> begins, ends;
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const int64_t more = (*wanted)[i] - n.extent(n.in(0), axes[i]);
+    // An odd rest goes behind, when padding; when cropping, what is dropped in front is rounded down.
+    begins.push_back(more >= 0 ? more / 2 : -(-more / 2));
+    ends.push_back(more - begins.back());
+  }
+  begins.insert(begins.end(), ends.begin(), ends.end());
+  n.finish(schema::Pad{}, {n.in(0), n.ints(begins), ValueId::none, n.ints(axes)});
+}
+
+constexpr Row rows[] = {{"Constant", constant}, {"Identity", identity}, {"Reshape", reshape}, {"Flatten", flatten}, {"Squeeze", squeeze},
+                        {"Unsqueeze", unsqueeze}, {"Transpose", transpose}, {"Expand", expand}, {"Concat", concat}, {"Split", split},
+                        {"Slice", slice}, {"Pad", pad}, {"Tile", tile}, {"DepthToSpace", depth_to_space},
+                        {"SpaceToDepth", space_to_depth}, {"Trilu", trilu}, {"Shape", shape}, {"Size", size}, {"Range", range},
+                        {"ConstantOfShape", constant_of_shape}, {"CenterCropPad", center_crop_pad}};
+}  // namespace
+
+Group shape_group() { return {onnx_domain, rows}; }
+}  // namespace converter
