@@ -1,9 +1,12 @@
 #include "engine/op.h"
+#include "engine/ops/real_to_int.h"
 #include "engine/ops/strides.h"
 
 namespace engine {
 namespace {
 using schema::OneHot;
+
+int64_t integer(const ConstView& x, int64_t i) { return schema::is_real(x.dtype) ? real_to_int(load<double>(x, i)).v : load<Int>(x, i).v; }
 
 Types infer(const OneHot& op, const InferContext& in) {
   in.expect_inputs(3, 3);
@@ -14,7 +17,7 @@ Types infer(const OneHot& op, const InferContext& in) {
   if (!indices.ranked) return {Type::unranked(values.dtype)};
   const int64_t axis = normal_axis(op.axis, indices.rank() + 1);
   Dim depth = Dim::unknown();
-  if (const ConstantPtr d = in.constant(1); d && d->view().elements() == 1) depth = with_carrier(d->dtype, [&]<class T>(T) { return int64_t(load<T>(d->view(), 0)); });
+  if (const ConstantPtr d = in.constant(1); d && d->view().elements() == 1) depth = integer(d->view(), 0);
   check(!depth.known() || (depth.value() >= 0 && depth.value() <= limits::extent), "depth ", depth.text(), " is out of range");
   Dims dims = indices.dims;
   dims.insert(dims.begin() + axis, depth);
@@ -24,7 +27,7 @@ Types infer(const OneHot& op, const InferContext& in) {
 void reference(const OneHot& op, RunContext& c) {
   const ConstView &indices = c.in(0), &values = c.in(2);
   check(c.in(1).elements() == 1 && values.elements() == 2, "expects one depth and two values");
-  const int64_t depth = with_carrier(c.in(1).dtype, [&]<class T>(T) { return int64_t(load<T>(c.in(1), 0)); });
+  const int64_t depth = integer(c.in(1), 0);
   check(depth >= 0 && depth <= limits::extent, "depth ", depth, " is out of range");
   const int64_t axis = normal_axis(op.axis, indices.rank() + 1);
   Shape shape(indices.shape.begin(), indices.shape.end());
@@ -34,7 +37,7 @@ void reference(const OneHot& op, RunContext& c) {
   fill(y, 0, y.elements(), values);
   for (int64_t o = 0; o < at.outer; ++o)
     for (int64_t i = 0; i < at.inner; ++i) {
-      int64_t index = with_carrier(indices.dtype, [&]<class T>(T) { return int64_t(load<T>(indices, o * at.inner + i)); });
+      int64_t index = integer(indices, o * at.inner + i);
       if (index < 0) index += depth;
       if (index >= 0 && index < depth) copy_elements(y, (o * depth + index) * at.inner + i, values, 1, 1);
     }
