@@ -173,15 +173,19 @@ void Frame::run_steps() {
   size_t s = 0;
   const std::vector<Step>& steps = plan_->steps;
   try {
+    const auto check_cancelled = [&] {
+      if (options_.cancel && options_.cancel->load(std::memory_order_relaxed)) fail(Code::cancelled, "cancelled");
+    };
     if (!options_.observer) {
       for (; s < steps.size(); ++s) {
-        if (options_.cancel && options_.cancel->load(std::memory_order_relaxed)) fail(Code::cancelled, "cancelled");
+        check_cancelled();
         steps[s].run(contexts_[s]);
       }
       return;
     }
     using Clock = std::chrono::steady_clock;
     for (; s < steps.size(); ++s) {
+      check_cancelled();
       const auto start = Clock::now();
       steps[s].run(contexts_[s]);
       options_.observer(*plan_, s, std::chrono::duration<double>(Clock::now() - start).count(), contexts_[s]);

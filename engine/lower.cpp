@@ -202,8 +202,13 @@ std::shared_ptr<const Plan> PlanCache::get(std::span<const ConstView> inputs) {
     }
     Type type = Type::tensor(x.dtype, Shape(x.shape.begin(), x.shape.end()));
     if (declared.is_tensor() && declared.ranked && declared.rank() == type.rank())
-      for (size_t i = 0; i < type.dims.size(); ++i)
-        if (declared.dims[i].bounded() && !declared.dims[i].known() && compatible(declared, type)) type.dims[i] = declared.dims[i];
+      for (size_t i = 0; i < type.dims.size(); ++i) {
+        const Dim& dim = declared.dims[i];
+        if (!dim.bounded() || dim.known() || !compatible(declared, type)) continue;
+        require(x.shape[i] >= dim.lower() && x.shape[i] <= dim.upper(), Code::invalid_argument, "input '", graph_[graph_.inputs[k]].name, "': extent ", x.shape[i],
+                " of '", dim.text(), "' is not from ", dim.lower(), " to ", dim.upper());
+        type.dims[i] = dim;
+      }
     types.push_back(std::move(type));
   }
   return get(types);
