@@ -1,0 +1,140 @@
+// The graph section, with libprotobuf on the other side.
+#include <gtest/gtest.h>
+#include "inlay.pb.h"
+#include "tests/engine/stored_graph.h"
+
+namespace engine {
+namespace {
+using namespace test;
+
+template <class T> void set_other(T& field) {
+  if constexpr (std::is_enum_v<T>) field = T(schema::names<T>.size() - 1 - size_t(field));
+  else if constexpr (std::is_same_v<T, bool>) field = !field;
+  else if constexpr (std::is_integral_v<T>) field += 3;
+  else if constexpr (std::is_floating_point_v<T>) field += 0.5;
+  else if constexpr (std::is_same_v<T, std::string>) field += "text";
+  else if constexpr (std::is_same_v<T, schema::Ints>) field = {1, -2, 1ll << 40};
+  else if constexpr (std::is_same_v<T, std::vector<double>>) field = {0.5, -1};
+  else field = {"a", ""};
+}
+
+template <class T> void expect_field(const inlay::Field& got, const T& want) {
+  const auto list = [](const auto& values) { return std::vector(values.begin(), values.end()); };
+  if constexpr (std::is_enum_v<T>) EXPECT_EQ(got.text(), name(want));
+  else if constexpr (std::is_integral_v<T>) EXPECT_EQ(got.integer(), int64_t(want));
+  else if constexpr (std::is_floating_point_v<T>) EXPECT_EQ(got.real(), want);
+  else if constexpr (std::is_same_v<T, std::string>) EXPECT_EQ(got.text(), want);
+  else if constexpr (std::is_same_v<T, schema::Ints>) EXPECT_EQ(list(got.integers()), (std::vector<int64_t>(want.begin(), want.end())));
+  else if constexpr (std::is_same_v<T, std::vector<double>>) EXPECT_EQ(list(got.reals()), want);
+  else EXPECT_EQ(list(got.texts()), want);
+}
+
+template <class T> void expect_every_field_written() {
+  if constexpr (schema::portable<T>) {
+    T op;
+    T::visit_fields([&](std::string_view, auto member) { set_other(op.*member); });
+    Graph graph;
+    graph.nodes.push_back({op, {}, {}, {"origin"}, {}});
+    inlay::Graph proto;
+    ASSERT_TRUE(proto.ParseFromString(store(graph).section));
+    ASSERT_EQ(proto.nodes_size(), 1);
+    const inlay::Node& node = proto.nodes(0);
+    EXPECT_EQ(node.op(), name(schema::IdOf<T>::value));
+    EXPECT_EQ(node.version(), unsigned(T::version));
+    int k = 0;
+    T::visit_fields([&](std::string_view field, auto member) {
+      SCOPED_TRACE(cat(node.op(), ".", field));
+      ASSERT_LT(k, node.fields_size());
+      EXPECT_EQ(node.fields(k).name(), field);
+      expect_field(node.fields(k++), op.*member);
+    });
+    EXPECT_EQ(k, node.fields_size());
+  }
+}
+
+TEST(GraphProto, WritesEveryFieldOfEveryOp) {
+#define OP(T) expect_every_field_written<schema::T>();
+#include "schema/ops.inc"
+}
+
+TEST(GraphProto, WritesWhatLibprotobufReads) {
+  const Graph graph = sample();
+  inlay::Graph proto;
+  ASSERT_TRUE(proto.ParseFromString(store(graph).section));
+  EXPECT_EQ(proto.inputs_size(), 3);
+  EXPECT_EQ(proto.inputs(1).type().dims(0).symbol(), "past");
+  EXPECT_EQ(proto.inputs(1).type().dims(0).upper(), 64);
+  EXPECT_EQ(proto.nodes_size(), int(graph.nodes.size()));
+  EXPECT_EQ(proto.outputs(0).name(), "y");
+  EXPECT_EQ(proto.states(0).input(), 1u);
+  EXPECT_EQ(proto.GetReflection()->GetUnknownFields(proto).field_count(), 0);
+}
+
+inlay::Graph relu_proto() {
+  inlay::Graph proto;
+  auto* input = proto.add_inputs();
+  input->set_name("x");
+  input->mutable_type()->set_dtype("f32");
+  input->mutable_type()->set_ranked(true);
+  input->mutable_type()->add_dims()->set_value(3);
+  auto* node = proto.add_nodes();
+  node->set_op("Unary"), node->set_version(1), node->add_inputs(1), node->set_outputs(1), node->add_origins("r (Relu)");
+  auto* field = node->add_fields();
+  field->set_name("kind"), field->set_text("sqrt");
+  auto* output = proto.add_outputs();
+  output->set_name("y"), output->set_value(1);
+  return proto;
+}
+std::string refusal(const inlay::Graph& proto) {
+  return error_of([&] { read(proto.SerializeAsString(), {}); });
+}
+
+TEST(GraphProto, ReadsWhatLibprotobufWrites) {
+  const Graph graph = read(relu_proto().SerializeAsString(), {});
+  verify(graph);
+  EXPECT_EQ(graph.nodes[0].op.get_if<schema::Unary>()->kind, schema::UnaryKind::sqrt);
+  EXPECT_EQ(to_text(graph[graph.outputs[0].value].type), "f32[3]");
+}
+
+TEST(GraphProto, NamesWhatItDoesNotKnow) {
+  const auto expect = [](const inlay::Graph& proto, std::initializer_list<const char*> words) {
+    const std::string text = refusal(proto);
+    for (const char* word : words) EXPECT_NE(text.find(word), std::string::npos) << "'" << text << "' lacks " << word;
+  };
+  inlay::Graph bad = relu_proto();
+  bad.mutable_nodes(0)->set_op("Blorp"), bad.mutable_nodes(0)->set_version(7);
+  expect(bad, {"Blorp", "7", "r (Relu)"});
+  bad = relu_proto();
+  bad.mutable_nodes(0)->mutable_fields(0)->set_name("flavour"), bad.mutable_nodes(0)->set_version(2);
+  expect(bad, {"flavour", "Unary", "2"});
+  bad = relu_proto();
+  bad.mutable_nodes(0)->mutable_fields(0)->set_text("glorify");
+  expect(bad, {"glorify"});
+  bad = relu_proto();
+  bad.mutable_nodes(0)->set_inputs(0, 9);
+  expect(bad, {"not defined"});
+  bad = relu_proto();
+  bad.mutable_inputs(0)->mutable_type()->set_dtype("f33");
+  expect(bad, {"f33"});
+  bad = relu_proto();
+  bad.mutable_outputs(0)->set_value(5);
+  expect(bad, {"'y'"});
+  bad = relu_proto();
+  bad.mutable_nodes(0)->clear_origins();
+  expect(bad, {"origins"});
+  bad = relu_proto();
+  bad.mutable_inputs(0)->mutable_type()->mutable_dims(0)->set_value(int64_t{1} << 50);
+  expect(bad, {"out of range"});
+}
+
+TEST(GraphProto, RefusesDeepNesting) {
+  inlay::Graph proto = relu_proto();
+  for (int depth = 0; depth < 40; ++depth) {
+    inlay::Graph outer = relu_proto();
+    *outer.mutable_nodes(0)->add_bodies() = proto;
+    proto = outer;
+  }
+  EXPECT_NE(refusal(proto).find("deep"), std::string::npos) << refusal(proto);
+}
+}  // namespace
+}  // namespace engine

@@ -1,0 +1,177 @@
+// Graphs whose sizes or steps depend on data, and what lasts from run to run.
+#include <gtest/gtest.h>
+#include <thread>
+#include "kernels/threads.h"
+#include "tests/engine/graphs.h"
+
+namespace engine {
+namespace {
+using namespace test;
+
+TEST(Session, SizesFoundAtRunArePlannedWhenKnown) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", f32_type({Dim::symbol("n")}));
+  Rewriter r(graph);
+  const ValueId where = r.add(schema::NonZero{}, {x}, {"where"})[0];
+  const ValueId flat = r.add(schema::Reshape{}, {where, graph.add_constant(make_ints({-1}))}, {"flat"})[0];
+  const ValueId picked = unary(r, UnaryKind::neg, r.add(schema::Gather{0}, {x, flat}, {"pick"})[0]);
+  graph.outputs = {{"picked", picked}, {"before", unary(r, UnaryKind::abs, x)}, {"where", flat}};
+  Session session(model_of(graph));
+  for (const Numbers& input : {Numbers{0, 5, 0, 6}, Numbers{1, 2, 3, 4}, Numbers{0, 0, 0, 0}, Numbers{}, Numbers{9, 0, 0, 8}, Numbers{3, 0}}) {
+    const ConstantPtr value = f32({int64_t(input.size())}, input);
+    session.set_input(0, value->view());
+    session.run();
+    Numbers want;
+    for (double v : input)
+      if (v != 0) want.push_back(-v);
+    EXPECT_EQ(numbers(session.output(0)), want);
+    EXPECT_EQ(numbers(session.output(1)), input);
+    EXPECT_EQ(session.output(2).elements(), int64_t(want.size()));
+    ASSERT_NE(session.frame().tail(), nullptr);
+    EXPECT_TRUE(valid(session.frame().plan()->memory, session.frame().plan()->buffers, arena_alignment));
+  }
+}
+
+std::shared_ptr<const Graph> branch(UnaryKind kind) {
+  auto body = std::make_shared<Graph>();
+  const ValueId x = body->add_input("x", f32_type({2}));
+  Rewriter r(*body);
+  body->outputs = {{"y", unary(r, kind, x)}};
+  return body;
+}
+
+TEST(Session, IfRunsOneBranch) {
+  Graph graph;
+  const ValueId condition = graph.add_input("condition", Type::scalar(DType::boolean)), x = graph.add_input("x", f32_type({2}));
+  Rewriter r(graph);
+  graph.outputs = {{"y", r.add(schema::If{}, {condition, x}, {"choose"}, 1, {branch(UnaryKind::neg), branch(UnaryKind::sqrt)})[0]}};
+  Session session(model_of(graph));
+  const ConstantPtr value = f32({2}, {4, 9});
+  for (bool yes : {true, false, true}) {
+    const ConstantPtr flag = make_scalar(DType::boolean, int64_t(yes));
+    session.set_input(0, flag->view()), session.set_input(1, value->view());
+    session.run();
+    EXPECT_EQ(numbers(session.output(0)), yes ? (Numbers{-4, -9}) : (Numbers{2, 3}));
+  }
+}
+
+// Carries a sum, and scans its values: state = state + x.
+Graph loop_graph(bool endless = false) {
+  auto body = std::make_shared<Graph>();
+  body->add_input("iteration", Type::scalar(DType::i64));
+  const ValueId go = body->add_input("go", Type::scalar(DType::boolean)), state = body->add_input("state", f32_type({2})), x = body->add_input("x", f32_type({2}));
+  Rewriter inner(*body);
+  const ValueId sum = binary(inner, BinaryKind::add, state, x);
+  body->outputs = {{"go", go}, {"sum", sum}, {"scan", sum}};
+  if (endless) body->outputs.pop_back();
+  Graph graph;
+  const ValueId trips = graph.add_input("trips", Type::scalar(DType::i64)), start = graph.add_input("start", f32_type({2})), step = graph.add_input("step", f32_type({2}));
+  Rewriter r(graph);
+  const ValueIds out = r.add(schema::Loop{1}, {trips, ValueId::none, start, step}, {"repeat (Loop)"}, endless ? 1 : 2, {body});
+  graph.outputs = {{"last", out[0]}};
+  if (!endless) graph.outputs.push_back({"all", unary(r, UnaryKind::neg, out[1])});
+  return graph;
+}
+
+TEST(Session, LoopCarriesAndStacks) {
+  Session session(model_of(loop_graph()));
+  const ConstantPtr start = f32({2}, {0, 10}), step = f32({2}, {1, 2});
+  for (int64_t n : {3, 0, 1, 5}) {
+    const ConstantPtr trips = make_scalar(DType::i64, n);
+    session.set_input(0, trips->view()), session.set_input(1, start->view()), session.set_input(2, step->view());
+    session.run();
+    EXPECT_EQ(numbers(session.output(0)), (Numbers{double(n), 10 + 2.0 * double(n)}));
+    EXPECT_EQ(to_text(session.output(1).shape), cat("[", n, ",2]"));
+    for (int64_t i = 0; i < n; ++i) EXPECT_EQ(load<double>(session.output(1), 2 * i), -double(i + 1));
+  }
+}
+
+TEST(Session, IsCancelledFromAnotherThread) {
+  Session session(model_of(loop_graph(true)));
+  const ConstantPtr start = f32({2}, {0, 10}), step = f32({2}, {1, 2}), trips = make_scalar(DType::i64, int64_t{1} << 60);
+  session.set_input(0, trips->view()), session.set_input(1, start->view()), session.set_input(2, step->view());
+  session.prepare();
+  std::atomic<bool> done = false;
+  std::thread canceller([&] {
+    while (!done) session.cancel(), std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  });
+  EXPECT_ERROR(session.run(), "cancelled", "repeat (Loop)");
+  done = true;
+  canceller.join();
+  const ConstantPtr two = make_scalar(DType::i64, int64_t{2});
+  session.set_input(0, two->view());
+  session.run();  // the next run is not cancelled
+  EXPECT_EQ(numbers(session.output(0)), (Numbers{2, 14}));
+}
+
+// present = concat(past, new), y = -present
+Graph cache_graph(Dim past) {
+  Graph graph;
+  const ValueId old = graph.add_input("past", f32_type({past, 4})), fresh = graph.add_input("new", f32_type({1, 4}));
+  Rewriter r(graph);
+  const ValueId present = r.add(schema::Concat{0}, {old, fresh}, {"present"})[0];
+  graph.outputs = {{"present", present}, {"y", unary(r, UnaryKind::neg, present)}};
+  return graph;
+}
+
+TEST(Session, OnePlanServesEveryExtentOfABoundedSymbol) {
+  Session bounded(model_of(cache_graph(Dim::symbol("past", 0, 64)))), open(model_of(cache_graph(Dim::symbol("past"))));
+  const ConstantPtr fresh = f32({1, 4}, {-1, -2, -3, -4});
+  const Plan* plan = nullptr;
+  for (int64_t past : {0, 1, 63, 2, 64, 0}) {
+    const ConstantPtr old = f32_iota({past, 4});
+    for (Session* session : {&bounded, &open}) session->set_input(0, old->view()), session->set_input(1, fresh->view()), session->run();
+    for (size_t k = 0; k < 2; ++k) {
+      EXPECT_EQ(to_text(bounded.output(k).shape), cat("[", past + 1, ",4]"));
+      EXPECT_EQ(numbers(bounded.output(k)), numbers(open.output(k))) << "past " << past;
+    }
+    if (!plan) plan = bounded.frame().plan();
+    EXPECT_EQ(bounded.frame().plan(), plan);
+  }
+  const ConstantPtr beyond = f32_iota({65, 4});
+  bounded.set_input(0, beyond->view());
+  EXPECT_ERROR(bounded.run(), "'past'", "65", "64");
+}
+
+TEST(Session, OwnsStates) {
+  Graph graph = cache_graph(Dim::symbol("past", 0, 64));
+  graph.states = {{0, 0}};
+  const auto model = model_of(graph);
+  Session own(model), fed(model, {.own_states = false});
+  const ConstantPtr none = f32_iota({0, 4});
+  EXPECT_ERROR(own.run(), "'past'", "first value");
+  own.set_input(0, none->view()), fed.set_input(0, none->view());
+  Object kept;
+  for (int i = 0; i < 10; ++i) {
+    const ConstantPtr fresh = f32({1, 4}, Numbers(4, i));
+    own.set_input(1, fresh->view()), fed.set_input(1, fresh->view());
+    own.run(), fed.run();
+    EXPECT_EQ(numbers(own.output(1)), numbers(fed.output(1)));
+    EXPECT_EQ(own.output(1).shape[0], i + 1);
+    kept.assign(fed.output(0));
+    fed.set_input(0, std::as_const(kept).view());
+  }
+}
+
+TEST(Session, StatesOfKnownShapeStartFromZeros) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", f32_type({2})), state = graph.add_input("state", f32_type({2}));
+  Rewriter r(graph);
+  graph.outputs = {{"sum", binary(r, BinaryKind::add, x, state)}};
+  graph.states = {{1, 0}};
+  Session session(model_of(graph));
+  const ConstantPtr one = f32({2}, {1, 2}), ten = f32({2}, {10, 10});
+  session.set_input(0, one->view());
+  for (int i = 1; i < 4; ++i) {
+    session.run();
+    EXPECT_EQ(numbers(session.output(0)), (Numbers{1.0 * i, 2.0 * i}));
+  }
+  session.set_input(1, ten->view());
+  session.run();
+  EXPECT_EQ(numbers(session.output(0)), (Numbers{11, 12}));
+  session.reset_states();
+  session.run();
+  EXPECT_EQ(numbers(session.output(0)), (Numbers{1, 2}));
+}
+}  // namespace
+}  // namespace engine

@@ -1,0 +1,95 @@
+// Real models against stored results: converted, saved, loaded, and run with several numbers of threads.
+#include <gtest/gtest.h>
+#include <algorithm>
+#include <cstdio>
+#include "converter/convert.h"
+#include "kernels/threads.h"
+#include "tests/models/golden.h"
+
+namespace test {
+namespace {
+struct Row {
+  std::string name;
+  double rtol, atol;
+};
+const Row rows[] = {
+#define MODEL(name, rtol, atol) {#name, rtol, atol},
+#include "tests/models/models.def"
+#undef MODEL
+};
+
+class Models : public testing::TestWithParam<Row> {};
+INSTANTIATE_TEST_SUITE_P(, Models, testing::ValuesIn(rows), [](const auto& row) {
+  std::string name = row.param.name;
+  std::ranges::replace(name, '.', '_');  // which a test's name cannot have
+  return name;
+});
+
+std::vector<Object> outputs_of(const Session& session) {
+  std::vector<Object> all(session.model().outputs());
+  for (size_t k = 0; k < all.size(); ++k) all[k].assign(session.output(k));
+  return all;
+}
+
+void set_inputs(Session& session, const Golden& golden) {
+  for (const Named& input : golden.inputs) session.set_input(session.model().find_input(input.name), input.value.view());
+}
+
+void expect_golden(const Model& model, const std::vector<Object>& outputs, const Golden& golden, const Row& row) {
+  for (const Named& want : golden.outputs) {
+    const std::string text = difference(outputs[model.find_output(want.name)].view(), want.value.view(), row.rtol, row.atol);
+    EXPECT_TRUE(text.empty()) << "output '" << want.name << "' " << text;
+  }
+}
+
+int64_t largest(const ConstView& x) {
+  int64_t best = 0;
+  for (int64_t i = 1; i < x.elements(); ++i)
+    if (load<double>(x, i) > load<double>(x, best)) best = i;
+  return best;
+}
+
+void check_plans(const Session& session, const std::string& name) {
+  const auto plans = plans_of(session);
+  int64_t arena = 0, lower = 0;
+  for (const Plan* plan : plans) {
+    EXPECT_TRUE(valid(plan->memory, plan->buffers, arena_alignment));
+    arena += plan->arena_bytes(), lower += plan->arena_lower_bound;
+  }
+  std::printf("%s: %zu plans, arena %lld bytes, lower bound %lld, ratio %.3f\n", name.c_str(), plans.size(), static_cast<long long>(arena),
+              static_cast<long long>(lower), lower ? double(arena) / double(lower) : 1.0);
+}
+
+void expect_same_bits(const std::vector<Object>& a, const std::vector<Object>& b, int threads) {
+  for (size_t k = 0; k < a.size(); ++k) EXPECT_TRUE(same_contents(*make_constant(a[k].view()), *make_constant(b[k].view()))) << "output " << k << " with " << threads << " threads";
+}
+
+TEST_P(Models, GiveTheStoredResults) {
+  const Row& row = GetParam();
+  const auto folder = shared_folder() / "models" / row.name;
+  if (!std::filesystem::exists(folder / "model.onnx")) GTEST_SKIP() << "no model " << row.name << " in " << folder.parent_path();
+  const Golden golden = read_golden(folder / "golden");
+  const TemporaryFile file(row.name + ".inlay");
+  save_model(converter::convert((folder / "model.onnx").string()), file.path());
+  const auto model = Model::load(file.path());
+  std::vector<Object> first;
+  for (int threads : {1, 2, 3}) {
+    kernels::ThreadPool pool(threads);
+    Session session(model, {.threads = 0, .pool = &pool, .own_states = false});
+    set_inputs(session, golden);
+    session.run();
+    const auto outputs = outputs_of(session);
+    if (threads > 1) {
+      expect_same_bits(outputs, first, threads);
+      continue;
+    }
+    first = outputs;
+    expect_golden(*model, first, golden, row);
+    check_plans(session, row.name);
+  }
+  if (row.name == "squeezenet_fp16") {
+    EXPECT_EQ(largest(first[0].view()), largest(golden.outputs[0].value.view()));
+  }
+}
+}  // namespace
+}  // namespace test
