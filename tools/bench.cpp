@@ -33,10 +33,10 @@ template <class F> double timed(F&& f) {
 }
 
 std::vector<double> measure(Session& session, double warmup_ms, double duration_ms, const std::string& what) {
-  Progress progress(what);
+  Progress progress("measuring");
   const auto start = Clock::now();
   double elapsed = 0;
-  const auto tick = [&] { progress.update(int64_t(elapsed = milliseconds(Clock::now() - start)), int64_t(warmup_ms + duration_ms)); };
+  const auto tick = [&] { progress.update(what, int64_t(elapsed = milliseconds(Clock::now() - start)), int64_t(warmup_ms + duration_ms)); };
   for (; elapsed < warmup_ms; tick()) session.run();
   std::vector<double> runs;
   const double begin = elapsed;
@@ -59,7 +59,7 @@ Result bench(const Arguments& arguments, const Shapes& shapes, int threads) {
   result.compile = timed([&] { session.prepare(); });
   result.first_run = timed([&] { session.run(); });
   result.runs = measure(session, 1e3 * parse_seconds(arguments.warmup, "--warmup"), 1e3 * parse_seconds(arguments.duration, "--duration"),
-                        cat("measuring with ", threads, threads == 1 ? " thread" : " threads"));
+                        cat(threads, threads == 1 ? " thread" : " threads"));
   result.peak_rss = kernels::os::peak_rss();
   result.memory = memory_of(plans_of(session));
   return result;

@@ -20,7 +20,7 @@ LoadedGraph load_graph(const std::string& path) {
   if (is_inlay_file(path)) return {load_model(path), false};
   Progress progress("converting " + path);
   converter::ConvertOptions options;
-  options.progress = [&](int64_t done, int64_t total) { progress.update(done, total); };
+  options.progress = [&](std::string_view stage, int64_t done, int64_t total) { progress.update(stage, done, total); };
   return {converter::convert(path, options), true};
 }
 

@@ -74,13 +74,13 @@ int64_t weight_bytes(const Graph& graph) {
 
 Graph import(const Arguments& arguments, int64_t& nodes_before) {
   converter::ConvertOptions options;
-  options.fix = parse_shapes(arguments.fix, "--fix");
-  if (options.fix.contains("")) throw UsageError("--fix: say which input it is, NAME=1x3x224x224");
+  options.import.fix = parse_shapes(arguments.fix, "--fix");
+  if (options.import.fix.contains("")) throw UsageError("--fix: say which input it is, NAME=1x3x224x224");
   require(!is_inlay_file(arguments.model), Code::invalid_argument, arguments.model, " is a .inlay file: it is converted already");
   Progress progress("converting " + arguments.model);
-  options.progress = [&](int64_t done, int64_t total) {
-    nodes_before = total;
-    progress.update(done, total);
+  options.progress = [&](std::string_view stage, int64_t done, int64_t total) {
+    if (stage == "import") nodes_before = total;
+    progress.update(stage, done, total);
   };
   return converter::convert(arguments.model, options);
 }

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace tools {
 class Progress {
@@ -11,7 +12,7 @@ class Progress {
   ~Progress();  // takes the bar away
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
-  void update(int64_t done, int64_t total);
+  void update(std::string_view stage, int64_t done, int64_t total);
 
  private:
   using Clock = std::chrono::steady_clock;
