@@ -69,11 +69,11 @@ void reference(const Tile&, RunContext& c) {
   const View y = c.set_out(0, x.dtype, tiled(shape_only(x), Dims(repeats.begin(), repeats.end())).shape());
   // Each dim is two: the repeats, along which x stands still, and x's own.
   Nest<2> nest;
-  const Shape to = dense_strides(y.shape), from = dense_strides(x.shape);
+  const Extents to = dense_strides(y.shape), from = dense_strides(x.shape);
   for (size_t d = 0; d < repeats.size(); ++d) {
-    nest.extents.insert(nest.extents.end(), {repeats[d], x.shape[d]});
-    nest.strides[0].insert(nest.strides[0].end(), {to[d] * x.shape[d], to[d]});
-    nest.strides[1].insert(nest.strides[1].end(), {0, from[d]});
+    nest.extents.push_back(repeats[d]), nest.extents.push_back(x.shape[d]);
+    nest.strides[0].push_back(to[d] * x.shape[d]), nest.strides[0].push_back(to[d]);
+    nest.strides[1].push_back(0), nest.strides[1].push_back(from[d]);
   }
   copy_nest(y, x, nest);
 }

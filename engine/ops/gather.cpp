@@ -7,11 +7,13 @@ namespace {
 using schema::Gather, schema::GatherElements, schema::GatherND;
 
 // Indices that are checked, and count from the front.
-std::vector<int64_t> indices_of(const ConstView& view, int64_t extent) {
-  std::vector<int64_t> indices = to_ints(view);
-  for (int64_t& i : indices) {
+std::span<const int64_t> indices_of(RunContext& c, int64_t extent) {
+  const ConstView& view = c.in(1);
+  const std::span<int64_t> indices = c.workspace<int64_t>(size_t(view.elements()));
+  for (size_t k = 0; k < indices.size(); ++k) {
+    const int64_t i = load<Int>(view, int64_t(k)).v;
     check(i >= -extent && i < extent, "index ", i, " is out of range for extent ", extent);
-    if (i < 0) i += extent;
+    indices[k] = i < 0 ? i + extent : i;
   }
   return indices;
 }
@@ -39,7 +41,7 @@ void reference(const Gather& op, RunContext& c) {
   const ConstView& x = c.in(0);
   const View y = c.out(0);
   const AxisSplit s(x.shape, normal_axis(op.axis, x.rank()));
-  const auto indices = indices_of(c.in(1), s.extent);
+  const auto indices = indices_of(c, s.extent);
   if (y.elements() == 0) return;
   int64_t to = 0;
   if (s.inner == 1)
@@ -73,8 +75,8 @@ void reference(const GatherElements& op, RunContext& c) {
   const ConstView& x = c.in(0);
   const View y = c.out(0);
   const int64_t axis = normal_axis(op.axis, x.rank());
-  const auto indices = indices_of(c.in(1), x.shape[axis]);
-  Nest<1> nest{Shape(y.shape.begin(), y.shape.end()), {dense_strides(x.shape)}};
+  const auto indices = indices_of(c, x.shape[axis]);
+  Nest<1> nest{y.shape, {dense_strides(x.shape)}};
   const int64_t step = std::exchange(nest.strides[0][axis], 0);
   with_mover(x.dtype, [&](auto mover) {
     int64_t i = 0;
@@ -109,7 +111,7 @@ void reference(const GatherND& op, RunContext& c) {
   const int64_t depth = indices.shape.back(), batches = product(x.shape.first(op.batch_dims));
   const int64_t tuples = product(indices.shape.first(indices.shape.size() - 1)) / batches;
   const int64_t size = product(x.shape.subspan(op.batch_dims + depth)), pitch = product(x.shape.subspan(op.batch_dims));
-  const Shape strides = dense_strides(x.shape);
+  const Extents strides = dense_strides(x.shape);
   for (int64_t t = 0; t < batches * tuples; ++t) {
     int64_t from = t / tuples * pitch;
     for (int64_t d = 0; d < depth; ++d) {

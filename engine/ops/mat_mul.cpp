@@ -73,11 +73,11 @@ void reference(const MatMul& op, RunContext& c) {
   const auto ma = matrix_of(a.shape, op.trans_a, true, a.shape.back()), mb = matrix_of(b.shape, op.trans_b, false, b.shape.back());
   const auto batch = y.shape.first(y.shape.size() - (a.rank() > 1) - (b.rank() > 1));
   const auto batch_strides = [&](const ConstView& x, int64_t size) {
-    Shape strides = broadcast_strides(batch_of(x.shape), batch.size());
+    Extents strides = broadcast_strides(batch_of(x.shape), batch.size());
     for (int64_t& s : strides) s *= size;
     return strides;
   };
-  Nest<3> nest{Shape(batch.begin(), batch.end()), {batch_strides(a, ma.rows * ma.columns), batch_strides(b, mb.rows * mb.columns), dense_strides(batch)}};
+  Nest<3> nest{batch, {batch_strides(a, ma.rows * ma.columns), batch_strides(b, mb.rows * mb.columns), dense_strides(batch)}};
   for (int64_t& s : nest.strides[2]) s *= ma.rows * mb.columns;
   with_carrier(y.dtype, [&]<class T>(T) {
     const auto memory = c.workspace<T>(size_t(ma.columns * panel + panel));

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bitset>
 #include "engine/op.h"
 #include "engine/ops/strides.h"
 
@@ -8,13 +9,13 @@ using schema::Pad, schema::PadMode;
 
 // Pads of each dim, at its begin and its end.
 struct Pads {
-  std::vector<int64_t> begin, end;
+  Extents begin, end;
 };
-Pads full_pads(std::span<const int64_t> given, const std::optional<std::vector<int64_t>>& axes, int64_t rank) {
-  Pads pads{std::vector<int64_t>(size_t(rank)), std::vector<int64_t>(size_t(rank))};
+Pads full_pads(std::span<const int64_t> given, const std::optional<Extents>& axes, int64_t rank) {
+  Pads pads{Extents(size_t(rank)), Extents(size_t(rank))};
   const size_t n = axes ? axes->size() : size_t(rank);
   check(given.size() == 2 * n, given.size(), " pads do not fit ", n, " axes");
-  std::vector<bool> seen(static_cast<size_t>(rank));
+  std::bitset<limits::rank> seen;
   for (size_t i = 0; i < n; ++i) {
     const int64_t axis = axes ? normal_axis((*axes)[i], rank) : int64_t(i);
     check(!seen[size_t(axis)], "axis ", axis, " is given twice");
@@ -50,16 +51,15 @@ Types infer(const Pad& op, const InferContext& in) {
   if (!x.ranked) return {x};
   const auto pads = in.known_ints(1), axes = in.known_ints(3);
   if (!pads || (in.has(3) && !axes)) return {Type::tensor(x.dtype, Dims(x.dims.size(), Dim::unknown()))};
-  return {result(op, x, full_pads(*pads, axes, x.rank()))};
+  return {result(op, x, full_pads(*pads, axes ? std::optional<Extents>(*axes) : std::nullopt, x.rank()))};
 }
 
-// For each position along a dim of y, the position in x; -1 for padding. Negative pads crop first, and the other modes
-// repeat what is left.
-std::vector<int64_t> sources(PadMode mode, int64_t extent, int64_t begin, int64_t end) {
+// For each position along a dim of y, writes the position in x; -1 for padding. Negative pads crop first, and the other
+// modes repeat what is left.
+void sources(PadMode mode, int64_t extent, int64_t begin, int64_t end, std::span<int64_t> from) {
   const int64_t first = std::max<int64_t>(0, -begin), kept = extent - first - std::max<int64_t>(0, -end);
   const int64_t period = std::max<int64_t>(1, 2 * (kept - 1));
   const auto wrap = [](int64_t i, int64_t n) { return (i % n + n) % n; };
-  std::vector<int64_t> from(static_cast<size_t>(extent + begin + end));
   for (size_t k = 0; k < from.size(); ++k) {
     const int64_t i = int64_t(k) - std::max<int64_t>(0, begin);
     if (i >= 0 && i < kept) from[k] = first + i;
@@ -68,26 +68,30 @@ std::vector<int64_t> sources(PadMode mode, int64_t extent, int64_t begin, int64_
     else if (mode == PadMode::wrap) from[k] = first + wrap(i, kept);
     else from[k] = first + std::min(wrap(i, period), period - wrap(i, period));
   }
-  return from;
 }
 
 void reference(const Pad& op, RunContext& c) {
   const ConstView& x = c.in(0);
   const int64_t rank = x.rank();
-  const Pads pads = full_pads(to_ints(c.in(1)), c.has(3) ? std::optional(to_ints(c.in(3))) : std::nullopt, rank);
-  const Type type = result(op, Type::tensor(x.dtype, Shape(x.shape.begin(), x.shape.end())), pads);
-  const View y = c.set_out(0, x.dtype, type.shape());
+  const Pads pads = full_pads(small_ints(c.in(1)), c.has(3) ? std::optional(small_ints(c.in(3))) : std::nullopt, rank);
+  const View y = c.sized(0) ? c.out(0) : c.set_out(0, x.dtype, result(op, Type::tensor(x.dtype, Shape(x.shape.begin(), x.shape.end())), pads).shape());
   if (y.elements() == 0) return;
   if (rank == 0) return copy_tensor(y, x);
   const Object zero = zero_of(x.dtype);
   const ConstView value = c.has(2) ? c.in(2) : zero.view();
-  std::vector<std::vector<int64_t>> from;
-  for (int64_t d = 0; d < rank; ++d) from.push_back(sources(op.mode, x.shape[d], pads.begin[d], pads.end[d]));
-  const Shape strides = dense_strides(x.shape);
-  const std::vector<int64_t>& row = from.back();
+  int64_t positions = 0;
+  for (int64_t extent : y.shape) positions += extent;
+  std::span<int64_t> rest = c.workspace<int64_t>(size_t(positions));
+  std::array<std::span<int64_t>, limits::rank> from;
+  for (int64_t d = 0; d < rank; ++d) {
+    from[d] = rest.first(size_t(y.shape[d])), rest = rest.subspan(size_t(y.shape[d]));
+    sources(op.mode, x.shape[d], pads.begin[d], pads.end[d], from[d]);
+  }
+  const Extents strides = dense_strides(x.shape);
+  const std::span<const int64_t> row = from[rank - 1];
   const int64_t n = int64_t(row.size()), left = std::clamp<int64_t>(pads.begin.back(), 0, n), skipped = std::max<int64_t>(0, -pads.begin.back());
   const int64_t run = std::max<int64_t>(0, std::min(n - left, x.shape.back() - skipped - std::max<int64_t>(0, -pads.end.back())));
-  Shape index(size_t(rank) - 1);
+  Extents index(size_t(rank) - 1);
   for (int64_t to = 0, total = y.elements(); to < total; to += n) {
     int64_t base = 0;
     bool padding = false;
@@ -105,7 +109,7 @@ void reference(const Pad& op, RunContext& c) {
       edge(0, left), edge(left + run, n);
     }
     for (int64_t d = rank - 1; d-- > 0;) {
-      if (++index[d] < type.dims[d].value()) break;
+      if (++index[d] < y.shape[d]) break;
       index[d] = 0;
     }
   }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bitset>
 #include "engine/op.h"
 #include "engine/ops/real_to_int.h"
 #include "engine/ops/strides.h"
@@ -8,9 +9,9 @@ namespace {
 using schema::Reduce, schema::ReduceKind;
 
 // Which dims go away. No axes (and no input for them) means all, or none.
-std::vector<bool> reduced_dims(const Reduce& op, std::span<const int64_t> axes, int64_t rank) {
-  if (axes.empty()) return std::vector<bool>(size_t(rank), !op.noop_with_empty_axes);
-  std::vector<bool> reduced(static_cast<size_t>(rank));
+std::bitset<limits::rank> reduced_dims(const Reduce& op, std::span<const int64_t> axes, int64_t rank) {
+  std::bitset<limits::rank> reduced;
+  if (axes.empty()) return op.noop_with_empty_axes ? reduced : ~reduced;
   for (int64_t axis : axes) {
     const auto d = size_t(normal_axis(axis, rank));
     check(!reduced[d], "axis ", axis, " is given twice");
@@ -22,7 +23,7 @@ std::vector<bool> reduced_dims(const Reduce& op, std::span<const int64_t> axes, 
 Type result(const Reduce& op, const Type& x, std::span<const int64_t> axes) {
   const auto reduced = reduced_dims(op, axes, x.rank());
   Type y = Type::tensor(x.dtype, Dims{});
-  for (size_t d = 0; d < reduced.size(); ++d) {
+  for (size_t d = 0; d < x.dims.size(); ++d) {
     if (!reduced[d]) y.dims.push_back(x.dims[d]);
     else if (op.keepdims) y.dims.push_back(1);
   }
@@ -101,12 +102,12 @@ template <class T, class R> T reduce(ReduceKind kind, DType dtype, R read, const
 
 void reference(const Reduce& op, RunContext& c) {
   const ConstView& x = c.in(0);
-  const auto axes = c.has(1) ? to_ints(c.in(1)) : std::vector<int64_t>{};
+  const Extents axes = c.has(1) ? small_ints(c.in(1)) : Extents();
   const auto reduced = reduced_dims(op, axes, x.rank());
-  const View y = c.set_out(0, x.dtype, result(op, Type::tensor(x.dtype, Shape(x.shape.begin(), x.shape.end())), axes).shape());
-  const Shape strides = dense_strides(x.shape);
+  const View y = c.sized(0) ? c.out(0) : c.set_out(0, x.dtype, result(op, Type::tensor(x.dtype, Shape(x.shape.begin(), x.shape.end())), axes).shape());
+  const Extents strides = dense_strides(x.shape);
   Nest<1> kept, gone;
-  for (size_t d = 0; d < reduced.size(); ++d) {
+  for (size_t d = 0; d < x.shape.size(); ++d) {
     Nest<1>& nest = reduced[d] ? gone : kept;
     nest.extents.push_back(x.shape[d]), nest.strides[0].push_back(strides[d]);
   }

@@ -90,7 +90,7 @@ void reference(const ScatterND& op, RunContext& c) {
   copy_tensor(y, x);
   const int64_t depth = indices.shape.back(), tuples = product(indices.shape.first(indices.shape.size() - 1));
   const int64_t size = product(x.shape.subspan(depth));
-  const Shape strides = dense_strides(x.shape);
+  const Extents strides = dense_strides(x.shape);
   for (int64_t t = 0; t < tuples; ++t) {
     int64_t to = 0;
     for (int64_t d = 0; d < depth; ++d) to += checked(load<Int>(indices, t * depth + d).v, y.shape[d]) * strides[d];

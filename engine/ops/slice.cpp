@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bitset>
 #include "engine/op.h"
 #include "engine/ops/strides.h"
 
@@ -39,13 +40,13 @@ Dim length(const Dim& start, const Dim& end, const std::optional<Dim>& step, con
 }
 
 // The axes that starts, ends and steps are for, checked.
-std::vector<int64_t> full_axes(std::optional<std::vector<int64_t>> axes, size_t starts, size_t ends, std::optional<size_t> steps, int64_t rank) {
+Extents full_axes(std::optional<Extents> axes, size_t starts, size_t ends, std::optional<size_t> steps, int64_t rank) {
   if (!axes) {
     axes.emplace();
     for (size_t i = 0; i < starts; ++i) axes->push_back(int64_t(i));
   }
   check(starts == ends && starts == axes->size() && steps.value_or(starts) == starts, "starts, ends, axes and steps differ in length");
-  std::vector<bool> seen(static_cast<size_t>(rank));
+  std::bitset<limits::rank> seen;
   for (int64_t& axis : *axes) {
     axis = normal_axis(axis, rank);
     check(!seen[size_t(axis)], "axis ", axis, " is given twice");
@@ -75,7 +76,7 @@ Types infer(const Slice&, const InferContext& in) {
   const auto count = axes ? axes->size() : count_of(1) ? count_of(1) : count_of(2);
   if (!count) return {Type::tensor(x.dtype, Dims(x.dims.size(), Dim::unknown()))};
   check(int64_t(*count) <= x.rank(), "cuts ", *count, " dims of ", to_text(x));
-  const auto where = full_axes(axes, count_of(1).value_or(*count), count_of(2).value_or(*count), count_of(4), x.rank());
+  const auto where = full_axes(axes ? std::optional<Extents>(*axes) : std::nullopt, count_of(1).value_or(*count), count_of(2).value_or(*count), count_of(4), x.rank());
   Type y = x;
   for (size_t i = 0; i < where.size(); ++i) {
     const auto step = !in.has(4) ? std::optional(Dim(1)) : steps ? std::optional((*steps)[i]) : std::nullopt;
@@ -87,10 +88,10 @@ Types infer(const Slice&, const InferContext& in) {
 
 void reference(const Slice&, RunContext& c) {
   const ConstView& x = c.in(0);
-  const auto starts = to_ints(c.in(1)), ends = to_ints(c.in(2));
-  const auto steps = c.has(4) ? to_ints(c.in(4)) : std::vector<int64_t>(starts.size(), 1);
-  const auto axes = full_axes(c.has(3) ? std::optional(to_ints(c.in(3))) : std::nullopt, starts.size(), ends.size(), steps.size(), x.rank());
-  Shape shape(x.shape.begin(), x.shape.end()), strides = dense_strides(x.shape);
+  const Extents starts = small_ints(c.in(1)), ends = small_ints(c.in(2));
+  const Extents steps = c.has(4) ? small_ints(c.in(4)) : Extents(starts.size(), 1);
+  const Extents axes = full_axes(c.has(3) ? std::optional(small_ints(c.in(3))) : std::nullopt, starts.size(), ends.size(), steps.size(), x.rank());
+  Extents shape(x.shape), strides = dense_strides(x.shape);
   int64_t first = 0;
   for (size_t i = 0; i < axes.size(); ++i) {
     const int64_t axis = axes[i];

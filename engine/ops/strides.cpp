@@ -19,15 +19,21 @@ template <class M> void copy_tiles(M mover, const View& to, const ConstView& fro
 }
 }  // namespace
 
-Shape dense_strides(std::span<const int64_t> shape) {
-  Shape strides(shape.size());
+Extents small_ints(const ConstView& v) {
+  Extents values;
+  for (int64_t i = 0, n = v.elements(); i < n; ++i) values.push_back(load<Int>(v, i).v);
+  return values;
+}
+
+Extents dense_strides(std::span<const int64_t> shape) {
+  Extents strides(shape.size());
   int64_t stride = 1;
   for (size_t d = shape.size(); d-- > 0; stride *= shape[d]) strides[d] = stride;
   return strides;
 }
 
-Shape broadcast_strides(std::span<const int64_t> shape, size_t rank) {
-  Shape strides = dense_strides(shape);
+Extents broadcast_strides(std::span<const int64_t> shape, size_t rank) {
+  Extents strides = dense_strides(shape);
   for (size_t d = 0; d < shape.size(); ++d)
     if (shape[d] == 1) strides[d] = 0;
   strides.insert(strides.begin(), rank - shape.size(), 0);
@@ -51,7 +57,7 @@ void copy_nest(const View& to, const ConstView& from, const Nest<2>& given, std:
         for (int64_t i = 0; i < n; ++i) mover.move(to.data, at[0] + i * to_step, from.data, at[1] + i * from_step);
       });
     }
-    const auto to_front = [&](Shape& s) { std::rotate(s.begin() + run, s.begin() + run + 1, s.begin() + last); };
+    const auto to_front = [&](Extents& s) { std::rotate(s.begin() + run, s.begin() + run + 1, s.begin() + last); };
     to_front(nest.extents), to_front(nest.strides[0]), to_front(nest.strides[1]);
     Nest<2> outer = nest;
     outer.extents[last - 1] = outer.extents[last] = 1;
@@ -59,9 +65,9 @@ void copy_nest(const View& to, const ConstView& from, const Nest<2>& given, std:
   });
 }
 
-void copy_strided(const View& to, const ConstView& from, Shape strides, int64_t first) {
-  const Shape extents(to.shape.begin(), to.shape.end());
-  copy_nest(to, from, {extents, {dense_strides(extents), std::move(strides)}}, {0, first});
+void copy_strided(const View& to, const ConstView& from, Extents strides, int64_t first) {
+  const Extents extents(to.shape);
+  copy_nest(to, from, {extents, {dense_strides(extents), strides}}, {0, first});
 }
 
 void fill(const View& to, int64_t first, int64_t count, const ConstView& value) {

@@ -1,10 +1,50 @@
 // Addresses in dense tensors, for references: loop nests that move several positions at once without dividing, and data
 // movement built on them.
 #pragma once
+#include <algorithm>
 #include <array>
 #include "engine/tensor.h"
 
 namespace engine {
+// A few numbers per dim, in place: references use them where a run must not allocate.
+class Extents {
+ public:
+  Extents() = default;
+  explicit Extents(size_t n, int64_t value = 0) : size_(checked(n)) { std::fill_n(at_.begin(), n, value); }
+  Extents(std::initializer_list<int64_t> values) : Extents(std::span(values.begin(), values.size())) {}
+  Extents(std::span<const int64_t> values) : size_(checked(values.size())) { std::ranges::copy(values, at_.begin()); }
+  Extents(const Shape& shape) : Extents(std::span<const int64_t>(shape)) {}
+
+  size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+  int64_t* begin() { return at_.data(); }
+  int64_t* end() { return at_.data() + size_; }
+  const int64_t* begin() const { return at_.data(); }
+  const int64_t* end() const { return at_.data() + size_; }
+  int64_t& operator[](size_t i) { return at_[i]; }
+  int64_t operator[](size_t i) const { return at_[i]; }
+  int64_t& back() { return at_[size_ - 1]; }
+  int64_t back() const { return at_[size_ - 1]; }
+  void push_back(int64_t value) { at_[checked(size_ + 1) - 1] = value, ++size_; }
+  void insert(const int64_t* where, size_t count, int64_t value) {
+    int64_t* from = begin() + (where - begin());
+    const size_t n = checked(size_ + count);
+    std::copy_backward(from, end(), begin() + n);
+    std::fill_n(from, count, value);
+    size_ = n;
+  }
+  operator std::span<const int64_t>() const { return {begin(), size_}; }
+
+ private:
+  static constexpr size_t capacity = 2 * limits::rank;
+  static size_t checked(size_t n) {
+    require(n <= capacity, Code::limit, n, " numbers are more than ", capacity, " for one tensor's dims");
+    return n;
+  }
+  std::array<int64_t, capacity> at_;
+  size_t size_ = 0;
+};
+
 inline int64_t product(std::span<const int64_t> extents) {
   int64_t n = 1;
   for (int64_t d : extents) n *= d;
@@ -18,16 +58,19 @@ struct AxisSplit {
       : outer(product(shape.first(axis))), extent(shape[axis]), inner(product(shape.subspan(axis + 1))) {}
 };
 
+// The elements of an integer tensor that says something per dim.
+Extents small_ints(const ConstView&);
+
 // How far apart neighbours along each dim of a dense tensor are, in elements.
-Shape dense_strides(std::span<const int64_t> shape);
+Extents dense_strides(std::span<const int64_t> shape);
 // The same for `shape` broadcast to `rank` dims: dims of extent 1, and those in front that it lacks, do not move.
-Shape broadcast_strides(std::span<const int64_t> shape, size_t rank);
+Extents broadcast_strides(std::span<const int64_t> shape, size_t rank);
 
 // A loop nest over `extents` in which N positions move, each by its own strides.
 template <size_t N> struct Nest {
   using Positions = std::array<int64_t, N>;
-  Shape extents;
-  std::array<Shape, N> strides;
+  Extents extents;
+  std::array<Extents, N> strides;
 
   // Joins dims that are one run for every position, so that rows become long. Leaves at least one dim.
   Nest merged() const {
@@ -49,7 +92,7 @@ template <size_t N> struct Nest {
     }
     if (out.extents.empty()) {
       out.extents = {1};
-      for (Shape& s : out.strides) s = {0};
+      for (Extents& s : out.strides) s = {0};
     }
     return out;
   }
@@ -58,7 +101,7 @@ template <size_t N> struct Nest {
   template <class F> void rows(Positions at, F&& f) const {
     for (int64_t d : extents)
       if (d == 0) return;
-    Shape index(extents.size() - 1);
+    Extents index(extents.size() - 1);
     for (;;) {
       f(std::as_const(at));
       size_t d = extents.size() - 1;
@@ -115,7 +158,7 @@ template <class T, class F> void with_reader(const ConstView& x, F&& f) {
 // Copies along a nest whose positions are elements of `to` and of `from`.
 void copy_nest(const View& to, const ConstView& from, const Nest<2>& nest, std::array<int64_t, 2> first = {});
 // Fills the dense tensor `to` with the elements of `from` that `strides` reach.
-void copy_strided(const View& to, const ConstView& from, Shape strides, int64_t first = 0);
+void copy_strided(const View& to, const ConstView& from, Extents strides, int64_t first = 0);
 // Makes `count` elements equal to element 0 of `value`.
 void fill(const View& to, int64_t first, int64_t count, const ConstView& value);
 // One element of any dtype: zero, or the empty string.

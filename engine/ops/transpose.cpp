@@ -37,9 +37,9 @@ Types infer(const Transpose& op, const InferContext& in) {
 
 void reference(const Transpose& op, RunContext& c) {
   const ConstView& x = c.in(0);
-  const Shape from = dense_strides(x.shape);
-  Shape strides;
-  for (int64_t d : full(op, x.rank())) strides.push_back(from[d]);
+  const Extents from = dense_strides(x.shape);
+  Extents strides;
+  for (int64_t d = 0; d < x.rank(); ++d) strides.push_back(from[op.perm.empty() ? x.rank() - 1 - d : normal_axis(op.perm[d], x.rank())]);
   copy_strided(c.out(0), x, strides);
 }
 

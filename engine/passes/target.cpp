@@ -1,15 +1,16 @@
 #include "engine/passes/target.h"
-#include <algorithm>
 #include "engine/passes/passes.h"
 
 namespace engine {
 void run_target_passes(Graph& graph, const CompileOptions& options) {
   static constexpr Pass passes[] = {
-      {"widen_half", widen_half, Stage::target},
-      {"channels_last", channels_last, Stage::target},
-      {"canonicalise", canonicalise, Stage::target},
-      {"eliminate_common", eliminate_common, Stage::target},
+      {"widen_half", widen_half, 0},
+      {"channels_last", channels_last, 1},
+      {"canonicalise", canonicalise, 2},
+      {"eliminate_common", eliminate_common, 2},
   };
-  run_passes(graph, passes, {.disable = options.disabled_passes});
+  PassOptions pass_options;
+  pass_options.disable = options.disabled_passes;
+  run_passes(graph, passes, pass_options);
 }
 }  // namespace engine
