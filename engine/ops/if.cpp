@@ -1,4 +1,5 @@
 #include "engine/op.h"
+#include "engine/passes/splice.h"
 #include "engine/shape.h"
 
 namespace engine {
@@ -59,25 +60,9 @@ void simplify(const If&, NodeId n, Rewriter& rewriter) {
   const Node node = rewriter.graph[n];
   const int only = chosen(rewriter.graph[node.inputs[0]].constant);
   if (only < 0) return;
-  const Graph& body = *node.bodies[size_t(only)];
-  ValueIds map(body.values.size(), ValueId::none);
-  for (size_t k = 0; k < body.inputs.size(); ++k) map[size_t(body.inputs[k])] = node.inputs[k + 1];
-  const auto find = [&](ValueId v) {
-    if (v != ValueId::none && map[size_t(v)] == ValueId::none) map[size_t(v)] = rewriter.graph.add_constant(body[v].constant, body[v].name);
-    return v == ValueId::none ? v : map[size_t(v)];
-  };
-  for (const Node& inner : body.nodes) {
-    ValueIds inputs;
-    for (ValueId v : inner.inputs) inputs.push_back(find(v));
-    const ValueIds outputs = rewriter.add(inner.op, inputs, inner.origins, inner.outputs.size(), inner.bodies);
-    for (size_t k = 0; k < outputs.size(); ++k) {
-      if (inner.outputs[k] == ValueId::none) continue;
-      map[size_t(inner.outputs[k])] = outputs[k];
-      rewriter.graph[outputs[k]].name = body[inner.outputs[k]].name;
-    }
-  }
+  const ValueIds outputs = splice(rewriter, *node.bodies[size_t(only)], ValueIds(node.inputs.begin() + 1, node.inputs.end()));
   for (size_t k = 0; k < node.outputs.size(); ++k)
-    if (node.outputs[k] != ValueId::none) rewriter.replace(node.outputs[k], find(body.outputs[k].value));
+    if (node.outputs[k] != ValueId::none) rewriter.replace(node.outputs[k], outputs[k]);
 }
 }  // namespace
 
