@@ -6,18 +6,24 @@ namespace converter {
 namespace {
 using schema::BinaryKind, schema::ReduceKind, schema::UnaryKind;
 
+// A zero point of one element may have another rank than a scalar scale.
+ValueIds with_plain_zero(OnnxNode& n) {
+  ValueIds inputs = n.all();
+  if (n.has(2) && n.type(1).ranked && n.type(2).ranked && n.rank(1) == 0 && n.rank(2) == 1) inputs[2] = n.add(schema::Squeeze{}, {n.in(2)});
+  return inputs;
+}
 void quantize_linear(OnnxNode& n) {
   n.expect_inputs(2, 3);
   n.ignore({"precision"});
   const int64_t given = n.integer("output_dtype", 0);
   const DType to = n.has(2) ? n.dtype(2) : given ? dtype_of(int32_t(given)) : DType::u8;
   check(!n.has(2) || !given || dtype_of(int32_t(given)) == to, "attribute output_dtype contradicts the zero point");
-  n.finish(schema::QuantizeLinear{to, n.integer("axis", 1), n.integer("block_size", 0), n.flag("saturate", true)}, n.all());
+  n.finish(schema::QuantizeLinear{to, n.integer("axis", 1), n.integer("block_size", 0), n.flag("saturate", true)}, with_plain_zero(n));
 }
 void dequantize_linear(OnnxNode& n) {
   n.expect_inputs(2, 3);
   const int64_t given = n.integer("output_dtype", 0);
-  n.finish(schema::DequantizeLinear{given ? dtype_of(int32_t(given)) : n.dtype(1), n.integer("axis", 1), n.integer("block_size", 0)}, n.all());
+  n.finish(schema::DequantizeLinear{given ? dtype_of(int32_t(given)) : n.dtype(1), n.integer("axis", 1), n.integer("block_size", 0)}, with_plain_zero(n));
 }
 
 ValueId dequantize(OnnxNode& n, size_t x, size_t scale, size_t zero, int64_t axis) {

@@ -133,24 +133,18 @@ void constant_of_shape(OnnxNode& n) {
   n.finish(schema::ConstantOfShape{}, {n.in(0), value ? n.constant(value) : n.scalar(DType::f32, 0)});
 }
 
-// Crops or pads each of the axes, around the centre, to the extents of the second input.
+// Crops or pads each of the axes, around the centre, to the extents of the second input. An odd rest goes behind.
 void center_crop_pad(OnnxNode& n) {
+  using schema::BinaryKind;
   n.expect_inputs(2, 2);
   Ints axes = n.integers("axes");
   if (axes.empty())
     for (int64_t i = 0; i < n.rank(0); ++i) axes.push_back(i);
-  const auto wanted = n.known_ints(n.in(1));
-  require(wanted.has_value(), Code::unsupported, "the shape must be constant");
-  check(wanted->size() == axes.size(), "the shape has ", wanted->size(), " extents for ", axes.size(), " axes");
-  std::vector<int64_t> begins, ends;
-  for (size_t i = 0; i < axes.size(); ++i) {
-    const int64_t more = (*wanted)[i] - n.extent(n.in(0), axes[i]);
-    // An odd rest goes behind, when padding; when cropping, what is dropped in front is rounded down.
-    begins.push_back(more >= 0 ? more / 2 : -(-more / 2));
-    ends.push_back(more - begins.back());
-  }
-  begins.insert(begins.end(), ends.begin(), ends.end());
-  n.finish(schema::Pad{}, {n.in(0), n.ints(begins), ValueId::none, n.ints(axes)});
+  for (int64_t& axis : axes) axis = normal_axis(axis, n.rank(0));
+  const ValueId sizes = n.add(schema::Gather{0}, {n.add(schema::Shape{}, {n.in(0)}), n.ints(axes)});
+  const ValueId more = n.binary(BinaryKind::sub, n.cast(n.in(1), DType::i64), sizes);
+  const ValueId begins = n.binary(BinaryKind::div, more, 2), ends = n.binary(BinaryKind::sub, more, begins);
+  n.finish(schema::Pad{}, {n.in(0), n.add(schema::Concat{0}, {begins, ends}), ValueId::none, n.ints(axes)});
 }
 
 constexpr Row rows[] = {{"Constant", constant}, {"Identity", identity}, {"Reshape", reshape}, {"Flatten", flatten}, {"Squeeze", squeeze},
