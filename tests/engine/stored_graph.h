@@ -1,7 +1,7 @@
 // A graph with something of everything that a file can hold, and its graph section.
 #pragma once
 #include "engine/graph_proto.h"
-#include "tests/engine/op_case.h"
+#include "tests/engine/graphs.h"
 
 namespace engine::test {
 // Two inputs, a symbol, a bounded symbol, weights large and small, strings, an optional input that is absent, a body, a
@@ -45,13 +45,4 @@ inline Stored store(const Graph& graph) {
   return stored;
 }
 inline Graph read(const std::string& section, const Bytes& weights) { return read_graph(std::as_bytes(std::span(section)), {{weights.data(), weights.size()}, nullptr, nullptr}); }
-
-template <class F> std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
 }  // namespace engine::test
