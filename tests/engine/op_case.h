@@ -84,7 +84,7 @@ template <class T> std::vector<Object> run(const T& op, const Inputs& inputs, si
     EXPECT_TRUE(compatible(exact[k], Type::tensor(result[k].dtype, result[k].shape)));
     EXPECT_EQ(result[k].shape, again[k].shape);
     EXPECT_EQ(result[k].strings, again[k].strings);
-    if (result[k].dtype == DType::string) continue;
+    if (result[k].dtype == DType::string || elements(result[k].shape) == 0) continue;
     const int64_t whole = elements(result[k].shape) * bits_of(result[k].dtype) / 8;  // the last byte may hold fewer elements
     EXPECT_EQ(std::memcmp(result[k].bytes.data(), again[k].bytes.data(), size_t(whole)), 0) << "differs when sizes are found at run";
   }

@@ -85,7 +85,7 @@ TEST(Slice, ClampsAsNumPyDoes) {
   EXPECT_EQ(numbers(Slice{}, {f32_iota({2, 3}), i64({0, 2}), i64({2, 0}), i64({0, -1}), i64({1, -1})}), (Values{2, 1, 5, 4}));
   EXPECT_EQ(numbers(Slice{}, {f32({0}, {}), i64({-1}), i64({-5}), nullptr, i64({-1})}), Values{});
   expect_error(Slice{}, {x, i64({0}), i64({1}), i64({0}), i64({0})}, "step is zero");
-  expect_error(Slice{}, {x, i64({0, 0}), i64({1, 1}), i64({0, -1})}, "cuts 2 dims");
+  expect_error(Slice{}, {x, i64({0, 0}), i64({1, 1})}, "cuts 2 dims");
   expect_error(Slice{}, {f32_iota({2, 2}), i64({0, 0}), i64({1, 1}), i64({0, -2})}, "given twice");
   expect_error(Slice{}, {x, i64({0}), i64({1, 1})}, "differ in length");
 }
