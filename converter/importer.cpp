@@ -34,6 +34,7 @@ Importer::Importer(std::shared_ptr<const onnx::ModelProto> model, const ImportOp
 Graph Importer::run() {
   const onnx::GraphProto& proto = model_->graph();
   Opsets opsets = read_opsets(model_->opset_import());
+  require(model_->opset_import_size() > 0 || model_->ir_version() < 3, Code::invalid_model, "the model imports no opset");
   if (model_->opset_import_size() == 0) opsets[""] = 1;  // before opsets were recorded
   require(opsets[""] <= newest_opset, Code::unsupported, "the model uses opset ", opsets[""], "; this build knows those up to ", newest_opset);
   read_functions();
@@ -293,15 +294,25 @@ void Importer::fail_outputs(Scope& scope, const onnx::NodeProto& node, const Val
 // --- Order -----------------------------------------------------------------------------------------------------------
 
 namespace {
-// Every name that a node reads, also in its bodies, where names of the body's own do no harm.
-void for_each_use(const onnx::NodeProto& node, const std::function<void(const std::string&)>& f, int nesting = 0) {
+using Use = std::function<void(const std::string&)>;
+
+// Every name that a node reads, also those that its bodies read of the graph around.
+void for_each_use(const onnx::NodeProto& node, const Use& f, int nesting = 0) {
   require(nesting < limits::nesting, Code::limit, "bodies nest more than ", limits::nesting, " deep");
   for (const std::string& name : node.input())
     if (!name.empty()) f(name);
   for (const auto& attribute : node.attribute()) {
     if (!attribute.has_g()) continue;
-    for (const auto& inner : attribute.g().node()) for_each_use(inner, f, nesting + 1);
-    for (const auto& output : attribute.g().output()) f(output.name());
+    const onnx::GraphProto& body = attribute.g();
+    std::set<std::string_view> own;
+    for (const auto& input : body.input()) own.insert(input.name());
+    for (const auto& tensor : body.initializer()) own.insert(tensor.name());
+    for (const auto& inner : body.node()) own.insert(inner.output().begin(), inner.output().end());
+    const Use outside = [&](const std::string& name) {
+      if (!own.contains(name)) f(name);
+    };
+    for (const auto& inner : body.node()) for_each_use(inner, outside, nesting + 1);
+    for (const auto& output : body.output()) outside(output.name());
   }
 }
 }  // namespace
