@@ -56,7 +56,7 @@ Types output_types(const Graph&);
 
 // "conv1 (Conv), relu1 (Relu)": what errors, profiles and plans call a node.
 std::string to_text(const Origins&);
-// The op with the fields that are not at their default: "Conv@1 stride=2,2 groups=4".
+// The op with the fields that are not at their default: "Conv stride=2,2 groups=4".
 std::string to_text(const Op&);
 
 // Throws unless every handle is in range, every value is defined once and before its use, every type is the one its
