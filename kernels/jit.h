@@ -72,13 +72,17 @@ class Generator : private Buffer, public Xbyak::CodeGenerator {
   void save();
 };
 
-// Runs the generator; null where executable pages are denied.
+// Runs the generator; null where executable pages are denied, or the code outgrows the buffer (a kernel of very many taps).
 template <class G, class... Arguments>
 std::shared_ptr<const Code> generate(const std::string& name, const Arguments&... arguments) {
   if (!allowed()) return nullptr;
-  G generator(arguments...);
-  generator.ready(Xbyak::CodeArray::PROTECT_RW);
-  return seal(generator.getCode(), generator.getSize(), name);
+  try {
+    G generator(arguments...);
+    generator.ready(Xbyak::CodeArray::PROTECT_RW);
+    return seal(generator.getCode(), generator.getSize(), name);
+  } catch (const Xbyak::Error&) {
+    return nullptr;
+  }
 }
 #endif
 }  // namespace kernels::jit

@@ -19,7 +19,7 @@ struct Support {
 };
 
 // One line of kernels.inc. `supports` and `make` may use the row's instructions: call them only where `isa` runs.
-// `make` gives a Kernel that tests false where this machine cannot make it (executable pages are denied).
+// `make` gives a Kernel that tests false where it cannot be made (executable pages are denied, its code is too long).
 template <class Spec, class Kernel> struct Row {
   std::string_view name;  // the one name in plans, profiles, test and benchmark filters
   isa::Mask isa;
@@ -67,7 +67,7 @@ Choice<Kernel> choose(std::span<const Row<Spec, Kernel>> rows, const Spec& spec,
       choice.name = row->name;
       choice.kernel = std::move(kernel);
     } else {
-      choice.refusals.push_back({row->name, "executable memory is denied"});
+      choice.refusals.push_back({row->name, "its code cannot be made: executable memory is denied, or it is too long"});
     }
   }
   return choice;
