@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdarg>
 #include <cstdio>
+#include <set>
 #include "converter/convert.h"
 #include "kernels/os.h"
 #include "tools/progress.h"
@@ -80,7 +81,10 @@ void print(const std::string& text) {
   std::fwrite(safe.data(), 1, safe.size(), stdout);
 }
 
-void note(const std::string& text) { std::fprintf(stderr, "inlay: %s\n", printable(text).c_str()); }
+void note(const std::string& text) {
+  static std::set<std::string> said;
+  if (said.insert(text).second) std::fprintf(stderr, "inlay: %s\n", printable(text).c_str());
+}
 
 std::string format(const char* pattern, ...) {
   va_list arguments, again;

@@ -35,7 +35,7 @@ void check_device(const std::string& device);
 
 // Results go to stdout. Characters that would steer a terminal are replaced.
 void print(const std::string&);
-void note(const std::string&);  // to stderr
+void note(const std::string&);  // to stderr, once each
 std::string printable(std::string);
 [[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...);
 std::string with_unit(double, const char* unit);  // "1.24 M" + unit

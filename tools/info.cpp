@@ -113,9 +113,11 @@ void info(const Arguments& arguments) {
   contents.add(loaded.graph);
   std::vector<Layer> layers;
   std::optional<Session> session;
+  Values values;
   if (arguments.layers) {
+    values = synthetic_inputs(loaded.graph, shapes);
     session.emplace(std::make_shared<const Model>(loaded.graph), SessionOptions{.threads = 0, .pool = nullptr, .own_states = false});
-    set_inputs(*session, synthetic_inputs(loaded.graph, shapes));
+    set_inputs(*session, values);
     if (session->prepare().tail) session->run();  // sizes found at run decide the rest
     layers = layers_of(plans_of(*session));
   }

@@ -15,4 +15,5 @@ Values synthetic_inputs(const Graph&, Shapes shapes);
 
 // Throws an error that lists every input without a value, with its type. `session` keeps views of the values.
 void set_inputs(Session& session, const Values&);
+void set_inputs(Session&, Values&&) = delete;
 }  // namespace tools

@@ -49,7 +49,29 @@ Types infer(const Reshape& op, const InferContext& in) {
   return {Type::tensor(x.dtype, dims)};
 }
 
-void reference(const Reshape&, RunContext& c) { copy_tensor(c.out(0), c.in(0)); }
+// The shape that the second input asks for, where only the run tells what it is.
+Shape shape_of(const Reshape& op, const RunContext& c) {
+  Shape shape = to_ints(c.in(1));
+  const int64_t count = c.in(0).elements();
+  int64_t rest = 1, inferred = -1;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (shape[i] == 0 && !op.allow_zero) {
+      check(int64_t(i) < c.in(0).rank(), "extent 0 at ", i, " copies a dim that the input does not have");
+      shape[i] = c.in(0).shape[i];
+    }
+    check(shape[i] >= -1 && (shape[i] != -1 || inferred < 0), "the shape ", to_text(shape), " has more than one open extent");
+    if (shape[i] == -1) inferred = int64_t(i);
+    else rest = elements(std::initializer_list<int64_t>{rest, shape[i]});
+  }
+  if (inferred >= 0) shape[size_t(inferred)] = rest ? count / rest : 0;
+  check(elements(shape) == count, to_text(c.in(0).shape), " does not fit the shape ", to_text(to_ints(c.in(1))));
+  return shape;
+}
+
+void reference(const Reshape& op, RunContext& c) {
+  if (c.sized(0)) return copy_tensor(c.out(0), c.in(0));
+  copy_tensor(c.set_out(0, c.in(0).dtype, shape_of(op, c)), c.in(0));
+}
 
 // A reshape of a reshape reads the first one's input, unless it copies an extent from it.
 void simplify(const Reshape& op, NodeId n, Rewriter& rewriter) {

@@ -12,6 +12,7 @@ struct Row {
   std::string name;
   double rtol, atol;
 };
+void PrintTo(const Row& row, std::ostream* out) { *out << row.name; }
 const Row rows[] = {
 #define MODEL(name, rtol, atol) {#name, rtol, atol},
 #include "tests/models/models.def"
