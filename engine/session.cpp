@@ -72,9 +72,11 @@ void Session::set_output(size_t k, const View& view) {
 
 void Session::gather_inputs() {
   for (size_t k = 0; k < inputs_.size(); ++k) {
-    const bool state = std::ranges::any_of(states_, [&](const OwnedState& s) { return s.at.input == k; });
-    require(inputs_[k].given, Code::invalid_argument, "input '", model_->input(k).name, "' (", to_text(model_->input(k).type), ") is not set",
-            state ? ", and a state of unknown shape needs a first value" : "");
+    if (!inputs_[k].given) {
+      const bool state = std::ranges::any_of(states_, [&](const OwnedState& s) { return s.at.input == k; });
+      fail(Code::invalid_argument, "input '", model_->input(k).name, "' (", to_text(model_->input(k).type), ") is not set",
+           state ? ", and a state of unknown shape needs a first value" : "");
+    }
     views_[k] = {inputs_[k].view.dtype, inputs_[k].shape, inputs_[k].view.data, inputs_[k].view.object};
   }
 }
@@ -92,10 +94,10 @@ void Session::run() {
     results_[k] = outputs[k];
     const View& to = bound_[k].view;
     if (!to.data || to.data == results_[k].data) continue;
-    require(!(results_[k].object && results_[k].object->kind != ValueKind::tensor) && to.dtype == results_[k].dtype &&
-                std::ranges::equal(bound_[k].shape, results_[k].shape),
-            Code::invalid_argument, "output '", model_->output_name(k), "' is ", name(results_[k].dtype), to_text(results_[k].shape),
-            " and does not fit the bound ", name(to.dtype), to_text(bound_[k].shape));
+    const bool tensor = !results_[k].object || results_[k].object->kind == ValueKind::tensor;
+    if (!tensor || to.dtype != results_[k].dtype || !std::ranges::equal(bound_[k].shape, results_[k].shape))
+      fail(Code::invalid_argument, "output '", model_->output_name(k), "' is ", name(results_[k].dtype), to_text(results_[k].shape),
+           " and does not fit the bound ", name(to.dtype), to_text(bound_[k].shape));
     copy_tensor(to, results_[k]);
     results_[k].data = to.data;
   }

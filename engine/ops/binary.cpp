@@ -82,7 +82,7 @@ Types infer(const Binary& op, const InferContext& in) {
 // Calls f(offset of x, of y, of z) for each row of z, along which x and y move by the given steps.
 template <class F> void walk(const ConstView& x, const ConstView& y, const View& z, F&& f) {
   const size_t rank = z.shape.size();
-  const Shape extents(z.shape.begin(), z.shape.end());
+  const Extents extents(z.shape);
   const auto nest = Nest<3>{extents, {broadcast_strides(x.shape, rank), broadcast_strides(y.shape, rank), dense_strides(extents)}}.merged();
   nest.rows({}, [&](const auto& at) { f(at, nest.extents.back(), nest.strides[0].back(), nest.strides[1].back()); });
 }

@@ -48,8 +48,8 @@ Types infer(const If&, const InferContext& in) {
 
 void reference(const If&, RunContext& c) {
   check(c.in(0).elements() == 1, "the condition must have one element");
-  std::vector<ConstView> captures;
-  for (size_t k = 1; k < c.inputs(); ++k) captures.push_back(c.in(k));
+  const auto captures = c.workspace<ConstView>(c.inputs() - 1);
+  for (size_t k = 1; k < c.inputs(); ++k) captures[k - 1] = c.in(k);
   const auto out = c.body(load<Int>(c.in(0), 0).v ? 0 : 1).run(captures);
   for (size_t k = 0; k < c.outputs(); ++k)
     if (c.wants(k)) c.set_out(k, out[k]);

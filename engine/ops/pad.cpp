@@ -77,8 +77,10 @@ void reference(const Pad& op, RunContext& c) {
   const View y = c.sized(0) ? c.out(0) : c.set_out(0, x.dtype, result(op, Type::tensor(x.dtype, Shape(x.shape.begin(), x.shape.end())), pads).shape());
   if (y.elements() == 0) return;
   if (rank == 0) return copy_tensor(y, x);
-  const Object zero = zero_of(x.dtype);
-  const ConstView value = c.has(2) ? c.in(2) : zero.view();
+  static const std::string no_text;
+  static constexpr std::byte zero[8] = {};
+  const auto* nothing = x.dtype == DType::string ? reinterpret_cast<const std::byte*>(&no_text) : zero;
+  const ConstView value = c.has(2) ? c.in(2) : ConstView{x.dtype, {}, nothing, nullptr};
   int64_t positions = 0;
   for (int64_t extent : y.shape) positions += extent;
   std::span<int64_t> rest = c.workspace<int64_t>(size_t(positions));

@@ -4,6 +4,7 @@
 #include <map>
 #include "engine/fold.h"
 #include "engine/op.h"
+#include "engine/ops/spatial.h"
 #include "engine/passes/target.h"
 
 namespace engine {
@@ -71,25 +72,36 @@ class ChannelsLast {
     return ValueId::none;
   }
 
-  // Explicit values for both spatial dims, or none if the padding depends on `auto_pad`.
+  // Explicit values for both spatial dims.
   static Ints pair(const Ints& given, int64_t otherwise, bool one_dim) {
     if (given.empty()) return Ints{otherwise, otherwise};
     return one_dim ? Ints{otherwise, given[0]} : given;
   }
-  static Ints pads(const Ints& given, bool one_dim) {
-    if (given.empty()) return Ints{0, 0, 0, 0};
-    return one_dim ? Ints{0, given[0], 0, given[1]} : given;
+  // All begins, then all ends, with auto_pad resolved for these extents.
+  template <class T> static Ints pads(const T& op, std::span<const int64_t> x, std::span<const int64_t> kernel) {
+    const auto given = windows(op, x.size());
+    Ints begins, ends;
+    for (size_t d = 0; d < x.size(); ++d) {
+      const Window& w = given[d];
+      const int64_t out = w.out(x[d], kernel[d]).value(), total = std::max<int64_t>(0, (out - 1) * w.stride + (kernel[d] - 1) * w.dilation + 1 - x[d]);
+      begins.push_back(w.same() ? w.before(total) : w.begin), ends.push_back(w.same() ? total - w.before(total) : w.end);
+    }
+    if (x.size() == 1) begins.insert(begins.begin(), 0), ends.insert(ends.begin(), 0);
+    begins.insert(begins.end(), ends.begin(), ends.end());
+    return begins;
   }
 
   ValueId convolution(const Node& node, const schema::Conv& op) {
     const Type &x = type(node.inputs[0]), &w = type(node.inputs[1]);
     const bool one_dim = x.rank() == 3;
     if ((x.rank() != 4 && !one_dim) || x.dtype != DType::f32 || !graph_[node.inputs[1]].constant) return ValueId::none;
-    if (!x.determined() || !w.determined() || op.auto_pad != schema::AutoPad::none) return ValueId::none;
-    schema::ConvLast out{pair(op.stride, 1, one_dim), pair(op.dilation, 1, one_dim), pads(op.pad, one_dim), op.groups, false};
+    if (!x.determined() || !w.determined()) return ValueId::none;
+    const Shape extents = x.shape(), kernel = w.shape();
+    schema::ConvLast out{pair(op.stride, 1, one_dim), pair(op.dilation, 1, one_dim),
+                         pads(op, std::span(extents).subspan(2), std::span(kernel).subspan(2)), op.groups, false};
     ValueIds in = node.inputs;
     if (one_dim) {  // [N,C,L] as [N,L,1,C] would need another kernel shape: [N,1,L,C] keeps rows contiguous
-      const Shape s = x.shape(), k = w.shape();
+      const Shape &s = extents, &k = kernel;
       const auto reshape = [&](ValueId v, std::initializer_list<int64_t> shape) {
         return add(schema::Reshape{}, {v, graph_.add_constant(make_ints(shape))}, node.origins);
       };
@@ -106,8 +118,11 @@ class ChannelsLast {
   }
 
   ValueId pool(const Node& node, const schema::Pool& op) {
-    if (op.kind == schema::PoolKind::lp || op.auto_pad != schema::AutoPad::none || op.kernel.size() != 2) return ValueId::none;
-    const schema::PoolLast out{op.kind, op.kernel, pair(op.stride, 1, false), pair(op.dilation, 1, false), pads(op.pad, false), op.ceil_mode, op.count_pad};
+    const Type& x = type(node.inputs[0]);
+    if (op.kind == schema::PoolKind::lp || op.kernel.size() != 2 || !x.determined()) return ValueId::none;
+    const Shape extents = x.shape();
+    const schema::PoolLast out{op.kind, op.kernel, pair(op.stride, 1, false), pair(op.dilation, 1, false),
+                               pads(op, std::span(extents).subspan(2), op.kernel), op.ceil_mode, op.count_pad};
     return first(add(out, {source(node.inputs[0])}, node.origins), node.origins);
   }
 
