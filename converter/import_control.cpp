@@ -13,8 +13,7 @@ void if_node(OnnxNode& n) {
   if (const auto condition = n.known_scalar(n.in(0))) {
     n.ignore({"then_branch", "else_branch"});
     const ValueIds results = n.inline_body(*condition ? "then_branch" : "else_branch", {});
-    check(results.size() >= n.outputs(), "the branch has ", results.size(), " outputs, not ", n.outputs());
-    for (size_t k = 0; k < n.outputs(); ++k) n.set(k, results[k]);
+    n.set_all(results);
     return;
   }
   Body branches[] = {n.body("then_branch", {}), n.body("else_branch", {})};
@@ -38,7 +37,7 @@ void if_node(OnnxNode& n) {
   ValueIds inputs{n.in(0)};
   inputs.insert(inputs.end(), captures.begin(), captures.end());
   const ValueIds out = n.add_all(schema::If{}, inputs, outputs, bodies);
-  for (size_t k = 0; k < n.outputs(); ++k) n.set(k, out[k]);
+  n.set_all(out);
 }
 
 bool undecided(const Dim& d) { return d.text() == "?"; }
@@ -80,12 +79,11 @@ void loop(OnnxNode& n) {
   for (size_t k = 0; k < carried; ++k) types.push_back(n.type(k + 2));
   Body body = settled_body(n, types, 2, 1, carried);
   const size_t outputs = body.graph.outputs.size() - 1;
-  check(outputs >= n.outputs(), "the body gives ", outputs, " outputs, not ", n.outputs());
   ValueIds inputs = n.all();
   inputs.resize(carried + 2, ValueId::none);
   inputs.insert(inputs.end(), body.captures.begin(), body.captures.end());
   const ValueIds out = n.add_all(schema::Loop{int64_t(carried)}, inputs, outputs, {share(std::move(body.graph))});
-  for (size_t k = 0; k < n.outputs(); ++k) n.set(k, out[k]);
+  n.set_all(out);
 }
 
 Type without_axis(const Type& type, int64_t axis) {
@@ -125,7 +123,7 @@ void batched_scan(OnnxNode& n) {
   schema::Scan over_batch;
   over_batch.scans = states + scans;
   const ValueIds out = n.add_all(over_batch, inputs, outputs, {share(std::move(image))});
-  for (size_t k = 0; k < n.outputs(); ++k) n.set(k, out[k]);
+  n.set_all(out);
 }
 
 void scan(OnnxNode& n) {
@@ -147,11 +145,10 @@ void scan(OnnxNode& n) {
   }
   Body body = settled_body(n, types, 0, 0, size_t(op.states));
   const size_t outputs = body.graph.outputs.size();
-  check(outputs >= n.outputs(), "the body gives ", outputs, " outputs, not ", n.outputs());
   ValueIds inputs = n.all();
   inputs.insert(inputs.end(), body.captures.begin(), body.captures.end());
   const ValueIds out = n.add_all(op, inputs, outputs, {share(std::move(body.graph))});
-  for (size_t k = 0; k < n.outputs(); ++k) n.set(k, out[k]);
+  n.set_all(out);
 }
 
 constexpr Row rows[] = {{"If", if_node}, {"Loop", loop}, {"Scan", scan}};

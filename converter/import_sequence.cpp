@@ -52,7 +52,7 @@ void sequence_map(OnnxNode& n) {
   rewriter.commit();
   const auto shared = std::make_shared<const Graph>(std::move(step));
   const ValueIds out = n.add_all(schema::Loop{int64_t(outputs)}, inputs, outputs, {shared});
-  for (size_t k = 0; k < n.outputs(); ++k) n.set(k, out[k]);
+  n.set_all(out);
 }
 
 void optional(OnnxNode& n) {

@@ -79,12 +79,11 @@ void split(OnnxNode& n) {
   if (n.opset() < 13 && n.has_attribute("split")) sizes = n.ints(n.integers("split"));
   if (sizes == ValueId::none) op.parts = n.opset() >= 18 ? n.integer("num_outputs", int64_t(n.outputs())) : int64_t(n.outputs());
   // Parts that nobody reads still take their share.
-  size_t parts = n.outputs();
-  if (const auto known = n.known_ints(sizes)) parts = known->size();
-  else if (sizes == ValueId::none) parts = size_t(op.parts);
-  check(parts >= n.outputs() && int64_t(parts) <= limits::ports, "splits into ", parts, " parts, not ", n.outputs());
-  const ValueIds out = n.add_all(op, {n.in(0), sizes}, parts);
-  for (size_t k = 0; k < n.outputs(); ++k) n.set(k, out[k]);
+  int64_t parts = int64_t(n.outputs());
+  if (const auto known = n.known_ints(sizes)) parts = int64_t(known->size());
+  else if (sizes == ValueId::none) parts = op.parts;
+  check(parts >= 1 && parts <= limits::ports, "splits into ", parts, " parts");
+  n.set_all(n.add_all(op, {n.in(0), sizes}, size_t(parts)));
 }
 void slice(OnnxNode& n) {
   if (n.opset() >= 10) return n.finish(schema::Slice{}, n.all());

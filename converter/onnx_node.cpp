@@ -164,6 +164,11 @@ void OnnxNode::set(size_t k, ValueId v) {
   if (value.name.empty()) value.name = node_.output(int(k));
 }
 
+void OnnxNode::set_all(const ValueIds& values) {
+  check(values.size() >= outputs(), "there are ", values.size(), " outputs, not ", outputs());
+  for (size_t k = 0; k < outputs(); ++k) set(k, values[k]);
+}
+
 // --- Building --------------------------------------------------------------------------------------------------------
 
 namespace {
@@ -205,8 +210,7 @@ ValueIds OnnxNode::add_all(Op op, ValueIds inputs, size_t outputs, std::vector<s
 }
 
 void OnnxNode::finish(Op op, ValueIds inputs, std::vector<std::shared_ptr<const Graph>> bodies) {
-  const ValueIds values = add_all(std::move(op), std::move(inputs), std::max<size_t>(outputs(), 1), std::move(bodies));
-  for (size_t k = 0; k < outputs(); ++k) set(k, values[k]);
+  set_all(add_all(std::move(op), std::move(inputs), std::max<size_t>(outputs(), 1), std::move(bodies)));
 }
 
 Origins OnnxNode::origins() const { return {origin_of(scope_, node_)}; }

@@ -72,6 +72,7 @@ class OnnxNode {
   size_t outputs() const;
   bool wants(size_t k) const;
   void set(size_t k, ValueId);
+  void set_all(const ValueIds&);  // of which the last need not be wanted
 
   // Builds. Every node gets this node as its origin.
   ValueIds add_all(Op, ValueIds inputs, size_t outputs, std::vector<std::shared_ptr<const Graph>> bodies = {});
