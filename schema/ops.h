@@ -100,7 +100,7 @@ struct ConvTranspose {
 };
 
 // Conv on x [N,H,W,C], y [N,OH,OW,K], or, with `planar_input`, on x [N,C,H,W]; w stays [K,C/groups,kh,kw]. Two spatial
-// dims; all lists full. Inputs: x, w, [b], then the operands of the epilogue, if any.
+// dims; all lists full. Inputs: x, w, [b].
 struct ConvLast {
   static constexpr int version = 1;
   static constexpr bool portable = false;
