@@ -70,10 +70,18 @@ void group_query_attention(OnnxNode& n) {
   for (size_t i = 0; i < 3; ++i) n.set(i, out[i]);
 }
 
+// Inputs: a, its scale and zero point, b, its, and those of the result.
+template <BinaryKind kind> void qlinear_binary(OnnxNode& n) {
+  n.expect_inputs(7, 8);
+  const auto dequantised = [&](size_t k) { return n.add(schema::DequantizeLinear{n.dtype(k + 1)}, {n.in(k), n.in(k + 1), n.in(k + 2)}); };
+  n.finish(schema::QuantizeLinear{n.dtype(0)}, {n.binary(kind, dequantised(0), dequantised(3)), n.in(6), n.in(7)});
+}
+
 constexpr Row rows[] = {{"Gelu", gelu<UnaryKind::gelu>}, {"BiasGelu", gelu<UnaryKind::gelu>}, {"FastGelu", gelu<UnaryKind::gelu_tanh>},
                         {"QuickGelu", quick_gelu}, {"FusedMatMul", fused_matmul},
                         {"SimplifiedLayerNormalization", simplified_layer_norm}, {"SkipLayerNormalization", skip_layer_norm<false>},
-                        {"SkipSimplifiedLayerNormalization", skip_layer_norm<true>}, {"GroupQueryAttention", group_query_attention}};
+                        {"SkipSimplifiedLayerNormalization", skip_layer_norm<true>}, {"GroupQueryAttention", group_query_attention},
+                        {"QLinearAdd", qlinear_binary<BinaryKind::add>}, {"QLinearMul", qlinear_binary<BinaryKind::mul>}};
 // ONNX Runtime writes this one into ONNX's own domain.
 constexpr Row default_rows[] = {{"SimplifiedLayerNormalization", simplified_layer_norm}};
 }  // namespace

@@ -1,4 +1,4 @@
-// Elementwise functions, casts and choices.
+// Elementwise functions, casts, choices and windows.
 #include <cmath>
 #include "converter/onnx_node.h"
 #include "converter/onnx_tensor.h"
@@ -123,6 +123,24 @@ void cast_like(OnnxNode& n) {
                                                               {"nearest", schema::RoundMode::nearest}});
   n.finish(op, {n.in(0)});
 }
+void swiglu(OnnxNode& n) {
+  n.expect_inputs(2, 2);
+  n.set(0, n.binary(BinaryKind::mul, n.unary(UnaryKind::silu, n.in(0), n.real("alpha", 1)), n.in(1)));
+}
+
+// a0 - a1 cos(2πi/N) + a2 cos(4πi/N) with N the size, or the size - 1 if not periodic.
+template <double a0, double a1, double a2> void window(OnnxNode& n) {
+  n.expect_inputs(1, 1);
+  const DType dtype = dtype_of(int32_t(n.integer("output_datatype", 1)));
+  const ValueId size = n.cast(n.in(0), DType::f32);
+  const ValueId period = n.flag("periodic", true) ? size : n.binary(BinaryKind::sub, size, 1);
+  const ValueId index = n.add(schema::Range{}, {n.scalar(DType::f32, 0), size, n.scalar(DType::f32, 1)});
+  const ValueId angle = n.binary(BinaryKind::mul, index, n.binary(BinaryKind::div, n.scalar(DType::f32, 2 * M_PI), period));
+  const auto wave = [&](ValueId x, double a) { return n.binary(BinaryKind::mul, n.unary(UnaryKind::cos, x), a); };
+  const ValueId y = n.binary(BinaryKind::add, wave(angle, -a1), a0);
+  n.set(0, n.cast(n.binary(BinaryKind::add, y, wave(n.binary(BinaryKind::mul, angle, 2), a2)), dtype));
+}
+
 void where(OnnxNode& n) { n.finish(schema::Where{}, n.all()); }
 
 constexpr Row rows[] = {
@@ -148,7 +166,8 @@ constexpr Row rows[] = {
     {"BitwiseAnd", binary<BinaryKind::bit_and>}, {"BitwiseOr", binary<BinaryKind::bit_or>},
     {"BitwiseXor", binary<BinaryKind::bit_xor>}, {"BitShift", bit_shift}, {"Sum", variadic<BinaryKind::add>},
     {"Max", variadic<BinaryKind::max>}, {"Min", variadic<BinaryKind::min>}, {"Mean", mean}, {"Clip", clip}, {"Cast", cast},
-    {"CastLike", cast_like}, {"Where", where}};
+    {"CastLike", cast_like}, {"Where", where}, {"SwiGLU", swiglu}, {"HannWindow", window<0.5, 0.5, 0.0>},
+    {"HammingWindow", window<25.0 / 46, 21.0 / 46, 0.0>}, {"BlackmanWindow", window<0.42, 0.5, 0.08>}};
 }  // namespace
 
 Group elementwise_group() { return {onnx_domain, rows}; }

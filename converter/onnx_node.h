@@ -126,6 +126,7 @@ struct Group {
 };
 inline constexpr std::string_view onnx_domain = "", microsoft_domain = "com.microsoft";
 Group elementwise_group(), quantise_group(), matmul_group(), conv_group(), reduce_group(), norm_group(), shape_group(), index_group(),
-    resize_group(), recurrent_group(), control_group(), sequence_group(), contrib_group(), contrib_default_group();
+    resize_group(), recurrent_group(), control_group(), sequence_group(), attention_group(), loss_group(),
+    legacy_group(), contrib_group(), contrib_default_group();
 const Row* find_row(const std::string& domain, const std::string& op_type);
 }  // namespace converter

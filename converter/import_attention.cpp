@@ -1,0 +1,157 @@
+// Attention and what surrounds it, as the products, masks and softmax that it is made of.
+#include <cmath>
+#include "converter/onnx_node.h"
+#include "converter/onnx_tensor.h"
+
+namespace converter {
+namespace {
+using schema::BinaryKind, schema::UnaryKind;
+
+ValueId extent_of(OnnxNode& n, ValueId v, int64_t axis) {
+  return n.add(schema::Squeeze{}, {n.add(schema::Shape{axis, axis + 1}, {v})});
+}
+// 0, 1, … along one dim of `v`.
+ValueId positions(OnnxNode& n, ValueId v, int64_t axis) {
+  return n.add(schema::Range{}, {n.scalar(DType::i64, 0), extent_of(n, v, axis), n.scalar(DType::i64, 1)});
+}
+
+// [B,S,heads*D] → [B,heads,S,D]
+ValueId split_heads(OnnxNode& n, ValueId v, int64_t heads) {
+  if (n.rank(v) == 4) return v;
+  check(n.rank(v) == 3 && heads > 0, "needs inputs of rank 3 and their numbers of heads, or of rank 4");
+  return n.transpose(n.reshape(v, {0, 0, heads, -1}), {0, 2, 1, 3});
+}
+// Each head as often as query heads share it.
+ValueId repeat_heads(OnnxNode& n, ValueId v, int64_t times) {
+  if (times == 1) return v;
+  const ValueId copies = n.add(schema::Expand{}, {n.unsqueeze(v, {2}), n.ints({1, 1, times, 1, 1})});
+  return n.reshape(copies, {0, n.extent(v, 1) * times, -1, n.extent(v, 3)});
+}
+
+struct Mask {
+  ValueId allowed = ValueId::none;  // boolean
+  ValueId bias = ValueId::none;
+  void restrict(OnnxNode& n, ValueId condition) {
+    allowed = allowed == ValueId::none ? condition : n.binary(BinaryKind::logical_and, allowed, condition);
+  }
+};
+
+// `keys`: [B,heads,T,D], past ones included. The mask broadcasts to [B,heads,S,T].
+Mask attention_mask(OnnxNode& n, ValueId q, ValueId keys) {
+  Mask mask;
+  const bool causal = n.flag("is_causal", false);
+  const int64_t left = n.integer("left_window_size", -1), right = n.integer("right_window_size", -1);
+  const ValueId key = positions(n, keys, 2);  // [T]
+  const ValueId lengths = n.has(6) ? n.add(schema::Unsqueeze{}, {n.cast(n.in(6), DType::i64), n.ints({1, 2, 3})}) : ValueId::none;
+  if (causal || left >= 0 || right >= 0) {
+    ValueId position = n.unsqueeze(positions(n, q, 2), {1});  // [S,1], then where the queries start
+    if (n.has(4)) position = n.binary(BinaryKind::add, position, extent_of(n, n.in(4), 2));
+    else if (n.has(6)) position = n.binary(BinaryKind::add, position, n.binary(BinaryKind::sub, lengths, extent_of(n, q, 2)));
+    if (causal) mask.restrict(n, n.binary(BinaryKind::less_equal, key, position));
+    if (left >= 0) mask.restrict(n, n.binary(BinaryKind::greater_equal, key, n.binary(BinaryKind::sub, position, double(left))));
+    if (right >= 0) mask.restrict(n, n.binary(BinaryKind::less_equal, key, n.binary(BinaryKind::add, position, double(right))));
+  }
+  if (n.has(6)) mask.restrict(n, n.binary(BinaryKind::less, key, lengths));
+  if (!n.has(3)) return mask;
+  // A mask may end before the keys do: the rest is not attended to.
+  ValueId given = n.in(3);
+  const bool boolean = n.dtype(3) == DType::boolean;
+  const Dim columns = n.type(given).dims[size_t(normal_axis(-1, n.rank(given)))];
+  if (!(columns == n.type(keys).dims[2]) && !(columns == Dim(1))) {
+    const ValueId missing = n.binary(BinaryKind::sub, n.add(schema::Shape{2, 3}, {keys}), n.add(schema::Shape{-1}, {given}));
+    const ValueId pads = n.add(schema::Concat{}, {n.ints({0}), missing});
+    given = n.add(schema::Pad{}, {given, pads, n.scalar_like(given, boolean ? 0 : -INFINITY), n.ints({-1})});
+  }
+  if (boolean) mask.restrict(n, given);
+  else mask.bias = given;
+  return mask;
+}
+
+void attention(OnnxNode& n) {
+  n.expect_inputs(3, 7);
+  check(n.has(4) == n.has(5), "past keys and values come together");
+  const int64_t q_heads = n.integer("q_num_heads", 0), kv_heads = n.integer("kv_num_heads", 0), mode = n.integer("qk_matmul_output_mode", 0);
+  const double softcap = n.real("softcap", 0), given_scale = n.real("scale", 0);
+  const int64_t precision = n.integer("softmax_precision", 0);
+  const ValueId q = split_heads(n, n.in(0), q_heads);
+  ValueId k = split_heads(n, n.in(1), kv_heads), v = split_heads(n, n.in(2), kv_heads);
+  if (n.has(4)) k = n.add(schema::Concat{2}, {n.in(4), k}), v = n.add(schema::Concat{2}, {n.in(5), v});
+  n.set(1, k);
+  n.set(2, v);
+  const Mask mask = attention_mask(n, q, k);
+  const int64_t groups = n.extent(k, 1), heads = n.extent(q, 1);
+  check(groups > 0 && heads % groups == 0, heads, " query heads do not share ", groups, " key heads");
+  const double scale = n.has_attribute("scale") ? given_scale : 1 / std::sqrt(double(n.extent(q, 3)));
+  check(scale >= 0, "attribute scale is ", scale);
+  const auto scaled = [&](ValueId x) { return n.binary(BinaryKind::mul, x, std::sqrt(scale)); };
+  ValueId scores = n.add(schema::MatMul{false, true}, {scaled(q), scaled(repeat_heads(n, k, heads / groups))});
+  if (mode == 0) n.set(3, scores);
+  if (softcap > 0) scores = n.binary(BinaryKind::mul, n.unary(UnaryKind::tanh, n.binary(BinaryKind::div, scores, softcap)), softcap);
+  if (mode == 1) n.set(3, scores);
+  if (mask.bias != ValueId::none) scores = n.binary(BinaryKind::add, scores, mask.bias);
+  if (mask.allowed != ValueId::none) scores = n.add(schema::Where{}, {mask.allowed, scores, n.scalar_like(scores, -INFINITY)});
+  if (mode == 2) n.set(3, scores);
+  const DType dtype = n.type(scores).dtype;
+  if (precision) scores = n.cast(scores, dtype_of(int32_t(precision)));
+  ValueId weights = n.add(schema::Softmax{}, {scores});
+  if (mask.allowed != ValueId::none || mask.bias != ValueId::none) {  // a query that may attend to nothing gives zeros
+    const int64_t last = -1;
+    const ValueId nothing = n.binary(BinaryKind::equal, n.reduce(schema::ReduceKind::max, scores, std::span(&last, 1)), -INFINITY);
+    weights = n.add(schema::Where{}, {nothing, n.scalar_like(weights, 0), weights});
+  }
+  weights = n.cast(weights, dtype);
+  if (mode == 3) n.set(3, weights);
+  const ValueId y = n.add(schema::MatMul{}, {weights, repeat_heads(n, v, heads / groups)});
+  n.set(0, n.rank(0) == 4 ? y : n.reshape(n.transpose(y, {0, 2, 1, 3}), {0, 0, -1}));
+}
+
+// Rotates pairs of elements by the angles of their position: element i with i + half, or 2i with 2i + 1 if interleaved.
+void rotary_embedding(OnnxNode& n) {
+  n.expect_inputs(3, 4);
+  const int64_t heads = n.integer("num_heads", 0), partial = n.integer("rotary_embedding_dim", 0);
+  const bool interleaved = n.flag("interleaved", false), packed = n.rank(0) == 3;
+  check(!packed || heads > 0, "attribute num_heads is ", heads);
+  const ValueId x = packed ? n.reshape(n.in(0), {0, 0, heads, -1}) : n.in(0);  // the heads are dim 2, or 1
+  const int64_t width = n.extent(x, 3), rotated = partial ? partial : width;
+  check(rotated > 0 && rotated <= width && rotated % 2 == 0, "rotates ", rotated, " of ", width, " elements");
+  const auto slice = [&](ValueId v, int64_t from, int64_t to, int64_t step) {
+    return n.add(schema::Slice{}, {v, n.ints({from}), n.ints({to}), n.ints({-1}), n.ints({step})});
+  };
+  const auto angles = [&](size_t k) {
+    const ValueId table = n.has(3) ? n.add(schema::Gather{0}, {n.in(k), n.in(3)}) : n.in(k);
+    return n.unsqueeze(table, {packed ? 2 : 1});
+  };
+  const ValueId cos = angles(1), sin = angles(2), part = rotated == width ? x : slice(x, 0, rotated, 1);
+  const ValueId a = interleaved ? slice(part, 0, rotated, 2) : slice(part, 0, rotated / 2, 1);
+  const ValueId b = interleaved ? slice(part, 1, rotated, 2) : slice(part, rotated / 2, rotated, 1);
+  const auto mul = [&](ValueId p, ValueId q) { return n.binary(BinaryKind::mul, p, q); };
+  const ValueId real = n.binary(BinaryKind::sub, mul(cos, a), mul(sin, b)), imaginary = n.binary(BinaryKind::add, mul(sin, a), mul(cos, b));
+  ValueId y = interleaved ? n.reshape(n.add(schema::Concat{-1}, {n.unsqueeze(real, {-1}), n.unsqueeze(imaginary, {-1})}), {0, 0, 0, rotated})
+                          : n.add(schema::Concat{-1}, {real, imaginary});
+  if (rotated < width) y = n.add(schema::Concat{-1}, {y, slice(x, rotated, width, 1)});
+  n.set(0, packed ? n.reshape(y, {0, 0, -1}) : y);
+}
+
+// Writes the update into the cache along `axis`, for each of the batch from its own index on.
+void tensor_scatter(OnnxNode& n) {
+  n.expect_inputs(2, 3);
+  const ValueId cache = n.in(0), update = n.in(1);
+  const int64_t rank = n.rank(cache), axis = normal_axis(n.integer("axis", -2), rank);
+  check(axis > 0, "attribute axis is the batch");
+  const bool circular = n.choice<bool>("mode", "linear", {{"linear", false}, {"circular", true}});
+  std::vector<int64_t> before, behind;
+  for (int64_t i = 0; i < rank; ++i) {
+    if (i != axis) before.push_back(i);
+    if (i != 0) behind.push_back(i);
+  }
+  ValueId index = n.add(schema::Unsqueeze{}, {positions(n, update, axis), n.ints(before)});
+  if (n.has(2)) index = n.binary(BinaryKind::add, index, n.add(schema::Unsqueeze{}, {n.cast(n.in(2), DType::i64), n.ints(behind)}));
+  if (circular) index = n.binary(BinaryKind::mod, index, extent_of(n, cache, axis));
+  n.set(0, n.add(schema::ScatterElements{axis}, {cache, n.add(schema::Expand{}, {index, n.add(schema::Shape{}, {update})}), update}));
+}
+
+constexpr Row rows[] = {{"Attention", attention}, {"RotaryEmbedding", rotary_embedding}, {"TensorScatter", tensor_scatter}};
+}  // namespace
+
+Group attention_group() { return {onnx_domain, rows}; }
+}  // namespace converter
