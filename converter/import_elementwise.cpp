@@ -25,9 +25,9 @@ void selu(OnnxNode& n) {
   n.finish(schema::Unary{UnaryKind::selu, n.real("alpha", old ? 1.6732f : 1.67326319217681884765625f),
                          n.real("gamma", old ? 1.0507f : 1.05070102214813232421875f)}, {n.in(0)});
 }
-void hard_sigmoid(OnnxNode& n) {
+template <UnaryKind kind, float a, float b> void with_alpha_beta(OnnxNode& n) {
   n.ignore({"consumed_inputs"});
-  n.finish(schema::Unary{UnaryKind::hard_sigmoid, n.real("alpha", 0.2f), n.real("beta", 0.5f)}, {n.in(0)});
+  n.finish(schema::Unary{kind, n.real("alpha", a), n.real("beta", b)}, {n.in(0)});
 }
 void shrink(OnnxNode& n) { n.finish(schema::Unary{UnaryKind::shrink, n.real("bias", 0), n.real("lambd", 0.5)}, {n.in(0)}); }
 void is_inf(OnnxNode& n) {
@@ -157,7 +157,7 @@ constexpr Row rows[] = {
     {"Not", unary<UnaryKind::logical_not>}, {"IsNaN", unary<UnaryKind::is_nan>}, {"IsInf", is_inf},
     {"LeakyRelu", with_alpha<UnaryKind::leaky_relu, alpha, 0.01f>}, {"Elu", with_alpha<UnaryKind::elu, alpha, 1.f>},
     {"ThresholdedRelu", with_alpha<UnaryKind::thresholded_relu, alpha, 1.f>}, {"Celu", with_alpha<UnaryKind::celu, alpha, 1.f>},
-    {"Swish", with_alpha<UnaryKind::silu, alpha, 1.f>}, {"Selu", selu}, {"HardSigmoid", hard_sigmoid}, {"Shrink", shrink},
+    {"Swish", with_alpha<UnaryKind::silu, alpha, 1.f>}, {"Selu", selu}, {"HardSigmoid", with_alpha_beta<UnaryKind::hard_sigmoid, 0.2f, 0.5f>}, {"Shrink", shrink},
     {"Gelu", gelu}, {"Add", binary<BinaryKind::add>}, {"Sub", binary<BinaryKind::sub>}, {"Mul", binary<BinaryKind::mul>},
     {"Div", binary<BinaryKind::div>}, {"Pow", binary<BinaryKind::pow>}, {"Mod", mod}, {"PRelu", prelu},
     {"Equal", binary<BinaryKind::equal>}, {"Less", binary<BinaryKind::less>}, {"LessOrEqual", binary<BinaryKind::less_equal>},
