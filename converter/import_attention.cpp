@@ -15,11 +15,17 @@ ValueId positions(OnnxNode& n, ValueId v, int64_t axis) {
   return n.add(schema::Range{}, {n.scalar(DType::i64, 0), extent_of(n, v, axis), n.scalar(DType::i64, 1)});
 }
 
+// [B,S,heads*D] → [B,S,heads,D]
+ValueId unpack_heads(OnnxNode& n, ValueId v, int64_t heads) {
+  const Dim width = n.type(v).dims[2];
+  check(!width.known() || width.value() % heads == 0, "a width of ", width.text(), " does not hold ", heads, " heads");
+  return n.reshape(v, {0, 0, heads, width.known() ? width.value() / heads : -1});
+}
 // [B,S,heads*D] → [B,heads,S,D]
 ValueId split_heads(OnnxNode& n, ValueId v, int64_t heads) {
   if (n.rank(v) == 4) return v;
   check(n.rank(v) == 3 && heads > 0, "needs inputs of rank 3 and their numbers of heads, or of rank 4");
-  return n.transpose(n.reshape(v, {0, 0, heads, -1}), {0, 2, 1, 3});
+  return n.transpose(unpack_heads(n, v, heads), {0, 2, 1, 3});
 }
 // Each head as often as query heads share it.
 ValueId repeat_heads(OnnxNode& n, ValueId v, int64_t times) {
@@ -111,7 +117,7 @@ void rotary_embedding(OnnxNode& n) {
   const int64_t heads = n.integer("num_heads", 0), partial = n.integer("rotary_embedding_dim", 0);
   const bool interleaved = n.flag("interleaved", false), packed = n.rank(0) == 3;
   check(!packed || heads > 0, "attribute num_heads is ", heads);
-  const ValueId x = packed ? n.reshape(n.in(0), {0, 0, heads, -1}) : n.in(0);  // the heads are dim 2, or 1
+  const ValueId x = packed ? unpack_heads(n, n.in(0), heads) : n.in(0);  // the heads are dim 2, or 1
   const int64_t width = n.extent(x, 3), rotated = partial ? partial : width;
   check(rotated > 0 && rotated <= width && rotated % 2 == 0, "rotates ", rotated, " of ", width, " elements");
   const auto slice = [&](ValueId v, int64_t from, int64_t to, int64_t step) {
