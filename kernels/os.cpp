@@ -34,7 +34,7 @@ struct File {
 
 // Opens a regular file for reading; its size.
 Status open_file(const std::string& path, File& file, size_t& size) {
-  file.descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  file.descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // which does not wait for the writer of a pipe
   if (file.descriptor < 0) return failed("opening", path);
   struct stat info;
   if (fstat(file.descriptor, &info) != 0) return failed("reading the size of", path);

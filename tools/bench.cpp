@@ -1,5 +1,6 @@
 // inlay bench: the latency of a model, by number of threads.
 #include <algorithm>
+#include <utility>
 #include "kernels/os.h"
 #include "kernels/threads.h"
 #include "tools/inputs.h"
@@ -76,18 +77,27 @@ std::string to_text(const Result& r) {
                 r.load, r.compile, r.first_run, double(r.peak_rss) / 1e6, static_cast<long long>(r.memory.arena));
 }
 
+std::string head() {
+  return format("%7s %8s %10s %10s %10s %10s %10s %10s %10s %12s\n", "threads", "runs", "p50 ms", "p90 ms", "min ms", "load ms", "compile ms", "first ms", "peak MB",
+                "arena bytes");
+}
+
 void run(const Arguments& arguments) {
   check_device(arguments.device);
   parse_seconds(arguments.warmup, "--warmup");
   parse_seconds(arguments.duration, "--duration");
   const Shapes shapes = parse_shapes(arguments.shapes, "--shape");
   const auto threads = arguments.threads.empty() ? std::vector<int>{kernels::ThreadPool::process().size()} : arguments.threads;
-  if (!arguments.json) print(format("%7s %8s %10s %10s %10s %10s %10s %10s %10s %12s\n", "threads", "runs", "p50 ms", "p90 ms", "min ms", "load ms", "compile ms", "first ms", "peak MB", "arena bytes"));
   Json list = Json::array();
+  bool headed = false;
   for (int n : threads) {
     const Result result = bench(arguments, shapes, n);
-    if (arguments.json) list.push_back(to_json(arguments, result));
-    else print(to_text(result));
+    if (arguments.json) {
+      list.push_back(to_json(arguments, result));
+      continue;
+    }
+    if (!std::exchange(headed, true)) print(head());
+    print(to_text(result));
     std::fflush(stdout);
   }
   if (arguments.json) print_json(list);

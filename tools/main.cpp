@@ -13,8 +13,18 @@ int report(const std::string& message, Status status) {
   return status;
 }
 
+void check_verb(const CLI::App& app, const std::string& word) {
+  std::string verbs;
+  for (const CLI::App* verb : app.get_subcommands({})) {
+    if (verb->check_name(word)) return;
+    verbs += (verbs.empty() ? "" : ", ") + verb->get_name();
+  }
+  if (!word.starts_with('-')) throw tools::UsageError("there is no verb '" + word + "'; there are: " + verbs);
+}
+
 int parse_and_run(CLI::App& app, int argc, char** argv) {
   try {
+    if (argc > 1) check_verb(app, argv[1]);
     app.parse(argc, argv);
     return done;
   } catch (const CLI::Success& e) {  // help, version
