@@ -51,7 +51,7 @@ inline uint32_t encode(const SmallFloat& f, double x, bool saturate) {
   const uint32_t sign = std::signbit(x) ? sign_bit : 0;
   const uint32_t nan = f.inf ? infinity | (1u << (f.mantissa_bits - 1)) : f.fnuz ? sign_bit : sign_bit - 1;
   const uint32_t largest = f.inf ? infinity - 1 : f.fnuz || !f.has_nan ? sign_bit - 1 : sign_bit - 2;
-  if (std::isnan(x)) return !f.has_nan ? largest : f.fnuz ? nan : sign | nan;
+  if (std::isnan(x)) return !f.has_nan ? sign_bit : f.fnuz ? nan : sign | nan;  // without NaN: negative zero
   const double magnitude = std::fabs(x);
   int exponent = 0;
   std::frexp(magnitude, &exponent);
