@@ -10,11 +10,13 @@ struct ConvertOptions {
   std::function<void(std::string_view stage, int64_t done, int64_t total)> progress;  // "import", "passes"
 };
 
-bool fold_batch_norm(engine::Graph&);  // into the weights of a convolution or product before it; else a scale and an offset
+bool fold_batch_norm(
+    engine::Graph&);  // into the weights of a convolution or product before it; else a scale and an offset
 
 // The general passes, and those that undo an exporter's habits.
 std::span<const engine::Pass> pipeline();
 
 // `report`: what the passes did.
-engine::Graph convert(const std::string& path, const ConvertOptions& = {}, std::vector<engine::PassRun>* report = nullptr);
+engine::Graph convert(const std::string& path, const ConvertOptions& = {},
+                      std::vector<engine::PassRun>* report = nullptr);
 }  // namespace converter

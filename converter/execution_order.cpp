@@ -61,7 +61,8 @@ std::vector<int> execution_order(const Nodes& nodes) {
   const auto stuck = std::ranges::find_if(waiting, [](int n) { return n > 0; });
   if (stuck == waiting.end()) return order;
   const onnx::NodeProto& node = nodes[int(stuck - waiting.begin())];
-  fail(Code::invalid_model, "the graph has a cycle: node '", node.name().empty() && node.output_size() ? node.output(0) : node.name(), "' (",
-       node.op_type(), ") depends on itself");
+  fail(Code::invalid_model, "the graph has a cycle: node '",
+       node.name().empty() && node.output_size() ? node.output(0) : node.name(), "' (", node.op_type(),
+       ") depends on itself");
 }
 }  // namespace converter

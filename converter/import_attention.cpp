@@ -48,14 +48,18 @@ Mask attention_mask(OnnxNode& n, ValueId q, ValueId keys) {
   const bool causal = n.flag("is_causal", false);
   const int64_t left = n.integer("left_window_size", -1), right = n.integer("right_window_size", -1);
   const ValueId key = positions(n, keys, 2);  // [T]
-  const ValueId lengths = n.has(6) ? n.add(schema::Unsqueeze{}, {n.cast(n.in(6), DType::i64), n.ints({1, 2, 3})}) : ValueId::none;
+  const ValueId lengths =
+      n.has(6) ? n.add(schema::Unsqueeze{}, {n.cast(n.in(6), DType::i64), n.ints({1, 2, 3})}) : ValueId::none;
   if (causal || left >= 0 || right >= 0) {
     ValueId position = n.unsqueeze(positions(n, q, 2), {1});  // [S,1], then where the queries start
     if (n.has(4)) position = n.binary(BinaryKind::add, position, extent_of(n, n.in(4), 2));
-    else if (n.has(6)) position = n.binary(BinaryKind::add, position, n.binary(BinaryKind::sub, lengths, extent_of(n, q, 2)));
+    else if (n.has(6))
+      position = n.binary(BinaryKind::add, position, n.binary(BinaryKind::sub, lengths, extent_of(n, q, 2)));
     if (causal) mask.restrict(n, n.binary(BinaryKind::less_equal, key, position));
-    if (left >= 0) mask.restrict(n, n.binary(BinaryKind::greater_equal, key, n.binary(BinaryKind::sub, position, double(left))));
-    if (right >= 0) mask.restrict(n, n.binary(BinaryKind::less_equal, key, n.binary(BinaryKind::add, position, double(right))));
+    if (left >= 0)
+      mask.restrict(n, n.binary(BinaryKind::greater_equal, key, n.binary(BinaryKind::sub, position, double(left))));
+    if (right >= 0)
+      mask.restrict(n, n.binary(BinaryKind::less_equal, key, n.binary(BinaryKind::add, position, double(right))));
   }
   if (n.has(6)) mask.restrict(n, n.binary(BinaryKind::less, key, lengths));
   if (!n.has(3)) return mask;
@@ -64,7 +68,8 @@ Mask attention_mask(OnnxNode& n, ValueId q, ValueId keys) {
   const bool boolean = n.dtype(3) == DType::boolean;
   const Dim columns = n.type(given).dims[size_t(normal_axis(-1, n.rank(given)))];
   if (!(columns == n.type(keys).dims[2]) && !(columns == Dim(1))) {
-    const ValueId missing = n.binary(BinaryKind::sub, n.add(schema::Shape{2, 3}, {keys}), n.add(schema::Shape{-1}, {given}));
+    const ValueId missing =
+        n.binary(BinaryKind::sub, n.add(schema::Shape{2, 3}, {keys}), n.add(schema::Shape{-1}, {given}));
     const ValueId pads = n.add(schema::Concat{}, {n.ints({0}), missing});
     given = n.add(schema::Pad{}, {given, pads, n.scalar_like(given, boolean ? 0 : -INFINITY), n.ints({-1})});
   }
@@ -76,7 +81,8 @@ Mask attention_mask(OnnxNode& n, ValueId q, ValueId keys) {
 void attention(OnnxNode& n) {
   n.expect_inputs(3, 7);
   check(n.has(4) == n.has(5), "past keys and values come together");
-  const int64_t q_heads = n.integer("q_num_heads", 0), kv_heads = n.integer("kv_num_heads", 0), mode = n.integer("qk_matmul_output_mode", 0);
+  const int64_t q_heads = n.integer("q_num_heads", 0), kv_heads = n.integer("kv_num_heads", 0),
+                mode = n.integer("qk_matmul_output_mode", 0);
   const double softcap = n.real("softcap", 0), given_scale = n.real("scale", 0);
   const int64_t precision = n.integer("softmax_precision", 0);
   const ValueId q = split_heads(n, n.in(0), q_heads);
@@ -92,17 +98,20 @@ void attention(OnnxNode& n) {
   const auto scaled = [&](ValueId x) { return n.binary(BinaryKind::mul, x, std::sqrt(scale)); };
   ValueId scores = n.add(schema::MatMul{false, true}, {scaled(q), scaled(repeat_heads(n, k, heads / groups))});
   if (mode == 0) n.set(3, scores);
-  if (softcap > 0) scores = n.binary(BinaryKind::mul, n.unary(UnaryKind::tanh, n.binary(BinaryKind::div, scores, softcap)), softcap);
+  if (softcap > 0)
+    scores = n.binary(BinaryKind::mul, n.unary(UnaryKind::tanh, n.binary(BinaryKind::div, scores, softcap)), softcap);
   if (mode == 1) n.set(3, scores);
   if (mask.bias != ValueId::none) scores = n.binary(BinaryKind::add, scores, mask.bias);
-  if (mask.allowed != ValueId::none) scores = n.add(schema::Where{}, {mask.allowed, scores, n.scalar_like(scores, -INFINITY)});
+  if (mask.allowed != ValueId::none)
+    scores = n.add(schema::Where{}, {mask.allowed, scores, n.scalar_like(scores, -INFINITY)});
   if (mode == 2) n.set(3, scores);
   const DType dtype = n.type(scores).dtype;
   if (precision) scores = n.cast(scores, dtype_of(int32_t(precision)));
   ValueId weights = n.add(schema::Softmax{}, {scores});
   if (mask.allowed != ValueId::none || mask.bias != ValueId::none) {  // a query that may attend to nothing gives zeros
     const int64_t last = -1;
-    const ValueId nothing = n.binary(BinaryKind::equal, n.reduce(schema::ReduceKind::max, scores, std::span(&last, 1)), -INFINITY);
+    const ValueId nothing =
+        n.binary(BinaryKind::equal, n.reduce(schema::ReduceKind::max, scores, std::span(&last, 1)), -INFINITY);
     weights = n.add(schema::Where{}, {nothing, n.scalar_like(weights, 0), weights});
   }
   weights = n.cast(weights, dtype);
@@ -131,9 +140,12 @@ void rotary_embedding(OnnxNode& n) {
   const ValueId a = interleaved ? slice(part, 0, rotated, 2) : slice(part, 0, rotated / 2, 1);
   const ValueId b = interleaved ? slice(part, 1, rotated, 2) : slice(part, rotated / 2, rotated, 1);
   const auto mul = [&](ValueId p, ValueId q) { return n.binary(BinaryKind::mul, p, q); };
-  const ValueId real = n.binary(BinaryKind::sub, mul(cos, a), mul(sin, b)), imaginary = n.binary(BinaryKind::add, mul(sin, a), mul(cos, b));
-  ValueId y = interleaved ? n.reshape(n.add(schema::Concat{-1}, {n.unsqueeze(real, {-1}), n.unsqueeze(imaginary, {-1})}), {0, 0, 0, rotated})
-                          : n.add(schema::Concat{-1}, {real, imaginary});
+  const ValueId real = n.binary(BinaryKind::sub, mul(cos, a), mul(sin, b)),
+                imaginary = n.binary(BinaryKind::add, mul(sin, a), mul(cos, b));
+  ValueId y =
+      interleaved ? n.reshape(n.add(schema::Concat{-1}, {n.unsqueeze(real, {-1}), n.unsqueeze(imaginary, {-1})}),
+                              {0, 0, 0, rotated})
+                  : n.add(schema::Concat{-1}, {real, imaginary});
   if (rotated < width) y = n.add(schema::Concat{-1}, {y, slice(x, rotated, width, 1)});
   n.set(0, packed ? n.reshape(y, {0, 0, -1}) : y);
 }
@@ -151,12 +163,15 @@ void tensor_scatter(OnnxNode& n) {
     if (i != 0) behind.push_back(i);
   }
   ValueId index = n.add(schema::Unsqueeze{}, {positions(n, update, axis), n.ints(before)});
-  if (n.has(2)) index = n.binary(BinaryKind::add, index, n.add(schema::Unsqueeze{}, {n.cast(n.in(2), DType::i64), n.ints(behind)}));
+  if (n.has(2))
+    index = n.binary(BinaryKind::add, index, n.add(schema::Unsqueeze{}, {n.cast(n.in(2), DType::i64), n.ints(behind)}));
   if (circular) index = n.binary(BinaryKind::mod, index, extent_of(n, cache, axis));
-  n.set(0, n.add(schema::ScatterElements{axis}, {cache, n.add(schema::Expand{}, {index, n.add(schema::Shape{}, {update})}), update}));
+  n.set(0, n.add(schema::ScatterElements{axis},
+                 {cache, n.add(schema::Expand{}, {index, n.add(schema::Shape{}, {update})}), update}));
 }
 
-constexpr Row rows[] = {{"Attention", attention}, {"RotaryEmbedding", rotary_embedding}, {"TensorScatter", tensor_scatter}};
+constexpr Row rows[] = {
+    {"Attention", attention}, {"RotaryEmbedding", rotary_embedding}, {"TensorScatter", tensor_scatter}};
 }  // namespace
 
 Group attention_group() { return {onnx_domain, rows}; }

@@ -15,7 +15,8 @@ void quick_gelu(OnnxNode& n) { n.finish(schema::Unary{UnaryKind::silu, n.real("a
 
 void fused_matmul(OnnxNode& n) {
   n.expect_inputs(2, 2);
-  require(!n.flag("transBatchA", false) && !n.flag("transBatchB", false), Code::unsupported, "transposed batches are not supported");
+  require(!n.flag("transBatchA", false) && !n.flag("transBatchB", false), Code::unsupported,
+          "transposed batches are not supported");
   const double alpha = n.real("alpha", 1);
   // A vector stays as it is.
   const auto trans = [&](const char* name, size_t k) { return n.flag(name, false) && n.rank(k) > 1; };
@@ -54,16 +55,19 @@ void group_query_attention(OnnxNode& n) {
   op.interleaved = n.flag("rotary_interleaved", false);
   n.ignore({"qk_output", "k_quant_type", "v_quant_type", "kv_cache_bit_width"});
   require(n.integer("smooth_softmax", 0) <= 0, Code::unsupported, "attribute smooth_softmax is not supported");
-  check(op.heads > 0 && op.kv_heads > 0 && op.heads % op.kv_heads == 0, op.heads, " heads do not divide into ", op.kv_heads, " groups");
+  check(op.heads > 0 && op.kv_heads > 0 && op.heads % op.kv_heads == 0, op.heads, " heads do not divide into ",
+        op.kv_heads, " groups");
   check(n.has(0) && n.has(5) && n.has(6), "inputs 0, 5 and 6 must be there");
-  require(n.from(9) == ValueIds(n.from(9).size(), ValueId::none), Code::unsupported, "position ids, attention bias and sinks are not supported");
+  require(n.from(9) == ValueIds(n.from(9).size(), ValueId::none), Code::unsupported,
+          "position ids, attention bias and sinks are not supported");
   require(n.outputs() <= 3, Code::unsupported, "output 3 is not supported");
   ValueId q = n.in(0), k = n.in(1), v = n.in(2);
   if (k == ValueId::none) {  // packed: the heads of q, k and v one after the other
     const int64_t all = op.heads + 2 * op.kv_heads, width = n.extent(q, 2);
     check(width % all == 0, "a width of ", width, " does not hold ", all, " heads");
     const int64_t d = width / all;
-    const ValueIds parts = n.add_all(schema::Split{2, 0}, {q, n.ints({op.heads * d, op.kv_heads * d, op.kv_heads * d})}, 3);
+    const ValueIds parts =
+        n.add_all(schema::Split{2, 0}, {q, n.ints({op.heads * d, op.kv_heads * d, op.kv_heads * d})}, 3);
     q = parts[0], k = parts[1], v = parts[2];
   }
   const ValueIds out = n.add_all(op, {q, k, v, n.in(3), n.in(4), n.in(5), n.in(6), n.in(7), n.in(8)}, 3);
@@ -73,15 +77,23 @@ void group_query_attention(OnnxNode& n) {
 // Inputs: a, its scale and zero point, b, its, and those of the result.
 template <BinaryKind kind> void qlinear_binary(OnnxNode& n) {
   n.expect_inputs(7, 8);
-  const auto dequantised = [&](size_t k) { return n.add(schema::DequantizeLinear{n.dtype(k + 1)}, {n.in(k), n.in(k + 1), n.in(k + 2)}); };
+  const auto dequantised = [&](size_t k) {
+    return n.add(schema::DequantizeLinear{n.dtype(k + 1)}, {n.in(k), n.in(k + 1), n.in(k + 2)});
+  };
   n.finish(schema::QuantizeLinear{n.dtype(0)}, {n.binary(kind, dequantised(0), dequantised(3)), n.in(6), n.in(7)});
 }
 
-constexpr Row rows[] = {{"Gelu", gelu<UnaryKind::gelu>}, {"BiasGelu", gelu<UnaryKind::gelu>}, {"FastGelu", gelu<UnaryKind::gelu_tanh>},
-                        {"QuickGelu", quick_gelu}, {"FusedMatMul", fused_matmul},
-                        {"SimplifiedLayerNormalization", simplified_layer_norm}, {"SkipLayerNormalization", skip_layer_norm<false>},
-                        {"SkipSimplifiedLayerNormalization", skip_layer_norm<true>}, {"GroupQueryAttention", group_query_attention},
-                        {"QLinearAdd", qlinear_binary<BinaryKind::add>}, {"QLinearMul", qlinear_binary<BinaryKind::mul>}};
+constexpr Row rows[] = {{"Gelu", gelu<UnaryKind::gelu>},
+                        {"BiasGelu", gelu<UnaryKind::gelu>},
+                        {"FastGelu", gelu<UnaryKind::gelu_tanh>},
+                        {"QuickGelu", quick_gelu},
+                        {"FusedMatMul", fused_matmul},
+                        {"SimplifiedLayerNormalization", simplified_layer_norm},
+                        {"SkipLayerNormalization", skip_layer_norm<false>},
+                        {"SkipSimplifiedLayerNormalization", skip_layer_norm<true>},
+                        {"GroupQueryAttention", group_query_attention},
+                        {"QLinearAdd", qlinear_binary<BinaryKind::add>},
+                        {"QLinearMul", qlinear_binary<BinaryKind::mul>}};
 // ONNX Runtime writes this one into ONNX's own domain.
 constexpr Row default_rows[] = {{"SimplifiedLayerNormalization", simplified_layer_norm}};
 }  // namespace

@@ -32,8 +32,8 @@ void if_node(OnnxNode& n) {
     bodies.push_back(share(std::move(branch.graph)));
   }
   const size_t outputs = bodies[0]->outputs.size();
-  check(outputs >= n.outputs() && bodies[1]->outputs.size() == outputs, "its branches have ", outputs, " and ", bodies[1]->outputs.size(),
-        " outputs, and the node ", n.outputs());
+  check(outputs >= n.outputs() && bodies[1]->outputs.size() == outputs, "its branches have ", outputs, " and ",
+        bodies[1]->outputs.size(), " outputs, and the node ", n.outputs());
   ValueIds inputs{n.in(0)};
   inputs.insert(inputs.end(), captures.begin(), captures.end());
   const ValueIds out = n.add_all(schema::If{}, inputs, outputs, bodies);
@@ -44,9 +44,12 @@ bool undecided(const Dim& d) { return d.text() == "?"; }
 
 // The type of a carried value that is `from` before an iteration and `to` after it.
 Type widen(const Type& from, const Type& to) {
-  if (from.kind == ValueKind::optional && to.kind != ValueKind::optional) return Type::optional(widen(*from.element, to));
-  if (to.kind == ValueKind::optional && from.kind != ValueKind::optional) return Type::optional(widen(from, *to.element));
-  check(from.kind == to.kind && (from.dtype == to.dtype || !from.is_tensor()), "a carried value changes from ", to_text(from), " to ", to_text(to));
+  if (from.kind == ValueKind::optional && to.kind != ValueKind::optional)
+    return Type::optional(widen(*from.element, to));
+  if (to.kind == ValueKind::optional && from.kind != ValueKind::optional)
+    return Type::optional(widen(from, *to.element));
+  check(from.kind == to.kind && (from.dtype == to.dtype || !from.is_tensor()), "a carried value changes from ",
+        to_text(from), " to ", to_text(to));
   if (from.kind == ValueKind::sequence) return Type::sequence(widen(*from.element, *to.element));
   if (from.kind == ValueKind::optional) return Type::optional(widen(*from.element, *to.element));
   if (!from.is_tensor() || !from.ranked) return from;
@@ -57,12 +60,13 @@ Type widen(const Type& from, const Type& to) {
   return type;
 }
 
-// Imports a body whose inputs from `first_input` on are fed back from its outputs from `first_output` on, with types that
-// hold in every iteration.
+// Imports a body whose inputs from `first_input` on are fed back from its outputs from `first_output` on, with types
+// that hold in every iteration.
 Body settled_body(OnnxNode& n, Types inputs, size_t first_input, size_t first_output, size_t count) {
   while (true) {
     Body body = n.body("body", inputs);
-    check(body.graph.outputs.size() >= first_output + count, "the body has ", body.graph.outputs.size(), " outputs, fewer than it carries");
+    check(body.graph.outputs.size() >= first_output + count, "the body has ", body.graph.outputs.size(),
+          " outputs, fewer than it carries");
     bool settled = true;
     for (size_t k = 0; k < count; ++k) {
       Type& type = inputs[first_input + k];
@@ -118,7 +122,8 @@ void batched_scan(OnnxNode& n) {
   op.input_directions = n.integers("directions");
   const size_t outputs = body.graph.outputs.size();
   Rewriter rewriter(image);
-  for (ValueId v : rewriter.add(op, image_inputs, n.origins(), outputs, {share(std::move(body.graph))})) image.outputs.push_back({"", v});
+  for (ValueId v : rewriter.add(op, image_inputs, n.origins(), outputs, {share(std::move(body.graph))}))
+    image.outputs.push_back({"", v});
   rewriter.commit();
   schema::Scan over_batch;
   over_batch.scans = states + scans;
@@ -136,7 +141,8 @@ void scan(OnnxNode& n) {
   op.input_directions = n.integers("scan_input_directions");
   op.output_axes = n.integers("scan_output_axes");
   op.output_directions = n.integers("scan_output_directions");
-  check(op.input_axes.empty() || int64_t(op.input_axes.size()) == op.scans, "attribute scan_input_axes has ", op.input_axes.size(), " entries");
+  check(op.input_axes.empty() || int64_t(op.input_axes.size()) == op.scans, "attribute scan_input_axes has ",
+        op.input_axes.size(), " entries");
   Types types;
   for (size_t k = 0; k < n.inputs(); ++k) {
     const bool state = int64_t(k) < op.states;

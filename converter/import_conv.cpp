@@ -6,8 +6,12 @@ namespace {
 using schema::AutoPad, schema::PoolKind, schema::ReduceKind;
 
 AutoPad auto_pad(OnnxNode& n) {
-  return n.choice<AutoPad>("auto_pad", "NOTSET", {{"NOTSET", AutoPad::none}, {"", AutoPad::none}, {"SAME_UPPER", AutoPad::same_upper},
-                                                  {"SAME_LOWER", AutoPad::same_lower}, {"VALID", AutoPad::valid}});
+  return n.choice<AutoPad>("auto_pad", "NOTSET",
+                           {{"NOTSET", AutoPad::none},
+                            {"", AutoPad::none},
+                            {"SAME_UPPER", AutoPad::same_upper},
+                            {"SAME_LOWER", AutoPad::same_lower},
+                            {"VALID", AutoPad::valid}});
 }
 // What convolutions have in common. The weights say the kernel's extents; the attribute may repeat them.
 template <class T> void window(OnnxNode& n, T& op) {
@@ -18,8 +22,9 @@ template <class T> void window(OnnxNode& n, T& op) {
   const schema::Ints kernel = n.integers("kernel_shape");
   const Type& w = n.type(1);
   if (kernel.empty() || !w.ranked) return;
-  const bool same = w.rank() == int64_t(kernel.size()) + 2 &&
-                    std::equal(kernel.begin(), kernel.end(), w.dims.begin() + 2, [](int64_t k, const Dim& d) { return may_equal(k, d); });
+  const bool same =
+      w.rank() == int64_t(kernel.size()) + 2 && std::equal(kernel.begin(), kernel.end(), w.dims.begin() + 2,
+                                                           [](int64_t k, const Dim& d) { return may_equal(k, d); });
   check(same, "attribute kernel_shape ", to_text(kernel), " contradicts the weights, ", to_text(w));
 }
 
@@ -80,7 +85,8 @@ void lrn(OnnxNode& n) {
   check(size >= 1 && rank >= 2, "size ", size, " does not fit the input ", to_text(n.type(0)));
   const ValueId x = n.in(0);
   // An average over channels is one over the first spatial dim of [N,1,C,…].
-  schema::Pool op{PoolKind::average, schema::Ints(size_t(rank) - 1, 1), {}, {}, schema::Ints(2 * (size_t(rank) - 1), 0)};
+  schema::Pool op{
+      PoolKind::average, schema::Ints(size_t(rank) - 1, 1), {}, {}, schema::Ints(2 * (size_t(rank) - 1), 0)};
   op.kernel[0] = size;
   op.pad[0] = (size - 1) / 2;
   op.pad[size_t(rank) - 1] = size / 2;
@@ -91,10 +97,15 @@ void lrn(OnnxNode& n) {
   n.set(0, n.binary(schema::BinaryKind::div, x, n.binary(schema::BinaryKind::pow, base, beta)));
 }
 
-constexpr Row rows[] = {{"Conv", conv}, {"ConvTranspose", conv_transpose}, {"MaxPool", pool<PoolKind::max>},
-                        {"AveragePool", pool<PoolKind::average>}, {"LpPool", pool<PoolKind::lp>},
-                        {"GlobalAveragePool", global_pool<ReduceKind::mean>}, {"GlobalMaxPool", global_pool<ReduceKind::max>},
-                        {"GlobalLpPool", global_lp_pool}, {"LRN", lrn}};
+constexpr Row rows[] = {{"Conv", conv},
+                        {"ConvTranspose", conv_transpose},
+                        {"MaxPool", pool<PoolKind::max>},
+                        {"AveragePool", pool<PoolKind::average>},
+                        {"LpPool", pool<PoolKind::lp>},
+                        {"GlobalAveragePool", global_pool<ReduceKind::mean>},
+                        {"GlobalMaxPool", global_pool<ReduceKind::max>},
+                        {"GlobalLpPool", global_lp_pool},
+                        {"LRN", lrn}};
 }  // namespace
 
 Group conv_group() { return {onnx_domain, rows}; }

@@ -10,8 +10,12 @@ template <class T> void with_axis(OnnxNode& n) { n.finish(T{n.integer("axis", 0)
 void gather_nd(OnnxNode& n) { n.finish(schema::GatherND{n.integer("batch_dims", 0)}, n.all()); }
 
 ScatterKind reduction(OnnxNode& n) {
-  return n.choice<ScatterKind>("reduction", "none", {{"none", ScatterKind::none}, {"add", ScatterKind::add}, {"mul", ScatterKind::mul},
-                                                     {"min", ScatterKind::min}, {"max", ScatterKind::max}});
+  return n.choice<ScatterKind>("reduction", "none",
+                               {{"none", ScatterKind::none},
+                                {"add", ScatterKind::add},
+                                {"mul", ScatterKind::mul},
+                                {"min", ScatterKind::min},
+                                {"max", ScatterKind::max}});
 }
 void scatter_elements(OnnxNode& n) { n.finish(schema::ScatterElements{n.integer("axis", 0), reduction(n)}, n.all()); }
 void scatter_nd(OnnxNode& n) { n.finish(schema::ScatterND{reduction(n)}, n.all()); }
@@ -22,7 +26,9 @@ void top_k(OnnxNode& n) {
   n.finish(op, {n.in(0), n.opset() >= 10 ? n.in(1) : n.ints({n.integer("k")})});
 }
 void non_zero(OnnxNode& n) { n.finish(schema::NonZero{}, n.all()); }
-void non_max_suppression(OnnxNode& n) { n.finish(schema::NonMaxSuppression{n.flag("center_point_box", false)}, n.all()); }
+void non_max_suppression(OnnxNode& n) {
+  n.finish(schema::NonMaxSuppression{n.flag("center_point_box", false)}, n.all());
+}
 void compress(OnnxNode& n) { n.finish(schema::Compress{n.integer("axis", 0), !n.has_attribute("axis")}, n.all()); }
 
 // Ones on the k-th diagonal: where column - row is k.
@@ -46,7 +52,8 @@ void reverse_sequence(OnnxNode& n) {
   check((time == 0 && batch == 1) || (time == 1 && batch == 0), "time_axis and batch_axis must be 0 and 1");
   const ValueId x = n.in(0);
   const ValueId extent = n.add(schema::Squeeze{}, {n.add(schema::Shape{time, time + 1}, {x})});
-  const ValueId steps = n.unsqueeze(n.add(schema::Range{}, {n.scalar(DType::i64, 0), extent, n.scalar(DType::i64, 1)}), {1 - time});
+  const ValueId steps =
+      n.unsqueeze(n.add(schema::Range{}, {n.scalar(DType::i64, 0), extent, n.scalar(DType::i64, 1)}), {1 - time});
   const ValueId lengths = n.unsqueeze(n.in(1), {time});
   const ValueId mirrored = n.binary(BinaryKind::sub, n.binary(BinaryKind::sub, lengths, 1), steps);
   ValueId index = n.add(schema::Where{}, {n.binary(BinaryKind::less, steps, lengths), mirrored, steps});

@@ -23,9 +23,11 @@ void image_scaler(OnnxNode& n) {
 void crop(OnnxNode& n) {
   n.expect_inputs(1, 1);
   const schema::Ints border = n.integers("border"), size = n.integers("scale");
-  check(border.size() == 4 && (size.empty() || size.size() == 2), "attributes border and scale must have 4 and 2 entries");
+  check(border.size() == 4 && (size.empty() || size.size() == 2),
+        "attributes border and scale must have 4 and 2 entries");
   const auto end = [&](int64_t behind) { return behind ? -behind : INT64_MAX; };
-  const ValueId ends = size.empty() ? n.ints({end(border[3]), end(border[2])}) : n.ints({border[1] + size[0], border[0] + size[1]});
+  const ValueId ends =
+      size.empty() ? n.ints({end(border[3]), end(border[2])}) : n.ints({border[1] + size[0], border[0] + size[1]});
   n.finish(schema::Slice{}, {n.in(0), n.ints({border[1], border[0]}), ends, n.ints({2, 3})});
 }
 void scaled_tanh(OnnxNode& n) {

@@ -15,14 +15,17 @@ void gemm(OnnxNode& n) {
   n.expect_inputs(2, 3);
   n.ignore({"broadcast"});
   const double alpha = n.real("alpha", 1), beta = n.real("beta", 1);
-  for (size_t k : {0, 1}) check(!n.type(k).ranked || n.rank(k) == 2, "input ", k, " must have rank 2, not ", to_text(n.type(k)));
+  for (size_t k : {0, 1})
+    check(!n.type(k).ranked || n.rank(k) == 2, "input ", k, " must have rank 2, not ", to_text(n.type(k)));
   ValueId y = n.add(schema::MatMul{n.flag("transA", false), n.flag("transB", false)}, {n.in(0), n.in(1)});
   if (alpha != 1) y = n.binary(BinaryKind::mul, y, alpha);
-  if (n.has(2) && beta != 0) y = n.binary(BinaryKind::add, y, beta == 1 ? n.in(2) : n.binary(BinaryKind::mul, n.in(2), beta));
+  if (n.has(2) && beta != 0)
+    y = n.binary(BinaryKind::add, y, beta == 1 ? n.in(2) : n.binary(BinaryKind::mul, n.in(2), beta));
   n.set(0, y);
 }
 
-// --- Einsum: each operand gets the dims (batch, free, summed) that a batched product wants ------------------------------
+// --- Einsum: each operand gets the dims (batch, free, summed) that a batched product wants
+// ------------------------------
 
 using Labels = std::string;  // one letter per dim
 
@@ -148,7 +151,8 @@ void einsum(OnnxNode& n) {
   std::vector<Operand> operands;
   for (size_t k = 0; k < terms.size(); ++k) {
     const Labels labels = spelled(terms[k], n.rank(k) - int64_t(terms[k].size()) + 3);
-    check(int64_t(labels.size()) == n.rank(k), "equation '", equation, "' does not fit input ", k, ", ", to_text(n.type(k)));
+    check(int64_t(labels.size()) == n.rank(k), "equation '", equation, "' does not fit input ", k, ", ",
+          to_text(n.type(k)));
     operands.push_back(diagonal(n, {n.in(k), labels}));
   }
   Operand y = operands[0];
@@ -163,7 +167,8 @@ void einsum(OnnxNode& n) {
     }
   }
   y = sum_out(n, y, result);
-  for (char c : result) check(y.labels.find(c) != Labels::npos, "equation '", equation, "' has a result label that no operand has");
+  for (char c : result)
+    check(y.labels.find(c) != Labels::npos, "equation '", equation, "' has a result label that no operand has");
   n.set(0, arrange(n, y, result));
 }
 

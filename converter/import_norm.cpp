@@ -15,11 +15,13 @@ void train_batch_norm(OnnxNode& n, double epsilon, double momentum) {
   const ValueId offset = n.binary(BinaryKind::sub, x, centre);
   const ValueId variance = n.reduce(ReduceKind::mean, n.binary(BinaryKind::mul, offset, offset), axes, false);
   const ValueId mean = n.reduce(ReduceKind::mean, x, axes, false);
-  n.set(0, n.add(schema::BatchNorm{epsilon}, {x, n.in(1), n.in(2), n.cast(mean, n.dtype(3)), n.cast(variance, n.dtype(4))}));
+  n.set(0, n.add(schema::BatchNorm{epsilon},
+                 {x, n.in(1), n.in(2), n.cast(mean, n.dtype(3)), n.cast(variance, n.dtype(4))}));
   for (size_t k : {1, 2}) {
     if (!n.wants(k)) continue;
     const ValueId running = n.in(k + 2), batch = n.cast(k == 1 ? mean : variance, n.dtype(k + 2));
-    n.set(k, n.binary(BinaryKind::add, n.binary(BinaryKind::mul, running, momentum), n.binary(BinaryKind::mul, batch, 1 - momentum)));
+    n.set(k, n.binary(BinaryKind::add, n.binary(BinaryKind::mul, running, momentum),
+                      n.binary(BinaryKind::mul, batch, 1 - momentum)));
   }
 }
 

@@ -9,7 +9,8 @@ using schema::BinaryKind, schema::ReduceKind, schema::UnaryKind;
 // A zero point of one element may have another rank than a scalar scale.
 ValueIds with_plain_zero(OnnxNode& n) {
   ValueIds inputs = n.all();
-  if (n.has(2) && n.type(1).ranked && n.type(2).ranked && n.rank(1) == 0 && n.rank(2) == 1) inputs[2] = n.add(schema::Squeeze{}, {n.in(2)});
+  if (n.has(2) && n.type(1).ranked && n.type(2).ranked && n.rank(1) == 0 && n.rank(2) == 1)
+    inputs[2] = n.add(schema::Squeeze{}, {n.in(2)});
   return inputs;
 }
 void quantize_linear(OnnxNode& n) {
@@ -18,12 +19,15 @@ void quantize_linear(OnnxNode& n) {
   const int64_t given = n.integer("output_dtype", 0);
   const DType to = n.has(2) ? n.dtype(2) : given ? dtype_of(int32_t(given)) : DType::u8;
   check(!n.has(2) || !given || dtype_of(int32_t(given)) == to, "attribute output_dtype contradicts the zero point");
-  n.finish(schema::QuantizeLinear{to, n.integer("axis", 1), n.integer("block_size", 0), n.flag("saturate", true)}, with_plain_zero(n));
+  n.finish(schema::QuantizeLinear{to, n.integer("axis", 1), n.integer("block_size", 0), n.flag("saturate", true)},
+           with_plain_zero(n));
 }
 void dequantize_linear(OnnxNode& n) {
   n.expect_inputs(2, 3);
   const int64_t given = n.integer("output_dtype", 0);
-  n.finish(schema::DequantizeLinear{given ? dtype_of(int32_t(given)) : n.dtype(1), n.integer("axis", 1), n.integer("block_size", 0)}, with_plain_zero(n));
+  n.finish(schema::DequantizeLinear{given ? dtype_of(int32_t(given)) : n.dtype(1), n.integer("axis", 1),
+                                    n.integer("block_size", 0)},
+           with_plain_zero(n));
 }
 
 ValueId dequantize(OnnxNode& n, size_t x, size_t scale, size_t zero, int64_t axis) {
@@ -82,7 +86,8 @@ void qlinear_conv(OnnxNode& n) {
   n.expect_inputs(8, 9);
   const ValueId x = dequantize(n, 0, 1, 2, 1), w = dequantize(n, 3, 4, 5, 0);
   ValueId bias = ValueId::none;
-  if (n.has(8)) bias = n.binary(BinaryKind::mul, n.cast(n.in(8), n.dtype(1)), n.binary(BinaryKind::mul, n.in(1), n.in(4)));
+  if (n.has(8))
+    bias = n.binary(BinaryKind::mul, n.cast(n.in(8), n.dtype(1)), n.binary(BinaryKind::mul, n.in(1), n.in(4)));
   quantize(n, n.add(conv(n), {x, w, bias}), 6, 7);
 }
 void qlinear_matmul(OnnxNode& n) {
@@ -91,9 +96,13 @@ void qlinear_matmul(OnnxNode& n) {
   quantize(n, y, 6, 7);
 }
 
-constexpr Row rows[] = {{"QuantizeLinear", quantize_linear}, {"DequantizeLinear", dequantize_linear},
-                        {"DynamicQuantizeLinear", dynamic_quantize_linear}, {"MatMulInteger", matmul_integer},
-                        {"ConvInteger", conv_integer}, {"QLinearConv", qlinear_conv}, {"QLinearMatMul", qlinear_matmul}};
+constexpr Row rows[] = {{"QuantizeLinear", quantize_linear},
+                        {"DequantizeLinear", dequantize_linear},
+                        {"DynamicQuantizeLinear", dynamic_quantize_linear},
+                        {"MatMulInteger", matmul_integer},
+                        {"ConvInteger", conv_integer},
+                        {"QLinearConv", qlinear_conv},
+                        {"QLinearMatMul", qlinear_matmul}};
 }  // namespace
 
 Group quantise_group() { return {onnx_domain, rows}; }

@@ -13,7 +13,9 @@ template <RnnKind kind, int gates> void rnn(OnnxNode& n) {
   schema::Rnn op;
   op.kind = kind;
   op.direction = n.choice<RnnDirection>("direction", "forward",
-      {{"forward", RnnDirection::forward}, {"reverse", RnnDirection::reverse}, {"bidirectional", RnnDirection::bidirectional}});
+                                        {{"forward", RnnDirection::forward},
+                                         {"reverse", RnnDirection::reverse},
+                                         {"bidirectional", RnnDirection::bidirectional}});
   op.hidden = n.has_attribute("hidden_size") ? n.integer("hidden_size") : n.extent(n.in(2), 2);
   op.clip = n.real("clip", 0);
   op.activations = n.texts("activations");
@@ -30,7 +32,8 @@ template <RnnKind kind, int gates> void rnn(OnnxNode& n) {
     if (k < inputs.size() && inputs[k] != ValueId::none) inputs[k] = n.transpose(inputs[k], {1, 0, 2});
   const size_t outputs = std::max<size_t>(n.outputs(), 1);
   const ValueIds out = n.add_all(op, inputs, outputs);
-  for (size_t k = 0; k < outputs; ++k) n.set(k, n.transpose(out[k], k == 0 ? schema::Ints{2, 0, 1, 3} : schema::Ints{1, 0, 2}));
+  for (size_t k = 0; k < outputs; ++k)
+    n.set(k, n.transpose(out[k], k == 0 ? schema::Ints{2, 0, 1, 3} : schema::Ints{1, 0, 2}));
 }
 
 constexpr Row rows[] = {{"RNN", rnn<RnnKind::rnn, 1>}, {"GRU", rnn<RnnKind::gru, 3>}, {"LSTM", rnn<RnnKind::lstm, 4>}};

@@ -18,7 +18,8 @@ template <ReduceKind kind, int since> void reduce(OnnxNode& n) {
   n.finish(op, {n.in(0), axes});
 }
 template <ArgKind kind> void arg_reduce(OnnxNode& n) {
-  n.finish(schema::ArgReduce{kind, n.integer("axis", 0), n.flag("keepdims", true), n.flag("select_last_index", false)}, n.all());
+  n.finish(schema::ArgReduce{kind, n.integer("axis", 0), n.flag("keepdims", true), n.flag("select_last_index", false)},
+           n.all());
 }
 
 // Before opset 13 all dims from `axis` on were taken as one.
@@ -59,14 +60,24 @@ void mean_variance_normalization(OnnxNode& n) {
   n.set(0, n.binary(BinaryKind::div, n.binary(BinaryKind::sub, x, mean), deviation));
 }
 
-constexpr Row rows[] = {
-    {"ReduceSum", reduce<ReduceKind::sum, 13>}, {"ReduceMean", reduce<ReduceKind::mean, 18>}, {"ReduceProd", reduce<ReduceKind::prod, 18>},
-    {"ReduceMin", reduce<ReduceKind::min, 18>}, {"ReduceMax", reduce<ReduceKind::max, 18>}, {"ReduceL1", reduce<ReduceKind::l1, 18>},
-    {"ReduceL2", reduce<ReduceKind::l2, 18>}, {"ReduceLogSum", reduce<ReduceKind::log_sum, 18>},
-    {"ReduceLogSumExp", reduce<ReduceKind::log_sum_exp, 18>}, {"ReduceSumSquare", reduce<ReduceKind::sum_square, 18>},
-    {"ArgMax", arg_reduce<ArgKind::max>}, {"ArgMin", arg_reduce<ArgKind::min>}, {"Softmax", softmax<SoftmaxKind::softmax>},
-    {"LogSoftmax", softmax<SoftmaxKind::log_softmax>}, {"Hardmax", softmax<SoftmaxKind::hardmax>}, {"CumSum", cum_sum},
-    {"LpNormalization", lp_normalization}, {"MeanVarianceNormalization", mean_variance_normalization}};
+constexpr Row rows[] = {{"ReduceSum", reduce<ReduceKind::sum, 13>},
+                        {"ReduceMean", reduce<ReduceKind::mean, 18>},
+                        {"ReduceProd", reduce<ReduceKind::prod, 18>},
+                        {"ReduceMin", reduce<ReduceKind::min, 18>},
+                        {"ReduceMax", reduce<ReduceKind::max, 18>},
+                        {"ReduceL1", reduce<ReduceKind::l1, 18>},
+                        {"ReduceL2", reduce<ReduceKind::l2, 18>},
+                        {"ReduceLogSum", reduce<ReduceKind::log_sum, 18>},
+                        {"ReduceLogSumExp", reduce<ReduceKind::log_sum_exp, 18>},
+                        {"ReduceSumSquare", reduce<ReduceKind::sum_square, 18>},
+                        {"ArgMax", arg_reduce<ArgKind::max>},
+                        {"ArgMin", arg_reduce<ArgKind::min>},
+                        {"Softmax", softmax<SoftmaxKind::softmax>},
+                        {"LogSoftmax", softmax<SoftmaxKind::log_softmax>},
+                        {"Hardmax", softmax<SoftmaxKind::hardmax>},
+                        {"CumSum", cum_sum},
+                        {"LpNormalization", lp_normalization},
+                        {"MeanVarianceNormalization", mean_variance_normalization}};
 }  // namespace
 
 Group reduce_group() { return {onnx_domain, rows}; }

@@ -12,10 +12,12 @@ ResizeMode mode(OnnxNode& n) {
 }
 
 ValueId scales_of(OnnxNode& n) {
-  std::vector<double> given = n.opset() < 7 ? std::vector{1.0, 1.0, n.real("height_scale"), n.real("width_scale")} : n.reals("scales");
+  std::vector<double> given =
+      n.opset() < 7 ? std::vector{1.0, 1.0, n.real("height_scale"), n.real("width_scale")} : n.reals("scales");
   const std::vector<float> values(given.begin(), given.end());
   const int64_t count = int64_t(values.size());
-  return n.constant(make_constant({DType::f32, std::span(&count, 1), reinterpret_cast<const std::byte*>(values.data()), nullptr}));
+  return n.constant(
+      make_constant({DType::f32, std::span(&count, 1), reinterpret_cast<const std::byte*>(values.data()), nullptr}));
 }
 
 // Before opset 11: coordinates times scale; where an extent shrinks, "nearest" rounded up.
@@ -38,14 +40,21 @@ void resize(OnnxNode& n) {
   schema::Resize op;
   op.mode = mode(n);
   op.coordinates = n.choice<ResizeCoordinates>("coordinate_transformation_mode", "half_pixel",
-      {{"half_pixel", ResizeCoordinates::half_pixel}, {"half_pixel_symmetric", ResizeCoordinates::half_pixel_symmetric},
-       {"pytorch_half_pixel", ResizeCoordinates::pytorch_half_pixel}, {"align_corners", ResizeCoordinates::align_corners},
-       {"asymmetric", ResizeCoordinates::asymmetric}, {"tf_crop_and_resize", ResizeCoordinates::tf_crop_and_resize}});
+                                               {{"half_pixel", ResizeCoordinates::half_pixel},
+                                                {"half_pixel_symmetric", ResizeCoordinates::half_pixel_symmetric},
+                                                {"pytorch_half_pixel", ResizeCoordinates::pytorch_half_pixel},
+                                                {"align_corners", ResizeCoordinates::align_corners},
+                                                {"asymmetric", ResizeCoordinates::asymmetric},
+                                                {"tf_crop_and_resize", ResizeCoordinates::tf_crop_and_resize}});
   op.nearest = n.choice<ResizeNearest>("nearest_mode", "round_prefer_floor",
-      {{"round_prefer_floor", ResizeNearest::round_prefer_floor}, {"round_prefer_ceil", ResizeNearest::round_prefer_ceil},
-       {"floor", ResizeNearest::floor}, {"ceil", ResizeNearest::ceil}});
+                                       {{"round_prefer_floor", ResizeNearest::round_prefer_floor},
+                                        {"round_prefer_ceil", ResizeNearest::round_prefer_ceil},
+                                        {"floor", ResizeNearest::floor},
+                                        {"ceil", ResizeNearest::ceil}});
   op.aspect = n.choice<ResizeAspect>("keep_aspect_ratio_policy", "stretch",
-      {{"stretch", ResizeAspect::stretch}, {"not_larger", ResizeAspect::not_larger}, {"not_smaller", ResizeAspect::not_smaller}});
+                                     {{"stretch", ResizeAspect::stretch},
+                                      {"not_larger", ResizeAspect::not_larger},
+                                      {"not_smaller", ResizeAspect::not_smaller}});
   op.antialias = n.flag("antialias", false);
   op.exclude_outside = n.flag("exclude_outside", false);
   op.cubic_a = n.real("cubic_coeff_a", -0.75);

@@ -12,10 +12,15 @@ void sequence_construct(OnnxNode& n) {
   n.finish(schema::SequenceConstruct{n.dtype(0)}, n.all());
 }
 void sequence_empty(OnnxNode& n) {
-  n.finish(schema::SequenceConstruct{n.has_attribute("dtype") ? dtype_of(int32_t(n.integer("dtype"))) : DType::f32}, {});
+  n.finish(schema::SequenceConstruct{n.has_attribute("dtype") ? dtype_of(int32_t(n.integer("dtype"))) : DType::f32},
+           {});
 }
-void split_to_sequence(OnnxNode& n) { n.finish(schema::SplitToSequence{n.integer("axis", 0), n.flag("keepdims", true)}, n.all()); }
-void concat_from_sequence(OnnxNode& n) { n.finish(schema::ConcatFromSequence{n.integer("axis"), n.flag("new_axis", false)}, n.all()); }
+void split_to_sequence(OnnxNode& n) {
+  n.finish(schema::SplitToSequence{n.integer("axis", 0), n.flag("keepdims", true)}, n.all());
+}
+void concat_from_sequence(OnnxNode& n) {
+  n.finish(schema::ConcatFromSequence{n.integer("axis"), n.flag("new_axis", false)}, n.all());
+}
 
 // A Loop over the positions: each output is a sequence that grows by what the body makes of the elements there.
 void sequence_map(OnnxNode& n) {
@@ -29,7 +34,8 @@ void sequence_map(OnnxNode& n) {
 
   ValueIds inputs{n.add(schema::SequenceLength{}, {n.in(0)}), ValueId::none};
   Graph step;
-  const ValueId position = step.add_input("", Type::scalar(DType::i64)), condition = step.add_input("", Type::scalar(DType::boolean));
+  const ValueId position = step.add_input("", Type::scalar(DType::i64)),
+                condition = step.add_input("", Type::scalar(DType::boolean));
   ValueIds results, arguments;
   for (const GraphOutput& out : body.graph.outputs) {
     inputs.push_back(n.add(schema::SequenceConstruct{body.graph[out.value].type.dtype}, {}));
@@ -71,19 +77,29 @@ void string_normalizer(OnnxNode& n) {
   using schema::CaseChange;
   n.ignore({"locale"});
   schema::StringNormalizer op;
-  op.case_change = n.choice<CaseChange>("case_change_action", "NONE", {{"NONE", CaseChange::none}, {"LOWER", CaseChange::lower}, {"UPPER", CaseChange::upper}});
+  op.case_change =
+      n.choice<CaseChange>("case_change_action", "NONE",
+                           {{"NONE", CaseChange::none}, {"LOWER", CaseChange::lower}, {"UPPER", CaseChange::upper}});
   op.case_sensitive = n.flag("is_case_sensitive", false);
   op.stopwords = n.texts("stopwords");
   n.finish(op, n.all());
 }
 
-constexpr Row rows[] = {{"SequenceConstruct", sequence_construct}, {"SequenceEmpty", sequence_empty},
-                        {"SequenceInsert", plain<schema::SequenceInsert>}, {"SequenceAt", plain<schema::SequenceAt>},
-                        {"SequenceErase", plain<schema::SequenceErase>}, {"SequenceLength", plain<schema::SequenceLength>},
-                        {"SplitToSequence", split_to_sequence}, {"ConcatFromSequence", concat_from_sequence},
-                        {"SequenceMap", sequence_map}, {"Optional", optional}, {"OptionalGetElement", plain<schema::OptionalGet>},
-                        {"OptionalHasElement", plain<schema::OptionalHas>}, {"StringConcat", plain<schema::StringConcat>},
-                        {"StringSplit", string_split}, {"StringNormalizer", string_normalizer}};
+constexpr Row rows[] = {{"SequenceConstruct", sequence_construct},
+                        {"SequenceEmpty", sequence_empty},
+                        {"SequenceInsert", plain<schema::SequenceInsert>},
+                        {"SequenceAt", plain<schema::SequenceAt>},
+                        {"SequenceErase", plain<schema::SequenceErase>},
+                        {"SequenceLength", plain<schema::SequenceLength>},
+                        {"SplitToSequence", split_to_sequence},
+                        {"ConcatFromSequence", concat_from_sequence},
+                        {"SequenceMap", sequence_map},
+                        {"Optional", optional},
+                        {"OptionalGetElement", plain<schema::OptionalGet>},
+                        {"OptionalHasElement", plain<schema::OptionalHas>},
+                        {"StringConcat", plain<schema::StringConcat>},
+                        {"StringSplit", string_split},
+                        {"StringNormalizer", string_normalizer}};
 }  // namespace
 
 Group sequence_group() { return {onnx_domain, rows}; }

@@ -29,7 +29,8 @@ void constant(OnnxNode& n) {
     const auto values = n.reals("value_floats");
     const std::vector<float> floats(values.begin(), values.end());
     const int64_t count = int64_t(floats.size());
-    value = make_constant({DType::f32, std::span(&count, 1), reinterpret_cast<const std::byte*>(floats.data()), nullptr});
+    value =
+        make_constant({DType::f32, std::span(&count, 1), reinterpret_cast<const std::byte*>(floats.data()), nullptr});
   }
   check(value != nullptr, "attribute value is missing");
   n.set(0, n.constant(value));
@@ -39,8 +40,8 @@ void identity(OnnxNode& n) {
   n.set(0, n.in(0));
 }
 
-// An extent of 0 that the input has no dim for is inferred: ONNX Runtime's optimiser reads head sizes so, and models that
-// were shrunk to less than one element per head run with it alone.
+// An extent of 0 that the input has no dim for is inferred: ONNX Runtime's optimiser reads head sizes so, and models
+// that were shrunk to less than one element per head run with it alone.
 ValueId inferred_zero(OnnxNode& n, ValueId shape) {
   const auto sizes = n.known_sizes(shape);
   if (!sizes || !n.type(0).ranked || std::ranges::count(*sizes, Dim(-1))) return shape;
@@ -77,7 +78,8 @@ void split(OnnxNode& n) {
   schema::Split op{n.integer("axis", 0), 0};
   ValueId sizes = n.in(1);
   if (n.opset() < 13 && n.has_attribute("split")) sizes = n.ints(n.integers("split"));
-  if (sizes == ValueId::none) op.parts = n.opset() >= 18 ? n.integer("num_outputs", int64_t(n.outputs())) : int64_t(n.outputs());
+  if (sizes == ValueId::none)
+    op.parts = n.opset() >= 18 ? n.integer("num_outputs", int64_t(n.outputs())) : int64_t(n.outputs());
   // Parts that nobody reads still take their share.
   int64_t parts = int64_t(n.outputs());
   if (const auto known = n.known_ints(sizes)) parts = int64_t(known->size());
@@ -92,13 +94,17 @@ void slice(OnnxNode& n) {
   Ints axes = n.integers("axes");
   if (axes.empty())
     for (size_t i = 0; i < starts.size(); ++i) axes.push_back(int64_t(i));
-  check(starts.size() == ends.size() && starts.size() == axes.size(), "attributes starts, ends and axes differ in length");
+  check(starts.size() == ends.size() && starts.size() == axes.size(),
+        "attributes starts, ends and axes differ in length");
   n.finish(schema::Slice{}, {n.in(0), n.ints(starts), n.ints(ends), n.ints(axes)});
 }
 void pad(OnnxNode& n) {
   using schema::PadMode;
-  const schema::Pad op{n.choice<PadMode>("mode", "constant", {{"constant", PadMode::constant}, {"reflect", PadMode::reflect},
-                                                              {"edge", PadMode::edge}, {"wrap", PadMode::wrap}})};
+  const schema::Pad op{n.choice<PadMode>("mode", "constant",
+                                         {{"constant", PadMode::constant},
+                                          {"reflect", PadMode::reflect},
+                                          {"edge", PadMode::edge},
+                                          {"wrap", PadMode::wrap}})};
   if (n.opset() >= 11) return n.finish(op, n.all());
   n.expect_inputs(1, 1);
   const Ints pads = n.integers(n.opset() < 2 ? "paddings" : "pads");
@@ -108,7 +114,8 @@ void tile(OnnxNode& n) {
   if (n.opset() >= 6) return n.finish(schema::Tile{}, n.all());
   n.expect_inputs(3, 3);
   const auto times = n.known_ints(n.in(1)), axis = n.known_ints(n.in(2));
-  require(times && axis && times->size() == 1 && axis->size() == 1, Code::unsupported, "tiles and axis must be constant");
+  require(times && axis && times->size() == 1 && axis->size() == 1, Code::unsupported,
+          "tiles and axis must be constant");
   std::vector<int64_t> repeats(size_t(n.rank(0)), 1);
   repeats[size_t(normal_axis((*axis)[0], n.rank(0)))] = (*times)[0];
   n.finish(schema::Tile{}, {n.in(0), n.ints(repeats)});
@@ -116,7 +123,9 @@ void tile(OnnxNode& n) {
 
 void depth_to_space(OnnxNode& n) {
   using schema::DepthMode;
-  n.finish(schema::DepthToSpace{n.integer("blocksize"), n.choice<DepthMode>("mode", "DCR", {{"DCR", DepthMode::dcr}, {"CRD", DepthMode::crd}})}, n.all());
+  n.finish(schema::DepthToSpace{n.integer("blocksize"),
+                                n.choice<DepthMode>("mode", "DCR", {{"DCR", DepthMode::dcr}, {"CRD", DepthMode::crd}})},
+           n.all());
 }
 void space_to_depth(OnnxNode& n) { n.finish(schema::SpaceToDepth{n.integer("blocksize")}, n.all()); }
 void trilu(OnnxNode& n) { n.finish(schema::Trilu{n.flag("upper", true)}, n.all()); }
@@ -146,11 +155,27 @@ void center_crop_pad(OnnxNode& n) {
   n.finish(schema::Pad{}, {n.in(0), n.add(schema::Concat{0}, {begins, ends}), ValueId::none, n.ints(axes)});
 }
 
-constexpr Row rows[] = {{"Constant", constant}, {"Identity", identity}, {"Reshape", reshape}, {"Flatten", flatten}, {"Squeeze", squeeze},
-                        {"Unsqueeze", unsqueeze}, {"Transpose", transpose}, {"Expand", expand}, {"Concat", concat}, {"Split", split},
-                        {"Slice", slice}, {"Pad", pad}, {"Tile", tile}, {"DepthToSpace", depth_to_space},
-                        {"SpaceToDepth", space_to_depth}, {"Trilu", trilu}, {"Shape", shape}, {"Size", size}, {"Range", range},
-                        {"ConstantOfShape", constant_of_shape}, {"CenterCropPad", center_crop_pad}};
+constexpr Row rows[] = {{"Constant", constant},
+                        {"Identity", identity},
+                        {"Reshape", reshape},
+                        {"Flatten", flatten},
+                        {"Squeeze", squeeze},
+                        {"Unsqueeze", unsqueeze},
+                        {"Transpose", transpose},
+                        {"Expand", expand},
+                        {"Concat", concat},
+                        {"Split", split},
+                        {"Slice", slice},
+                        {"Pad", pad},
+                        {"Tile", tile},
+                        {"DepthToSpace", depth_to_space},
+                        {"SpaceToDepth", space_to_depth},
+                        {"Trilu", trilu},
+                        {"Shape", shape},
+                        {"Size", size},
+                        {"Range", range},
+                        {"ConstantOfShape", constant_of_shape},
+                        {"CenterCropPad", center_crop_pad}};
 }  // namespace
 
 Group shape_group() { return {onnx_domain, rows}; }

@@ -10,7 +10,8 @@ std::string plain_domain(const std::string& domain) { return domain == "ai.onnx"
 
 Opsets read_opsets(const google::protobuf::RepeatedPtrField<onnx::OperatorSetIdProto>& imports) {
   Opsets opsets;
-  for (const auto& import : imports) opsets[plain_domain(import.domain())] = int(std::clamp<int64_t>(import.version(), 0, 1 << 20));
+  for (const auto& import : imports)
+    opsets[plain_domain(import.domain())] = int(std::clamp<int64_t>(import.version(), 0, 1 << 20));
   return opsets;
 }
 
@@ -27,15 +28,18 @@ std::string function_key(const std::string& domain, const std::string& name, con
 }
 }  // namespace
 
-Importer::Importer(std::shared_ptr<const onnx::ModelProto> model, const ImportOptions& options, const std::string& folder)
+Importer::Importer(std::shared_ptr<const onnx::ModelProto> model, const ImportOptions& options,
+                   const std::string& folder)
     : tensors(model, folder), model_(std::move(model)), options_(options) {}
 
 Graph Importer::run() {
   const onnx::GraphProto& proto = model_->graph();
   Opsets opsets = read_opsets(model_->opset_import());
-  require(model_->opset_import_size() > 0 || model_->ir_version() < 3, Code::invalid_model, "the model imports no opset");
+  require(model_->opset_import_size() > 0 || model_->ir_version() < 3, Code::invalid_model,
+          "the model imports no opset");
   if (model_->opset_import_size() == 0) opsets[""] = 1;  // before opsets were recorded
-  require(opsets[""] <= newest_opset, Code::unsupported, "the model uses opset ", opsets[""], "; this build knows those up to ", newest_opset);
+  require(opsets[""] <= newest_opset, Code::unsupported, "the model uses opset ", opsets[""],
+          "; this build knows those up to ", newest_opset);
   read_functions();
   Builder builder;
   Scope scope{builder, nullptr, opsets};
@@ -50,7 +54,8 @@ Graph Importer::run() {
     fail(code_.value_or(Code::unsupported), list);
   }
   require(!outputs.empty(), Code::invalid_model, "the model has no outputs");
-  for (size_t k = 0; k < outputs.size(); ++k) builder.graph.outputs.push_back({proto.output(int(k)).name(), outputs[k]});
+  for (size_t k = 0; k < outputs.size(); ++k)
+    builder.graph.outputs.push_back({proto.output(int(k)).name(), outputs[k]});
   builder.rewriter.commit();
   return std::move(builder.graph);
 }
@@ -59,7 +64,8 @@ void Importer::read_functions() {
   for (const auto& function : model_->functions()) {
     const auto key = function_key(function.domain(), function.name(), function.overload());
     const auto [_, fresh] = functions_.emplace(key, Function{&function, read_opsets(function.opset_import())});
-    require(fresh, Code::invalid_model, "function '", function.name(), "' of domain '", function.domain(), "' is defined twice");
+    require(fresh, Code::invalid_model, "function '", function.name(), "' of domain '", function.domain(),
+            "' is defined twice");
   }
 }
 
@@ -78,25 +84,27 @@ void Importer::add_initializers(Scope& scope, const onnx::GraphProto& graph) {
 void Importer::add_inputs(Scope& scope, const onnx::GraphProto& proto) {
   auto unused = options_.fix;
   for (const auto& input : proto.input()) {
-    if (const auto known = scope.names.find(input.name()); known != scope.names.end() && scope.builder.graph[known->second].constant)
+    if (const auto known = scope.names.find(input.name());
+        known != scope.names.end() && scope.builder.graph[known->second].constant)
       continue;  // an initializer that old models list as an input too
     with_context([&] {
       Type type = type_of(input.type(), input.name());
       if (const auto fixed = unused.find(input.name()); fixed != unused.end()) {
         const Shape& shape = fixed->second;
-        require(type.is_tensor() && (!type.ranked || type.dims.size() == shape.size()), Code::invalid_argument, "cannot be ",
-                to_text(shape), ": the model says ", to_text(type));
+        require(type.is_tensor() && (!type.ranked || type.dims.size() == shape.size()), Code::invalid_argument,
+                "cannot be ", to_text(shape), ": the model says ", to_text(type));
         bytes_of(type.dtype, shape);
         for (size_t i = 0; i < shape.size() && type.ranked; ++i)
-          require(!type.dims[i].known() || type.dims[i] == Dim(shape[i]), Code::invalid_argument, "cannot be ", to_text(shape),
-                  ": the model says ", to_text(type));
+          require(!type.dims[i].known() || type.dims[i] == Dim(shape[i]), Code::invalid_argument, "cannot be ",
+                  to_text(shape), ": the model says ", to_text(type));
         type = Type::tensor(type.dtype, shape);
         unused.erase(fixed);
       }
       define(scope, input.name(), scope.builder.graph.add_input(input.name(), std::move(type)));
     }, "input '", input.name(), "'");
   }
-  require(unused.empty(), Code::invalid_argument, "the model has no input '", unused.empty() ? "" : unused.begin()->first, "'");
+  require(unused.empty(), Code::invalid_argument, "the model has no input '",
+          unused.empty() ? "" : unused.begin()->first, "'");
 }
 
 ValueIds Importer::graph_outputs(Scope& scope, const onnx::GraphProto& graph) {
@@ -134,7 +142,8 @@ std::optional<ValueId> Importer::find(Scope& scope, const std::string& name) {
 
 Body Importer::import_body(Scope& outer, const onnx::GraphProto& proto, const Types& inputs) {
   require(outer.nesting < limits::nesting, Code::limit, "bodies nest more than ", limits::nesting, " deep");
-  require(int(inputs.size()) == proto.input_size(), Code::invalid_model, "the body has ", proto.input_size(), " inputs, not ", inputs.size());
+  require(int(inputs.size()) == proto.input_size(), Code::invalid_model, "the body has ", proto.input_size(),
+          " inputs, not ", inputs.size());
   Builder builder;
   Scope scope{builder, &outer, outer.opsets, outer.call, outer.prefix, outer.nesting + 1};
   Graph& graph = builder.graph;
@@ -161,7 +170,8 @@ Body Importer::import_body(Scope& outer, const onnx::GraphProto& proto, const Ty
 
 ValueIds Importer::inline_body(Scope& outer, const onnx::GraphProto& proto, const ValueIds& inputs) {
   require(outer.nesting < limits::nesting, Code::limit, "bodies nest more than ", limits::nesting, " deep");
-  require(int(inputs.size()) == proto.input_size(), Code::invalid_model, "the body has ", proto.input_size(), " inputs, not ", inputs.size());
+  require(int(inputs.size()) == proto.input_size(), Code::invalid_model, "the body has ", proto.input_size(),
+          " inputs, not ", inputs.size());
   Scope scope{outer.builder, &outer, outer.opsets, outer.call, outer.prefix, outer.nesting + 1};
   for (int i = 0; i < proto.input_size(); ++i) define(scope, proto.input(i).name(), inputs[size_t(i)]);
   add_initializers(scope, proto);
@@ -205,7 +215,8 @@ void Importer::import_node(Scope& scope, const onnx::NodeProto& node) {
   } catch (const Error& e) {
     if (e.code == Code::limit || e.code == Code::io || e.code == Code::cancelled) throw;
     // What follows from a failure is no failure of its own.
-    if (errors_.size() == errors_before && (!inputs_failed || e.code == Code::unsupported)) record(scope, node, e.code, e.what());
+    if (errors_.size() == errors_before && (!inputs_failed || e.code == Code::unsupported))
+      record(scope, node, e.code, e.what());
     fail_outputs(scope, node, inputs);
     return;
   }
@@ -232,23 +243,29 @@ void Importer::convert_node(Scope& scope, const onnx::NodeProto& node, ValueIds 
   fail(Code::unsupported, "this op is not supported");
 }
 
-void Importer::call_function(Scope& scope, const onnx::NodeProto& node, const onnx::FunctionProto& function, const ValueIds& inputs) {
+void Importer::call_function(Scope& scope, const onnx::NodeProto& node, const onnx::FunctionProto& function,
+                             const ValueIds& inputs) {
   check(std::ranges::find(calls_, &function) == calls_.end(), "the function calls itself");
-  require(int64_t(calls_.size()) < limits::nesting, Code::limit, "functions call each other more than ", limits::nesting, " deep");
-  check(int(inputs.size()) <= function.input_size(), "the function takes ", function.input_size(), " inputs, not ", inputs.size());
-  check(node.output_size() <= function.output_size(), "the function has ", function.output_size(), " outputs, not ", node.output_size());
+  require(int64_t(calls_.size()) < limits::nesting, Code::limit, "functions call each other more than ",
+          limits::nesting, " deep");
+  check(int(inputs.size()) <= function.input_size(), "the function takes ", function.input_size(), " inputs, not ",
+        inputs.size());
+  check(node.output_size() <= function.output_size(), "the function has ", function.output_size(), " outputs, not ",
+        node.output_size());
   Attributes attributes;
   for (const auto& a : function.attribute_proto()) attributes[a.name()] = &a;
   for (const auto& a : node.attribute()) {
     if (a.ref_attr_name().empty()) attributes[a.name()] = &a;
     else if (scope.call)
-      if (const auto bound = scope.call->find(a.ref_attr_name()); bound != scope.call->end()) attributes[a.name()] = bound->second;
+      if (const auto bound = scope.call->find(a.ref_attr_name()); bound != scope.call->end())
+        attributes[a.name()] = bound->second;
   }
   const Opsets& opsets = functions_.at(function_key(function.domain(), function.name(), function.overload())).opsets;
   std::string prefix = origin_of(scope, node);
   prefix.resize(prefix.rfind(" ("));
   Scope inner{scope.builder, nullptr, opsets, &attributes, prefix + '/', scope.nesting};
-  for (int i = 0; i < function.input_size(); ++i) define(inner, function.input(i), i < int(inputs.size()) ? inputs[size_t(i)] : ValueId::none);
+  for (int i = 0; i < function.input_size(); ++i)
+    define(inner, function.input(i), i < int(inputs.size()) ? inputs[size_t(i)] : ValueId::none);
   calls_.push_back(&function);
   const Restore around{calls_, std::vector(calls_.begin(), calls_.end() - 1)};
   import_nodes(inner, function.node());
@@ -267,7 +284,8 @@ void Importer::record(const Scope& scope, const onnx::NodeProto& node, Code code
   if (reason.starts_with(origin + ": ")) reason.erase(0, origin.size() + 2);
   const std::string domain = plain_domain(node.domain());
   const size_t end = origin.rfind(" (");
-  std::string line = cat('\'', origin.substr(0, end), "' (", node.op_type(), domain.empty() ? "" : ", domain " + domain, "): ", reason);
+  std::string line = cat('\'', origin.substr(0, end), "' (", node.op_type(), domain.empty() ? "" : ", domain " + domain,
+                         "): ", reason);
   if (std::ranges::find(errors_, line) != errors_.end()) return;
   errors_.push_back(std::move(line));
   if (code != Code::unsupported && !code_) code_ = code;

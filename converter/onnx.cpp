@@ -10,7 +10,8 @@ Graph import_onnx_bytes(std::span<const std::byte> bytes, const ImportOptions& o
   const auto model = std::make_shared<onnx::ModelProto>();
   {
     const google::protobuf::LogSilencer silence;
-    require(model->ParseFromArray(bytes.data(), int(bytes.size())), Code::invalid_model, "not an ONNX model: malformed or truncated protobuf");
+    require(model->ParseFromArray(bytes.data(), int(bytes.size())), Code::invalid_model,
+            "not an ONNX model: malformed or truncated protobuf");
   }
   require(model->has_graph(), Code::invalid_model, "not an ONNX model: it has no graph");
   return Importer(model, options, folder).run();

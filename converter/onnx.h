@@ -14,5 +14,6 @@ struct ImportOptions {
 // model file and its external data, which stay mapped as long as they are used.
 engine::Graph import_onnx(const std::string& path, const ImportOptions& = {});
 // The same from memory. External data are looked for in `folder`, and refused if it is empty.
-engine::Graph import_onnx_bytes(std::span<const std::byte> model, const ImportOptions& = {}, const std::string& folder = {});
+engine::Graph import_onnx_bytes(std::span<const std::byte> model, const ImportOptions& = {},
+                                const std::string& folder = {});
 }  // namespace converter

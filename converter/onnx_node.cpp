@@ -8,7 +8,12 @@ namespace converter {
 using onnx::AttributeProto;
 
 OnnxNode::OnnxNode(Importer& importer, Scope& scope, const onnx::NodeProto& node, int opset, ValueIds inputs)
-    : importer_(importer), scope_(scope), node_(node), opset_(opset), inputs_(std::move(inputs)), read_(node.attribute_size()) {}
+    : importer_(importer),
+      scope_(scope),
+      node_(node),
+      opset_(opset),
+      inputs_(std::move(inputs)),
+      read_(node.attribute_size()) {}
 
 const std::string& OnnxNode::op_type() const { return node_.op_type(); }
 
@@ -98,7 +103,8 @@ ConstantPtr OnnxNode::tensor(std::string_view name) {
 }
 std::optional<Type> OnnxNode::type_attribute(std::string_view name) {
   const auto* a = find(name, AttributeProto::TYPE_PROTO, false);
-  return a ? std::optional(with_context([&] { return converter::type_of(a->tp(), ""); }, "attribute ", name)) : std::nullopt;
+  return a ? std::optional(with_context([&] { return converter::type_of(a->tp(), ""); }, "attribute ", name))
+           : std::nullopt;
 }
 
 void OnnxNode::ignore(std::initializer_list<std::string_view> names) {
@@ -112,7 +118,8 @@ void OnnxNode::check_attributes() const {
 // --- Inputs and outputs ----------------------------------------------------------------------------------------------
 
 void OnnxNode::expect_inputs(size_t least, size_t most) const {
-  check(inputs() >= least && inputs() <= most, "expects ", least, least == most ? "" : cat(" to ", most), " inputs, not ", inputs());
+  check(inputs() >= least && inputs() <= most, "expects ", least, least == most ? "" : cat(" to ", most),
+        " inputs, not ", inputs());
   for (size_t k = 0; k < least; ++k) need(k);
 }
 ValueId OnnxNode::need(size_t k) const {
@@ -124,7 +131,8 @@ int64_t OnnxNode::rank(ValueId v) const {
   const Type& t = type(v);
   check(t.is_tensor(), "a ", name(t.kind), " is given where a tensor is expected");
   const bool failed = scope_.builder.failed.contains(v);
-  require(t.ranked, failed ? Code::invalid_model : Code::unsupported, "the rank of '", scope_.builder.graph[v].name, "' is not known");
+  require(t.ranked, failed ? Code::invalid_model : Code::unsupported, "the rank of '", scope_.builder.graph[v].name,
+          "' is not known");
   return t.rank();
 }
 int64_t OnnxNode::extent(ValueId v, int64_t axis) const {
@@ -132,7 +140,9 @@ int64_t OnnxNode::extent(ValueId v, int64_t axis) const {
   require(d.known(), Code::unsupported, "extent ", axis, " of '", scope_.builder.graph[v].name, "' is not known");
   return d.value();
 }
-ConstantPtr OnnxNode::constant(ValueId v) const { return v == ValueId::none ? nullptr : scope_.builder.graph[v].constant; }
+ConstantPtr OnnxNode::constant(ValueId v) const {
+  return v == ValueId::none ? nullptr : scope_.builder.graph[v].constant;
+}
 std::optional<std::vector<int64_t>> OnnxNode::known_ints(ValueId v) const {
   const Node reader{schema::Identity{}, {v}, {}, {}, {}};
   return v == ValueId::none ? std::nullopt : InferContext(scope_.builder.graph, reader).known_ints(0);
@@ -147,7 +157,8 @@ std::optional<double> OnnxNode::known_scalar(ValueId v) const {
   return load<double>(c->view(), 0);
 }
 bool OnnxNode::empty_constant(size_t k) const {
-  return !has(k) || (type(k).is_tensor() && type(k).ranked && std::ranges::find(type(k).dims, Dim(0)) != type(k).dims.end());
+  return !has(k) ||
+         (type(k).is_tensor() && type(k).ranked && std::ranges::find(type(k).dims, Dim(0)) != type(k).dims.end());
 }
 
 size_t OnnxNode::outputs() const {
@@ -193,10 +204,12 @@ bool cheap(const Graph& graph, const Node& node) {
 
 ValueIds OnnxNode::add_all(Op op, ValueIds inputs, size_t outputs, std::vector<std::shared_ptr<const Graph>> bodies) {
   Graph& graph = scope_.builder.graph;
-  require(int64_t(inputs.size()) <= limits::ports && int64_t(outputs) <= limits::ports, Code::limit, "it has too many inputs or outputs");
+  require(int64_t(inputs.size()) <= limits::ports && int64_t(outputs) <= limits::ports, Code::limit,
+          "it has too many inputs or outputs");
   require(int64_t(graph.values.size()) <= limits::values, Code::limit, "the model has too many values");
   const bool has_body = !bodies.empty();
-  ValueIds values = scope_.builder.rewriter.add(std::move(op), std::move(inputs), origins(), outputs, std::move(bodies));
+  ValueIds values =
+      scope_.builder.rewriter.add(std::move(op), std::move(inputs), origins(), outputs, std::move(bodies));
   if (has_body || values.empty() || !cheap(graph, graph.nodes.back())) return values;
   std::vector<ConstantPtr> folded;
   try {
@@ -217,7 +230,9 @@ Origins OnnxNode::origins() const { return {origin_of(scope_, node_)}; }
 ValueId OnnxNode::constant(ConstantPtr c) { return scope_.builder.graph.add_constant(std::move(c)); }
 ValueId OnnxNode::ints(std::span<const int64_t> values) { return constant(make_ints(values)); }
 ValueId OnnxNode::scalar(DType dtype, double value) { return constant(make_scalar(dtype, value)); }
-ValueId OnnxNode::unary(schema::UnaryKind kind, ValueId x, double a, double b) { return add(schema::Unary{kind, a, b}, {x}); }
+ValueId OnnxNode::unary(schema::UnaryKind kind, ValueId x, double a, double b) {
+  return add(schema::Unary{kind, a, b}, {x});
+}
 ValueId OnnxNode::binary(schema::BinaryKind kind, ValueId x, ValueId y) { return add(schema::Binary{kind}, {x, y}); }
 ValueId OnnxNode::cast(ValueId x, DType to) { return type(x).dtype == to ? x : add(schema::Cast{to}, {x}); }
 ValueId OnnxNode::transpose(ValueId x, schema::Ints perm) { return add(schema::Transpose{std::move(perm)}, {x}); }
@@ -227,8 +242,12 @@ ValueId OnnxNode::reduce(schema::ReduceKind kind, ValueId x, std::span<const int
 
 // --- Bodies ----------------------------------------------------------------------------------------------------------
 
-size_t OnnxNode::body_inputs(std::string_view attribute) { return find(attribute, AttributeProto::GRAPH, true)->g().input_size(); }
-size_t OnnxNode::body_outputs(std::string_view attribute) { return find(attribute, AttributeProto::GRAPH, true)->g().output_size(); }
+size_t OnnxNode::body_inputs(std::string_view attribute) {
+  return find(attribute, AttributeProto::GRAPH, true)->g().input_size();
+}
+size_t OnnxNode::body_outputs(std::string_view attribute) {
+  return find(attribute, AttributeProto::GRAPH, true)->g().output_size();
+}
 Body OnnxNode::body(std::string_view attribute, const Types& inputs) {
   const auto& graph = find(attribute, AttributeProto::GRAPH, true)->g();
   return with_context([&] { return importer_.import_body(scope_, graph, inputs); }, "attribute ", attribute);
@@ -243,9 +262,10 @@ ValueIds OnnxNode::inline_body(std::string_view attribute, const ValueIds& input
 const Row* find_row(const std::string& domain, const std::string& op_type) {
   static const auto table = [] {
     std::unordered_map<std::string, const Row*> rows;
-    for (const Group& group : {elementwise_group(), quantise_group(), matmul_group(), conv_group(), reduce_group(), norm_group(),
-                               shape_group(), index_group(), resize_group(), recurrent_group(), control_group(),
-                               sequence_group(), attention_group(), loss_group(), legacy_group(), contrib_group(), contrib_default_group()})
+    for (const Group& group :
+         {elementwise_group(), quantise_group(), matmul_group(), conv_group(), reduce_group(), norm_group(),
+          shape_group(), index_group(), resize_group(), recurrent_group(), control_group(), sequence_group(),
+          attention_group(), loss_group(), legacy_group(), contrib_group(), contrib_default_group()})
       for (const Row& row : group.rows) rows.emplace(cat(group.domain, ':', row.op_type), &row);
     return rows;
   }();

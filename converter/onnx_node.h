@@ -37,7 +37,8 @@ class OnnxNode {
   schema::Strings texts(std::string_view name);
   ConstantPtr tensor(std::string_view name);     // null if absent
   std::optional<Type> type_attribute(std::string_view name);
-  template <class E> E choice(std::string_view name, const char* fallback, std::initializer_list<std::pair<const char*, E>> rows) {
+  template <class E>
+  E choice(std::string_view name, const char* fallback, std::initializer_list<std::pair<const char*, E>> rows) {
     const std::string given = text(name, fallback);
     for (const auto& [spelling, value] : rows)
       if (given == spelling) return value;
@@ -91,7 +92,9 @@ class OnnxNode {
   ValueId transpose(ValueId x, schema::Ints perm);
   ValueId reshape(ValueId x, std::initializer_list<int64_t> shape) { return add(schema::Reshape{}, {x, ints(shape)}); }
   ValueId reduce(schema::ReduceKind, ValueId x, std::span<const int64_t> axes, bool keepdims = true);
-  ValueId unsqueeze(ValueId x, std::initializer_list<int64_t> axes) { return add(schema::Unsqueeze{}, {x, ints(axes)}); }
+  ValueId unsqueeze(ValueId x, std::initializer_list<int64_t> axes) {
+    return add(schema::Unsqueeze{}, {x, ints(axes)});
+  }
 
   // Bodies.
   size_t body_inputs(std::string_view attribute);
@@ -125,8 +128,8 @@ struct Group {
   std::span<const Row> rows;
 };
 inline constexpr std::string_view onnx_domain = "", microsoft_domain = "com.microsoft";
-Group elementwise_group(), quantise_group(), matmul_group(), conv_group(), reduce_group(), norm_group(), shape_group(), index_group(),
-    resize_group(), recurrent_group(), control_group(), sequence_group(), attention_group(), loss_group(),
-    legacy_group(), contrib_group(), contrib_default_group();
+Group elementwise_group(), quantise_group(), matmul_group(), conv_group(), reduce_group(), norm_group(), shape_group(),
+    index_group(), resize_group(), recurrent_group(), control_group(), sequence_group(), attention_group(),
+    loss_group(), legacy_group(), contrib_group(), contrib_default_group();
 const Row* find_row(const std::string& domain, const std::string& op_type);
 }  // namespace converter

@@ -33,7 +33,8 @@ DType dtype_of(int32_t onnx_data_type) {
     if (row.onnx == onnx_data_type) return row.dtype;
   require(onnx_data_type != TensorProto::UNDEFINED, Code::invalid_model, "a data type is missing");
   const bool named = TensorProto::DataType_IsValid(onnx_data_type);
-  fail(Code::unsupported, "data type ", named ? TensorProto::DataType_Name(TensorProto::DataType(onnx_data_type)) : std::to_string(onnx_data_type),
+  fail(Code::unsupported, "data type ",
+       named ? TensorProto::DataType_Name(TensorProto::DataType(onnx_data_type)) : std::to_string(onnx_data_type),
        " is not supported");
 }
 
@@ -51,19 +52,23 @@ Type read_type(const onnx::TypeProto& proto, const std::string& name, int nestin
       const auto& tensor = proto.tensor_type();
       const DType dtype = dtype_of(tensor.elem_type());
       if (!tensor.has_shape()) return Type::unranked(dtype);
-      require(tensor.shape().dim_size() <= limits::rank, Code::limit, "rank ", tensor.shape().dim_size(), " is higher than ", limits::rank);
+      require(tensor.shape().dim_size() <= limits::rank, Code::limit, "rank ", tensor.shape().dim_size(),
+              " is higher than ", limits::rank);
       Dims dims;
       for (const auto& dim : tensor.shape().dim()) {
         const bool known = dim.has_dim_value() && dim.dim_value() > 0;
-        require(!known || dim.dim_value() <= limits::extent, Code::limit, "extent ", dim.dim_value(), " is larger than ", limits::extent);
+        require(!known || dim.dim_value() <= limits::extent, Code::limit, "extent ", dim.dim_value(),
+                " is larger than ", limits::extent);
         if (known) dims.push_back(dim.dim_value());
         else if (nesting) dims.push_back(Dim::unknown());
         else dims.push_back(Dim::symbol(!dim.dim_param().empty() ? dim.dim_param() : cat(name, "_dim_", dims.size())));
       }
       return Type::tensor(dtype, std::move(dims));
     }
-    case onnx::TypeProto::kSequenceType: return Type::sequence(read_type(proto.sequence_type().elem_type(), name, nesting + 1));
-    case onnx::TypeProto::kOptionalType: return Type::optional(read_type(proto.optional_type().elem_type(), name, nesting + 1));
+    case onnx::TypeProto::kSequenceType:
+      return Type::sequence(read_type(proto.sequence_type().elem_type(), name, nesting + 1));
+    case onnx::TypeProto::kOptionalType:
+      return Type::optional(read_type(proto.optional_type().elem_type(), name, nesting + 1));
     case onnx::TypeProto::kMapType: {
       Type type;
       type.kind = ValueKind::map;
@@ -120,7 +125,9 @@ void normalise_booleans(const View& view) {
     for (uint8_t& b : view.as<uint8_t>()) b = b != 0;
 }
 
-bool aligned(const void* data, DType dtype) { return reinterpret_cast<uintptr_t>(data) % std::max(1, bits_of(dtype) / 8) == 0; }
+bool aligned(const void* data, DType dtype) {
+  return reinterpret_cast<uintptr_t>(data) % std::max(1, bits_of(dtype) / 8) == 0;
+}
 
 ConstantPtr copied(DType dtype, const Shape& shape, const std::byte* data, int64_t bytes) {
   Object object;
@@ -140,15 +147,16 @@ struct TensorReader::File {
 ConstantPtr TensorReader::read(const TensorProto& proto) {
   return with_context([&]() -> ConstantPtr {
     const DType dtype = dtype_of(proto.data_type());
-    require(proto.dims_size() <= limits::rank, Code::limit, "rank ", proto.dims_size(), " is higher than ", limits::rank);
+    require(proto.dims_size() <= limits::rank, Code::limit, "rank ", proto.dims_size(), " is higher than ",
+            limits::rank);
     require(!proto.has_segment(), Code::unsupported, "tensors in segments are not supported");
     Shape shape(proto.dims().begin(), proto.dims().end());
     const int64_t bytes = bytes_of(dtype, shape);
     if (proto.data_location() == TensorProto::EXTERNAL) return read_external(proto, dtype, std::move(shape), bytes);
     if (proto.has_raw_data() && dtype != DType::string) {
       const auto* data = reinterpret_cast<const std::byte*>(proto.raw_data().data());
-      require(int64_t(proto.raw_data().size()) == bytes, Code::invalid_model, "it has ", proto.raw_data().size(), " bytes where ",
-              name(dtype), to_text(shape), " takes ", bytes);
+      require(int64_t(proto.raw_data().size()) == bytes, Code::invalid_model, "it has ", proto.raw_data().size(),
+              " bytes where ", name(dtype), to_text(shape), " takes ", bytes);
       if (bytes >= shared_bytes && dtype != DType::boolean && aligned(data, dtype))
         return std::make_shared<Constant>(Constant{dtype, std::move(shape), data, model_, nullptr});
       return copied(dtype, shape, data, bytes);
@@ -157,8 +165,8 @@ ConstantPtr TensorReader::read(const TensorProto& proto) {
     const int64_t present = int64_t{proto.float_data_size()} + proto.double_data_size() + proto.int64_data_size() +
                             proto.uint64_data_size() + proto.string_data_size() + proto.int32_data_size();
     require(present > 0 || engine::elements(shape) == 0, Code::invalid_model, "it has no data");
-    require(engine::elements(shape) <= present * (8 / std::min(8, bits_of(dtype))), Code::invalid_model, "it has ", present,
-            " elements instead of ", engine::elements(shape));
+    require(engine::elements(shape) <= present * (8 / std::min(8, bits_of(dtype))), Code::invalid_model, "it has ",
+            present, " elements instead of ", engine::elements(shape));
     Object object;
     const View view = object.set_tensor(dtype, shape);
     read_fields(proto, view);
@@ -197,7 +205,8 @@ ConstantPtr TensorReader::read_external(const TensorProto& proto, DType dtype, S
     int64_t value = -1;
     const std::string& text = entry.value();
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    require(error == std::errc() && end == text.data() + text.size() && value >= 0, Code::invalid_model, "external data: ", entry.key(), " '", text, "' is not a size");
+    require(error == std::errc() && end == text.data() + text.size() && value >= 0, Code::invalid_model,
+            "external data: ", entry.key(), " '", text, "' is not a size");
     return value;
   };
   for (const auto& entry : proto.external_data()) {
@@ -205,13 +214,15 @@ ConstantPtr TensorReader::read_external(const TensorProto& proto, DType dtype, S
     else if (entry.key() == "offset") offset = number(entry);
     else if (entry.key() == "length") length = number(entry);
   }
-  require(length == bytes, Code::invalid_model, "its external data have ", length, " bytes where ", name(dtype), to_text(shape), " takes ", bytes);
+  require(length == bytes, Code::invalid_model, "its external data have ", length, " bytes where ", name(dtype),
+          to_text(shape), " takes ", bytes);
   const auto file = open(location);
   const int64_t size = int64_t(file->memory.size());
-  require(offset <= size && bytes <= size - offset, Code::invalid_model, "external data '", location, "' end at byte ", size, ", before ",
-          offset, " + ", bytes);
+  require(offset <= size && bytes <= size - offset, Code::invalid_model, "external data '", location, "' end at byte ",
+          size, ", before ", offset, " + ", bytes);
   const std::byte* data = file->memory.data() + offset;
-  if (bytes < shared_bytes || dtype == DType::boolean || !aligned(data, dtype)) return copied(dtype, shape, data, bytes);
+  if (bytes < shared_bytes || dtype == DType::boolean || !aligned(data, dtype))
+    return copied(dtype, shape, data, bytes);
   return std::make_shared<Constant>(Constant{dtype, std::move(shape), data, file, &file->memory});
 }
 }  // namespace converter

@@ -217,8 +217,11 @@ class Parser {
     return graph;
   }
 
-  void parse_line(Graph& graph, std::map<std::string, ValueId>& names, Cursor& in, std::string_view comment, int nesting) {
-    const auto define = [&](const std::string& name, ValueId v) { check(names.emplace(name, v).second, "'", name, "' is defined twice"); };
+  void parse_line(Graph& graph, std::map<std::string, ValueId>& names, Cursor& in, std::string_view comment,
+                  int nesting) {
+    const auto define = [&](const std::string& name, ValueId v) {
+      check(names.emplace(name, v).second, "'", name, "' is defined twice");
+    };
     const auto find = [&](const std::string& name) {
       const auto at = names.find(name);
       check(at != names.end(), "'", name, "' is not defined");

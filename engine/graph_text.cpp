@@ -36,7 +36,8 @@ template <class T> std::string print(const T& value) {
 std::string print_type(const Type& type) {
   if (type.element) return cat(name(type.kind) == "sequence" ? "seq(" : "optional(", print_type(*type.element), ')');
   std::string text = to_text(type);
-  if (!type.is_tensor() || !std::ranges::any_of(type.dims, [](const Dim& d) { return !d.known() && d.bounded(); })) return text;
+  if (!type.is_tensor() || !std::ranges::any_of(type.dims, [](const Dim& d) { return !d.known() && d.bounded(); }))
+    return text;
   text = cat(name(type.dtype), '[');
   for (size_t i = 0; i < type.dims.size(); ++i) {
     const Dim& d = type.dims[i];
@@ -62,7 +63,9 @@ std::string print_elements(const Constant& c) {
 }
 
 bool plain(std::string_view name) {
-  return !name.empty() && name != "_" && std::ranges::all_of(name, [](unsigned char c) { return std::isalnum(c) || c >= 0x80 || std::string_view("_./:-").find(char(c)) != std::string_view::npos; });
+  return !name.empty() && name != "_" && std::ranges::all_of(name, [](unsigned char c) {
+    return std::isalnum(c) || c >= 0x80 || std::string_view("_./:-").find(char(c)) != std::string_view::npos;
+  });
 }
 
 class Printer {
@@ -71,12 +74,14 @@ class Printer {
     std::string text;
     names_.clear();
     used_.clear();
-    for (ValueId v : graph.inputs) text += cat(indent, "input ", name_of(graph, v), ' ', print_type(graph[v].type), '\n');
+    for (ValueId v : graph.inputs)
+      text += cat(indent, "input ", name_of(graph, v), ' ', print_type(graph[v].type), '\n');
     std::set<ValueId> shown;
     const auto constant = [&](ValueId v) {
       if (v == ValueId::none || !graph[v].constant || !shown.insert(v).second) return;
       const Constant& c = *graph[v].constant;
-      text += cat(indent, "const ", name_of(graph, v), ' ', name(c.dtype), to_text(c.shape), ' ', print_elements(c), '\n');
+      text +=
+          cat(indent, "const ", name_of(graph, v), ' ', name(c.dtype), to_text(c.shape), ' ', print_elements(c), '\n');
     };
     for (const Node& node : graph.nodes) {
       std::ranges::for_each(node.inputs, constant);
@@ -85,18 +90,21 @@ class Printer {
         results.append(results.empty() ? "" : ", ").append(v == ValueId::none ? "_" : name_of(graph, v));
         types.append(types.empty() ? "" : ", ").append(v == ValueId::none ? "_" : print_type(graph[v].type));
       }
-      for (ValueId v : node.inputs) operands.append(operands.empty() ? "" : ", ").append(v == ValueId::none ? "_" : name_of(graph, v));
+      for (ValueId v : node.inputs)
+        operands.append(operands.empty() ? "" : ", ").append(v == ValueId::none ? "_" : name_of(graph, v));
       text += cat(indent, results, " = ", op_text(node.op), " (", operands, ')', node.bodies.empty() ? "" : " {");
       std::string origins;
       for (const std::string& o : node.origins) origins.append(origins.empty() ? "" : "; ").append(o);
       text += cat("  # ", types, " from ", origins, '\n');
-      for (const auto& body : node.bodies) text += cat(indent, "  body\n", Printer().print_graph(*body, indent + "    "));
+      for (const auto& body : node.bodies)
+        text += cat(indent, "  body\n", Printer().print_graph(*body, indent + "    "));
       if (!node.bodies.empty()) text += indent + "}\n";
     }
     for (const GraphOutput& out : graph.outputs) constant(out.value);
     for (const GraphOutput& out : graph.outputs) {
       const std::string value = name_of(graph, out.value);
-      text += cat(indent, "output ", out.name == value ? "" : cat(plain(out.name) ? out.name : quoted(out.name), " = "), value, '\n');
+      text += cat(indent, "output ", out.name == value ? "" : cat(plain(out.name) ? out.name : quoted(out.name), " = "),
+                  value, '\n');
     }
     for (const State& s : graph.states) text += cat(indent, "state ", s.input, ' ', s.output, '\n');
     return text;

@@ -22,8 +22,8 @@ std::optional<std::vector<double>> reals(const Graph& graph, ValueId v) {
 std::optional<Affine> affine_of(const Graph& graph, const Node& node) {
   const auto* op = node.op.get_if<schema::BatchNorm>();
   if (!op) return std::nullopt;
-  const auto scale = reals(graph, node.inputs[1]), bias = reals(graph, node.inputs[2]), mean = reals(graph, node.inputs[3]),
-             variance = reals(graph, node.inputs[4]);
+  const auto scale = reals(graph, node.inputs[1]), bias = reals(graph, node.inputs[2]),
+             mean = reals(graph, node.inputs[3]), variance = reals(graph, node.inputs[4]);
   if (!scale || !bias || !mean || !variance) return std::nullopt;
   const size_t n = scale->size();
   if (bias->size() != n || mean->size() != n || variance->size() != n) return std::nullopt;
@@ -87,7 +87,8 @@ class Folder {
     const int64_t channels = int64_t(affine.scale.size());
     if (product) {  // of matrices: the channels are the columns
       const Type& y = graph_[x].type;
-      if (w->shape.size() != 2 || !y.ranked || y.rank() != 2 || w->shape[product->trans_b ? 0 : 1] != channels) return ValueId::none;
+      if (w->shape.size() != 2 || !y.ranked || y.rank() != 2 || w->shape[product->trans_b ? 0 : 1] != channels)
+        return ValueId::none;
       const int64_t inner = w->shape[1];
       const auto scaled = make(w->dtype, w->shape, [&](int64_t i) {
         return load<double>(w->view(), i) * affine.scale[size_t(product->trans_b ? i / inner : i % inner)];
@@ -101,10 +102,12 @@ class Folder {
     const int64_t groups = conv ? conv->groups : transposed->groups, per_group = transposed ? w->shape[1] : 0;
     if (channels != (conv ? w->shape[0] : per_group * groups)) return ValueId::none;
     const ConstantPtr b = constant(node, 2);
-    if (node.inputs.size() > 2 && node.inputs[2] != ValueId::none && (!b || b->shape != Shape{channels})) return ValueId::none;
+    if (node.inputs.size() > 2 && node.inputs[2] != ValueId::none && (!b || b->shape != Shape{channels}))
+      return ValueId::none;
     const auto scaled = make(w->dtype, w->shape, [&](int64_t i) {
       const int64_t row = i / rest;
-      const int64_t k = conv ? row / w->shape[1] : row / per_group / (w->shape[0] / groups) * per_group + row % per_group;
+      const int64_t k =
+          conv ? row / w->shape[1] : row / per_group / (w->shape[0] / groups) * per_group + row % per_group;
       return load<double>(w->view(), i) * affine.scale[size_t(k)];
     });
     const auto bias = make(w->dtype, {channels}, [&](int64_t k) {

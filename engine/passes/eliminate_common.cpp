@@ -31,7 +31,8 @@ void merge_constants(Graph& graph, Rewriter& rewriter) {
     if (!constant || !used[v]) continue;
     const size_t hash = hash_of(*constant);
     const auto [first, last] = seen.equal_range(hash);
-    const auto same = std::find_if(first, last, [&](const auto& entry) { return same_contents(*graph[entry.second].constant, *constant); });
+    const auto same = std::find_if(
+        first, last, [&](const auto& entry) { return same_contents(*graph[entry.second].constant, *constant); });
     if (same == last) seen.emplace(hash, ValueId(v));
     else rewriter.replace(ValueId(v), same->second);
   }

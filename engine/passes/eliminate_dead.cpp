@@ -26,7 +26,8 @@ bool eliminate_dead(Graph& graph) {
     number[v] = ValueId(values.size());
     values.push_back(std::move(graph.values[v]));
   }
-  if (values.size() == graph.values.size() && std::ranges::count(keep, false) == 0) return graph.values = std::move(values), inner;
+  if (values.size() == graph.values.size() && std::ranges::count(keep, false) == 0)
+    return graph.values = std::move(values), inner;
   const auto renumber = [&](ValueId& v) {
     if (v != ValueId::none) v = number[size_t(v)];
   };

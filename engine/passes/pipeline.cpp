@@ -17,7 +17,8 @@ void check_names(std::span<const Pass> passes, const PassOptions& options) {
   const auto known = [&](const std::string& name) {
     std::string all;
     for (const Pass& pass : passes) all.append(all.empty() ? "" : ", ").append(pass.name);
-    require(std::ranges::count(passes, name, &Pass::name) > 0, Code::invalid_argument, "no pass is called '", name, "'; there are ", all);
+    require(std::ranges::count(passes, name, &Pass::name) > 0, Code::invalid_argument, "no pass is called '", name,
+            "'; there are ", all);
   };
   std::ranges::for_each(options.disable, known);
   if (!options.dump_after.empty() && options.dump_after != "all") known(options.dump_after);
@@ -44,9 +45,11 @@ std::vector<PassRun> run_passes(Graph& graph, std::span<const Pass> passes, cons
   const auto run = [&](const Pass& pass, int round) {
     const auto start = Clock::now();
     const bool changed = with_context([&] { return pass.function(graph); }, "pass ", pass.name);
-    runs.push_back({pass.name, pass.stage, round, changed, std::chrono::duration<double>(Clock::now() - start).count(), graph.nodes.size()});
+    runs.push_back({pass.name, pass.stage, round, changed, std::chrono::duration<double>(Clock::now() - start).count(),
+                    graph.nodes.size()});
     if (changed && options.verify) with_context([&] { verify(graph); }, "after pass ", pass.name);
-    if (options.dump && (options.dump_after == "all" || options.dump_after == pass.name)) options.dump(pass.name, graph);
+    if (options.dump && (options.dump_after == "all" || options.dump_after == pass.name))
+      options.dump(pass.name, graph);
     changes += changed;
     return changed;
   };
@@ -75,7 +78,8 @@ std::string to_text(std::span<const PassRun> runs) {
   for (const PassRun& run : runs) {
     total[run.name] += run.seconds;
     if (!run.changed) continue;
-    std::snprintf(line, sizeof line, "%-24.*s round %-2d %9.3f ms  %zu nodes\n", int(run.name.size()), run.name.data(), run.round, run.seconds * 1e3, run.nodes);
+    std::snprintf(line, sizeof line, "%-24.*s round %-2d %9.3f ms  %zu nodes\n", int(run.name.size()), run.name.data(),
+                  run.round, run.seconds * 1e3, run.nodes);
     text += line;
   }
   for (const auto& [name, seconds] : total) {

@@ -23,7 +23,8 @@ using Values = std::vector<double>;
 // The branches read a and b, b and a constant.
 const std::string branches = body("then_branch", node("Sub", {"a", "b"}, {"t"}) + output("t")) +
                              body("else_branch", node("Mul", {"b", "k"}, {"e"}) + output("e"));
-const std::string around = input("x", {"2"}) + floats("k", {1}, {10}) + node("Neg", {"x"}, {"a"}) + node("Abs", {"x"}, {"b"});
+const std::string around =
+    input("x", {"2"}) + floats("k", {1}, {10}) + node("Neg", {"x"}, {"a"}) + node("Abs", {"x"}, {"b"});
 
 TEST(Bodies, BranchesTakeTheSameCaptures) {
   const Graph graph = import(model(13, flag + around + y + node("If", {"c"}, {"y"}, branches)));
@@ -31,7 +32,8 @@ TEST(Bodies, BranchesTakeTheSameCaptures) {
             "input c boolean[]\ninput x f32[2]\na = Unary kind=neg (x)\nb = Unary kind=abs (x)\n"
             "y = If (c, a, b) {\n"
             "  body\n    input a f32[2]\n    input b f32[2]\n    t = Binary kind=sub (a, b)\n    output t\n"
-            "  body\n    input v3 f32[2]\n    input b f32[2]\n    const k f32[1] {10}\n    e = Binary kind=mul (b, k)\n    output e\n"
+            "  body\n    input v3 f32[2]\n    input b f32[2]\n    const k f32[1] {10}\n    e = Binary kind=mul (b, "
+            "k)\n    output e\n"
             "}\noutput y\n");
   EXPECT_EQ(run(graph, {make_scalar(DType::boolean, int64_t{1}), vector({1, -2})}), (Values{-2, 0}));
   EXPECT_EQ(run(graph, {make_scalar(DType::boolean, int64_t{0}), vector({1, -2})}), (Values{10, 20}));
@@ -39,15 +41,19 @@ TEST(Bodies, BranchesTakeTheSameCaptures) {
 
 TEST(Bodies, AConstantConditionChooses) {
   // The other branch may hold what this build does not know.
-  const std::string foreign = body("then_branch", node("Foo", {"a"}, {"t"}) + output("t")) + body("else_branch", node("Mul", {"b", "k"}, {"e"}) + output("e"));
-  EXPECT_EQ(imported(13, around + y + "initializer { name: 'c' data_type: 9 int32_data: 0 } " + node("If", {"c"}, {"y"}, foreign)),
+  const std::string foreign = body("then_branch", node("Foo", {"a"}, {"t"}) + output("t")) +
+                              body("else_branch", node("Mul", {"b", "k"}, {"e"}) + output("e"));
+  EXPECT_EQ(imported(13, around + y + "initializer { name: 'c' data_type: 9 int32_data: 0 } " +
+                             node("If", {"c"}, {"y"}, foreign)),
             "input x f32[2]\nb = Unary kind=abs (x)\nconst k f32[1] {10}\ne = Binary kind=mul (b, k)\noutput y = e\n");
-  expect_error(model(13, flag + around + y + node("If", {"c"}, {"y"}, foreign)), Code::unsupported, {"1 node cannot be converted:\n  't' (Foo)"});
+  expect_error(model(13, flag + around + y + node("If", {"c"}, {"y"}, foreign)), Code::unsupported,
+               {"1 node cannot be converted:\n  't' (Foo)"});
 }
 
 TEST(Bodies, CapturesPassThroughLevels) {
   const std::string inner = node("If", {"c"}, {"t"}, branches);
-  const std::string outer = body("then_branch", inner + output("t")) + body("else_branch", node("Identity", {"b"}, {"i"}) + output("i"));
+  const std::string outer =
+      body("then_branch", inner + output("t")) + body("else_branch", node("Identity", {"b"}, {"i"}) + output("i"));
   const Graph graph = import(model(13, flag + around + y + node("If", {"c"}, {"y"}, outer)));
   EXPECT_EQ(run(graph, {make_scalar(DType::boolean, int64_t{1}), vector({1, -2})}), (Values{-2, 0}));
   EXPECT_EQ(run(graph, {make_scalar(DType::boolean, int64_t{0}), vector({1, -2})}), (Values{1, 2}));
@@ -55,10 +61,12 @@ TEST(Bodies, CapturesPassThroughLevels) {
 
 TEST(Bodies, ALoopMayGrowWhatItCarries) {
   // v = Concat(v, x * i) and a scan of v[-1:], three times.
-  const std::string step = "input { name: 'i' } input { name: 'go' } input { name: 'v' } " + node("Cast", {"i"}, {"f"}, attribute("to", 1)) + node("Mul", {"x", "f"}, {"p"}) +
+  const std::string step = "input { name: 'i' } input { name: 'go' } input { name: 'v' } " +
+                           node("Cast", {"i"}, {"f"}, attribute("to", 1)) + node("Mul", {"x", "f"}, {"p"}) +
                            node("Concat", {"v", "p"}, {"w"}, attribute("axis", 0)) + node("Identity", {"go"}, {"go2"}) +
                            node("Shape", {"v"}, {"n"}) + output("go2") + output("w") + output("n");
-  const Graph graph = import(model(13, input("x", {"1"}) + ints("trips", {3}) + output("y") + output("sizes") + node("Loop", {"trips", "", "x"}, {"y", "sizes"}, body("body", step))));
+  const Graph graph = import(model(13, input("x", {"1"}) + ints("trips", {3}) + output("y") + output("sizes") +
+                                           node("Loop", {"trips", "", "x"}, {"y", "sizes"}, body("body", step))));
   EXPECT_EQ(to_text(graph[graph.outputs[0].value].type), "f32[?]");
   EXPECT_EQ(to_text(graph[graph.outputs[1].value].type), "i64[3,1]");
   EXPECT_EQ(run(graph, {vector({2})}), (Values{2, 0, 2, 4}));
@@ -66,13 +74,18 @@ TEST(Bodies, ALoopMayGrowWhatItCarries) {
 }
 
 TEST(Bodies, Scan) {
-  const std::string step = "input { name: 's' } input { name: 'e' } " + node("Add", {"s", "e"}, {"t"}) + node("Mul", {"t", "k"}, {"u"}) + output("t") + output("u");
+  const std::string step = "input { name: 's' } input { name: 'e' } " + node("Add", {"s", "e"}, {"t"}) +
+                           node("Mul", {"t", "k"}, {"u"}) + output("t") + output("u");
   const std::string rest = floats("k", {}, {10}) + output("last") + output("y");
-  const Graph graph = import(model(11, input("s0", {}) + input("x", {"3"}) + rest + node("Scan", {"s0", "x"}, {"last", "y"}, body("body", step) + attribute("num_scan_inputs", 1))));
+  const Graph graph = import(
+      model(11, input("s0", {}) + input("x", {"3"}) + rest +
+                    node("Scan", {"s0", "x"}, {"last", "y"}, body("body", step) + attribute("num_scan_inputs", 1))));
   EXPECT_EQ(run(graph, {make_scalar(DType::f32, 1.0), vector({1, 2, 3})}), (Values{7}));
   EXPECT_EQ(run(graph, {make_scalar(DType::f32, 1.0), vector({1, 2, 3})}, 1), (Values{20, 40, 70}));
   // With a batch in front of everything, as opset 8 had it.
-  const Graph old = import(model(8, input("s0", {"2"}) + input("x", {"2", "3"}) + rest + node("Scan", {"", "s0", "x"}, {"last", "y"}, body("body", step) + attribute("num_scan_inputs", 1))));
+  const Graph old = import(
+      model(8, input("s0", {"2"}) + input("x", {"2", "3"}) + rest +
+                   node("Scan", {"", "s0", "x"}, {"last", "y"}, body("body", step) + attribute("num_scan_inputs", 1))));
   const float states[] = {1, 0}, xs[] = {1, 2, 3, 1, 1, 1};
   const int64_t state_shape[] = {2}, x_shape[] = {2, 3};
   const auto s = make_constant({DType::f32, state_shape, reinterpret_cast<const std::byte*>(states), nullptr});
@@ -86,15 +99,18 @@ const std::string functions =
     "functions { name: 'Line' domain: 'f' input: 'a' output: 'b' attribute: 'alpha' opset_import { version: 13 } "
     "attribute_proto { name: 'beta' type: FLOAT f: 1 } " +
     node("Constant", {}, {"m"}, "attribute { name: 'value_float' type: FLOAT ref_attr_name: 'alpha' }") +
-    node("Constant", {}, {"n"}, "attribute { name: 'value_float' type: FLOAT ref_attr_name: 'beta' }") + node("Mul", {"a", "m"}, {"p"}) +
-    node("Add", {"p", "n"}, {"b"}, "name: 'sum'") + "} functions { name: 'Twice' domain: 'f' input: 'x' input: 'unused' output: 'y' " +
-    "opset_import { version: 11 } opset_import { domain: 'f' version: 1 } " + node("Line", {"x"}, {"p"}, "domain: 'f' " + attribute("alpha", 2.0)) +
+    node("Constant", {}, {"n"}, "attribute { name: 'value_float' type: FLOAT ref_attr_name: 'beta' }") +
+    node("Mul", {"a", "m"}, {"p"}) + node("Add", {"p", "n"}, {"b"}, "name: 'sum'") +
+    "} functions { name: 'Twice' domain: 'f' input: 'x' input: 'unused' output: 'y' " +
+    "opset_import { version: 11 } opset_import { domain: 'f' version: 1 } " +
+    node("Line", {"x"}, {"p"}, "domain: 'f' " + attribute("alpha", 2.0)) +
     node("Line", {"p"}, {"q"}, "domain: 'f' name: 'second' " + attribute("alpha", 3.0) + attribute("beta", 0.0)) +
     // The axes are an attribute in this function's opset.
     node("Unsqueeze", {"q"}, {"y"}, int_list("axes", {0})) + "} ";
 
 TEST(Functions, AreInlined) {
-  const Graph graph = import(model(13, input("x", {"2"}) + y + node("Twice", {"x"}, {"y"}, "domain: 'f' name: 'call'"), functions));
+  const Graph graph =
+      import(model(13, input("x", {"2"}) + y + node("Twice", {"x"}, {"y"}, "domain: 'f' name: 'call'"), functions));
   EXPECT_EQ(run(graph, {vector({1, 2})}), (Values{9, 15}));
   bool found = false;
   for (const Node& n : graph.nodes) found |= n.origins == Origins{"call/second/sum (Add)"};
@@ -102,9 +118,11 @@ TEST(Functions, AreInlined) {
 }
 
 TEST(Functions, MayNotCallThemselves) {
-  const std::string loop = "functions { name: 'A' domain: 'f' input: 'x' output: 'y' " + node("B", {"x"}, {"y"}, "domain: 'f'") + "} " +
-                           "functions { name: 'B' domain: 'f' input: 'x' output: 'y' " + node("A", {"x"}, {"y"}, "domain: 'f'") + "} ";
-  expect_error(model(13, input("x", {"2"}) + y + node("A", {"x"}, {"y"}, "domain: 'f'"), loop), Code::invalid_model, {"calls itself"});
+  const std::string loop =
+      "functions { name: 'A' domain: 'f' input: 'x' output: 'y' " + node("B", {"x"}, {"y"}, "domain: 'f'") + "} " +
+      "functions { name: 'B' domain: 'f' input: 'x' output: 'y' " + node("A", {"x"}, {"y"}, "domain: 'f'") + "} ";
+  expect_error(model(13, input("x", {"2"}) + y + node("A", {"x"}, {"y"}, "domain: 'f'"), loop), Code::invalid_model,
+               {"calls itself"});
 }
 }  // namespace
 }  // namespace converter::test

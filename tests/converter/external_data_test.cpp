@@ -12,25 +12,29 @@ namespace fs = std::filesystem;
 class ExternalData : public testing::Test {
  protected:
   void SetUp() override {
-    root_ = fs::temp_directory_path() / cat("inlay_external_", ::getpid(), '_', testing::UnitTest::GetInstance()->current_test_info()->name());
+    root_ = fs::temp_directory_path() /
+            cat("inlay_external_", ::getpid(), '_', testing::UnitTest::GetInstance()->current_test_info()->name());
     fs::create_directories(root_ / "model" / "sub");
     std::vector<float> values(2048);
     for (size_t i = 0; i < values.size(); ++i) values[i] = float(i);
     for (const char* path : {"model/weights.bin", "model/sub/weights.bin", "outside.bin"})
-      std::ofstream(root_ / path, std::ios::binary).write(reinterpret_cast<const char*>(values.data()), std::streamsize(values.size() * 4));
+      std::ofstream(root_ / path, std::ios::binary)
+          .write(reinterpret_cast<const char*>(values.data()), std::streamsize(values.size() * 4));
   }
   void TearDown() override { fs::remove_all(root_); }
 
   // A model that adds `count` elements of the file to its input.
   Graph load(const std::string& location, int count, const std::string& entries) {
-    const std::string weight = cat("initializer { name: 'w' data_type: 1 dims: ", count, " data_location: EXTERNAL external_data { key: 'location' value: '",
-                                   location, "' } ", entries, "} ");
+    const std::string weight =
+        cat("initializer { name: 'w' data_type: 1 dims: ", count,
+            " data_location: EXTERNAL external_data { key: 'location' value: '", location, "' } ", entries, "} ");
     const auto m = model(13, input("x", {"1"}) + output("y") + weight + node("Add", {"x", "w"}, {"y"}));
     const fs::path path = root_ / "model" / "model.onnx";
     std::ofstream(path, std::ios::binary) << m.SerializeAsString();
     return import_onnx(path.string());
   }
-  void expect_failure(Code code, const std::string& part, const std::string& location, int count = 2, const std::string& entries = {}) {
+  void expect_failure(Code code, const std::string& part, const std::string& location, int count = 2,
+                      const std::string& entries = {}) {
     try {
       load(location, count, entries);
       ADD_FAILURE() << location << " was read";
@@ -40,7 +44,9 @@ class ExternalData : public testing::Test {
       EXPECT_NE(std::string(e.what()).find("tensor 'w'"), std::string::npos) << e.what();
     }
   }
-  static std::string entry(const std::string& key, const std::string& value) { return cat("external_data { key: '", key, "' value: '", value, "' } "); }
+  static std::string entry(const std::string& key, const std::string& value) {
+    return cat("external_data { key: '", key, "' value: '", value, "' } ");
+  }
   fs::path root_;
 };
 
@@ -82,8 +88,9 @@ TEST_F(ExternalData, MustBeThere) {
 }
 
 TEST_F(ExternalData, NeedAFolder) {
-  const auto m = model(13, input("x", {"1"}) + output("y") + "initializer { name: 'w' data_type: 1 dims: 2 data_location: EXTERNAL " + entry("location", "weights.bin") + "} " +
-                               node("Add", {"x", "w"}, {"y"}));
+  const auto m = model(13, input("x", {"1"}) + output("y") +
+                               "initializer { name: 'w' data_type: 1 dims: 2 data_location: EXTERNAL " +
+                               entry("location", "weights.bin") + "} " + node("Add", {"x", "w"}, {"y"}));
   expect_error(m, Code::invalid_argument, {"external data 'weights.bin'"});
 }
 }  // namespace

@@ -17,9 +17,13 @@ inline onnx::ModelProto model(int opset, const std::string& graph, const std::st
   return model;
 }
 // "name: 2,N" → an input of f32[2,N].
-inline std::string input(const std::string& name, const std::vector<std::string>& dims, int dtype = onnx::TensorProto::FLOAT) {
+inline std::string input(const std::string& name, const std::vector<std::string>& dims,
+                         int dtype = onnx::TensorProto::FLOAT) {
   std::string shape;
-  for (const std::string& d : dims) shape += std::isdigit(d[0]) ? cat("dim { dim_value: ", d, " } ") : d == "?" ? "dim { } " : cat("dim { dim_param: '", d, "' } ");
+  for (const std::string& d : dims)
+    shape += std::isdigit(d[0]) ? cat("dim { dim_value: ", d, " } ")
+             : d == "?"         ? "dim { } "
+                                : cat("dim { dim_param: '", d, "' } ");
   return cat("input { name: '", name, "' type { tensor_type { elem_type: ", dtype, " shape { ", shape, "} } } } ");
 }
 inline std::string output(const std::string& name) { return cat("output { name: '", name, "' } "); }
@@ -28,25 +32,35 @@ inline std::string list(const std::vector<std::string>& names, const char* field
   for (const std::string& n : names) text += cat(field, ": '", n, "' ");
   return text;
 }
-inline std::string node(const std::string& op, const std::vector<std::string>& inputs, const std::vector<std::string>& outputs, const std::string& rest = {}) {
+inline std::string node(const std::string& op, const std::vector<std::string>& inputs,
+                        const std::vector<std::string>& outputs, const std::string& rest = {}) {
   return cat("node { op_type: '", op, "' ", list(inputs, "input"), list(outputs, "output"), rest, " } ");
 }
-inline std::string attribute(const std::string& name, int64_t value) { return cat("attribute { name: '", name, "' type: INT i: ", value, " } "); }
+inline std::string attribute(const std::string& name, int64_t value) {
+  return cat("attribute { name: '", name, "' type: INT i: ", value, " } ");
+}
 inline std::string attribute(const std::string& name, int value) { return attribute(name, int64_t{value}); }
-inline std::string attribute(const std::string& name, double value) { return cat("attribute { name: '", name, "' type: FLOAT f: ", value, " } "); }
-inline std::string attribute(const std::string& name, const char* value) { return cat("attribute { name: '", name, "' type: STRING s: '", value, "' } "); }
+inline std::string attribute(const std::string& name, double value) {
+  return cat("attribute { name: '", name, "' type: FLOAT f: ", value, " } ");
+}
+inline std::string attribute(const std::string& name, const char* value) {
+  return cat("attribute { name: '", name, "' type: STRING s: '", value, "' } ");
+}
 inline std::string int_list(const std::string& name, const std::vector<int64_t>& values) {
   std::string text = cat("attribute { name: '", name, "' type: INTS ");
   for (int64_t v : values) text += cat("ints: ", v, ' ');
   return text + "} ";
 }
-inline std::string body(const std::string& name, const std::string& graph) { return cat("attribute { name: '", name, "' type: GRAPH g { ", graph, "} } "); }
+inline std::string body(const std::string& name, const std::string& graph) {
+  return cat("attribute { name: '", name, "' type: GRAPH g { ", graph, "} } ");
+}
 inline std::string ints(const std::string& name, const std::vector<int64_t>& values) {
   std::string text = cat("initializer { name: '", name, "' data_type: 7 dims: ", values.size(), ' ');
   for (int64_t v : values) text += cat("int64_data: ", v, ' ');
   return text + "} ";
 }
-inline std::string floats(const std::string& name, const std::vector<int64_t>& shape, const std::vector<double>& values) {
+inline std::string floats(const std::string& name, const std::vector<int64_t>& shape,
+                          const std::vector<double>& values) {
   std::string text = cat("initializer { name: '", name, "' data_type: 1 ");
   for (int64_t d : shape) text += cat("dims: ", d, ' ');
   for (double v : values) text += cat("float_data: ", v, ' ');
@@ -69,13 +83,15 @@ inline std::string text(const Graph& graph) {
 inline std::string imported(int opset, const std::string& graph) { return text(import(model(opset, graph))); }
 
 // Importing fails with this code, and a message that holds each of these.
-inline void expect_error(const onnx::ModelProto& model, Code code, const std::vector<std::string>& parts, const ImportOptions& options = {}) {
+inline void expect_error(const onnx::ModelProto& model, Code code, const std::vector<std::string>& parts,
+                         const ImportOptions& options = {}) {
   try {
     const Graph graph = import(model, options);
     ADD_FAILURE() << "imported as\n" << to_text(graph);
   } catch (const Error& e) {
     EXPECT_EQ(e.code, code) << e.what();
-    for (const std::string& part : parts) EXPECT_NE(std::string(e.what()).find(part), std::string::npos) << "'" << part << "' is not in: " << e.what();
+    for (const std::string& part : parts)
+      EXPECT_NE(std::string(e.what()).find(part), std::string::npos) << "'" << part << "' is not in: " << e.what();
   }
 }
 }  // namespace converter::test

@@ -10,8 +10,11 @@ TEST(Opsets, AttributesThatBecameInputs) {
             "input x f32[2,3]\nconst v1 i64[2] {0,3}\ny = Unsqueeze (x, v1)\noutput y\n");
   EXPECT_EQ(imported(13, x23 + y + ints("a", {0, 3}) + node("Unsqueeze", {"x", "a"}, {"y"})),
             "input x f32[2,3]\nconst a i64[2] {0,3}\ny = Unsqueeze (x, a)\noutput y\n");
-  EXPECT_EQ(imported(9, x23 + y + node("Slice", {"x"}, {"y"}, int_list("starts", {1}) + int_list("ends", {2}) + int_list("axes", {1}))),
-            "input x f32[2,3]\nconst v1 i64[1] {1}\nconst v2 i64[1] {2}\nconst v3 i64[1] {1}\ny = Slice (x, v1, v2, v3)\noutput y\n");
+  EXPECT_EQ(imported(9, x23 + y +
+                            node("Slice", {"x"}, {"y"},
+                                 int_list("starts", {1}) + int_list("ends", {2}) + int_list("axes", {1}))),
+            "input x f32[2,3]\nconst v1 i64[1] {1}\nconst v2 i64[1] {2}\nconst v3 i64[1] {1}\ny = Slice (x, v1, v2, "
+            "v3)\noutput y\n");
   EXPECT_EQ(imported(4, x23 + y + node("Reshape", {"x"}, {"y"}, int_list("shape", {3, 2}))),
             "input x f32[2,3]\nconst v1 i64[2] {3,2}\ny = Reshape (x, v1)\noutput y\n");
   EXPECT_EQ(imported(2, x23 + y + node("Pad", {"x"}, {"y"}, int_list("pads", {0, 1, 0, 1}) + attribute("value", 2.5))),
@@ -20,14 +23,18 @@ TEST(Opsets, AttributesThatBecameInputs) {
             "input x f32[2,3]\nconst v1 i64[1] {2}\nv, i = TopK (x, v1)\noutput v\n");
   EXPECT_EQ(imported(11, x23 + y + node("ReduceSum", {"x"}, {"y"}, int_list("axes", {1}) + attribute("keepdims", 0))),
             "input x f32[2,3]\nconst v1 i64[1] {1}\ny = Reduce keepdims=0 (x, v1)\noutput y\n");
-  EXPECT_EQ(imported(11, x23 + output("a") + node("Split", {"x"}, {"a", "b"}, int_list("split", {1, 2}) + attribute("axis", 1))),
+  EXPECT_EQ(imported(11, x23 + output("a") +
+                             node("Split", {"x"}, {"a", "b"}, int_list("split", {1, 2}) + attribute("axis", 1))),
             "input x f32[2,3]\nconst v1 i64[2] {1,2}\na, b = Split axis=1 (x, v1)\noutput a\n");
 }
 
 TEST(Opsets, SoftmaxOnceFlattened) {
-  EXPECT_EQ(imported(13, x234 + y + node("Softmax", {"x"}, {"y"}, attribute("axis", 1))), "input x f32[2,3,4]\ny = Softmax axis=1 (x)\noutput y\n");
-  EXPECT_EQ(imported(11, x234 + y + node("Softmax", {"x"}, {"y"}, attribute("axis", 2))), "input x f32[2,3,4]\ny = Softmax axis=2 (x)\noutput y\n");
-  EXPECT_EQ(imported(11, input("x", {"2", "3", "1"}) + y + node("Softmax", {"x"}, {"y"})), "input x f32[2,3,1]\ny = Softmax axis=1 (x)\noutput y\n");
+  EXPECT_EQ(imported(13, x234 + y + node("Softmax", {"x"}, {"y"}, attribute("axis", 1))),
+            "input x f32[2,3,4]\ny = Softmax axis=1 (x)\noutput y\n");
+  EXPECT_EQ(imported(11, x234 + y + node("Softmax", {"x"}, {"y"}, attribute("axis", 2))),
+            "input x f32[2,3,4]\ny = Softmax axis=2 (x)\noutput y\n");
+  EXPECT_EQ(imported(11, input("x", {"2", "3", "1"}) + y + node("Softmax", {"x"}, {"y"})),
+            "input x f32[2,3,1]\ny = Softmax axis=1 (x)\noutput y\n");
   EXPECT_EQ(imported(11, x234 + y + node("LogSoftmax", {"x"}, {"y"})),
             "input x f32[2,3,4]\nv1 = Flatten (x)\nv2 = Softmax kind=log_softmax (v1)\nconst v4 i64[3] {2,3,4}\n"
             "y = Reshape allow_zero=1 (v2, v4)\noutput y\n");
@@ -35,33 +42,45 @@ TEST(Opsets, SoftmaxOnceFlattened) {
 
 TEST(Opsets, BroadcastingWasAnAttribute) {
   const std::string b = input("b", {"3"});
-  EXPECT_EQ(imported(6, x234 + b + y + node("Add", {"x", "b"}, {"y"}, attribute("broadcast", 1) + attribute("axis", 1))),
-            "input x f32[2,3,4]\ninput b f32[3]\nconst v2 i64[1] {1}\nv3 = Unsqueeze (b, v2)\ny = Binary (x, v3)\noutput y\n");
+  EXPECT_EQ(
+      imported(6, x234 + b + y + node("Add", {"x", "b"}, {"y"}, attribute("broadcast", 1) + attribute("axis", 1))),
+      "input x f32[2,3,4]\ninput b f32[3]\nconst v2 i64[1] {1}\nv3 = Unsqueeze (b, v2)\ny = Binary (x, v3)\noutput "
+      "y\n");
   EXPECT_EQ(imported(6, x234 + b + y + node("PRelu", {"x", "b"}, {"y"})),
-            "input x f32[2,3,4]\ninput b f32[3]\nconst v2 i64[1] {1}\nv3 = Unsqueeze (b, v2)\ny = Binary kind=prelu (x, v3)\noutput y\n");
+            "input x f32[2,3,4]\ninput b f32[3]\nconst v2 i64[1] {1}\nv3 = Unsqueeze (b, v2)\ny = Binary kind=prelu "
+            "(x, v3)\noutput y\n");
 }
 
 TEST(Opsets, Clip) {
   const std::string clipped = "input x f32[2,3]\ny = Unary kind=clip b=6 (x)\noutput y\n";
   EXPECT_EQ(imported(6, x23 + y + node("Clip", {"x"}, {"y"}, attribute("min", 0.0) + attribute("max", 6.0))), clipped);
-  EXPECT_EQ(imported(11, x23 + y + floats("lo", {}, {0}) + floats("hi", {}, {6}) + node("Clip", {"x", "lo", "hi"}, {"y"})), clipped);
+  EXPECT_EQ(
+      imported(11, x23 + y + floats("lo", {}, {0}) + floats("hi", {}, {6}) + node("Clip", {"x", "lo", "hi"}, {"y"})),
+      clipped);
   EXPECT_EQ(imported(11, x23 + input("hi", {}) + y + node("Clip", {"x", "", "hi"}, {"y"})),
             "input x f32[2,3]\ninput hi f32[]\ny = Binary kind=min (x, hi)\noutput y\n");
   EXPECT_EQ(imported(11, x23 + y + node("Clip", {"x"}, {"y"})), "input x f32[2,3]\noutput y = x\n");
   // A low bound above the high one gives the high one.
-  EXPECT_EQ(imported(11, x23 + y + floats("lo", {}, {2}) + floats("hi", {}, {1}) + node("Clip", {"x", "lo", "hi"}, {"y"})),
-            "input x f32[2,3]\ny = Unary kind=clip a=1 b=1 (x)\noutput y\n");
+  EXPECT_EQ(
+      imported(11, x23 + y + floats("lo", {}, {2}) + floats("hi", {}, {1}) + node("Clip", {"x", "lo", "hi"}, {"y"})),
+      "input x f32[2,3]\ny = Unary kind=clip a=1 b=1 (x)\noutput y\n");
 }
 
 TEST(Opsets, OthersThatChanged) {
-  EXPECT_EQ(imported(1, x23 + y + node("Cast", {"x"}, {"y"}, attribute("to", "INT32"))), "input x f32[2,3]\ny = Cast to=i32 (x)\noutput y\n");
-  EXPECT_EQ(imported(9, x23 + y + node("Cast", {"x"}, {"y"}, attribute("to", 6))), "input x f32[2,3]\ny = Cast to=i32 (x)\noutput y\n");
-  EXPECT_EQ(imported(1, x23 + y + node("Concat", {"x", "x"}, {"y"})), "input x f32[2,3]\ny = Concat axis=1 (x, x)\noutput y\n");
-  EXPECT_EQ(imported(6, x23 + y + node("Dropout", {"x"}, {"y"}, attribute("ratio", 0.5) + attribute("is_test", 1))), "input x f32[2,3]\noutput y = x\n");
+  EXPECT_EQ(imported(1, x23 + y + node("Cast", {"x"}, {"y"}, attribute("to", "INT32"))),
+            "input x f32[2,3]\ny = Cast to=i32 (x)\noutput y\n");
+  EXPECT_EQ(imported(9, x23 + y + node("Cast", {"x"}, {"y"}, attribute("to", 6))),
+            "input x f32[2,3]\ny = Cast to=i32 (x)\noutput y\n");
+  EXPECT_EQ(imported(1, x23 + y + node("Concat", {"x", "x"}, {"y"})),
+            "input x f32[2,3]\ny = Concat axis=1 (x, x)\noutput y\n");
+  EXPECT_EQ(imported(6, x23 + y + node("Dropout", {"x"}, {"y"}, attribute("ratio", 0.5) + attribute("is_test", 1))),
+            "input x f32[2,3]\noutput y = x\n");
   EXPECT_EQ(imported(12, x23 + output("m") + node("Dropout", {"x"}, {"y", "m"})),
             "input x f32[2,3]\nconst m boolean[2,3] {1,1,1,1,1,1}\noutput m\n");
-  EXPECT_EQ(imported(9, input("x", {"1", "1", "2", "2"}) + y + floats("s", {4}, {1, 1, 2, 2}) + node("Upsample", {"x", "s"}, {"y"}, attribute("mode", "nearest"))),
-            "input x f32[1,1,2,2]\nconst s f32[4] {1,1,2,2}\ny = Resize coordinates=asymmetric nearest=floor (x, _, s)\noutput y\n");
+  EXPECT_EQ(imported(9, input("x", {"1", "1", "2", "2"}) + y + floats("s", {4}, {1, 1, 2, 2}) +
+                            node("Upsample", {"x", "s"}, {"y"}, attribute("mode", "nearest"))),
+            "input x f32[1,1,2,2]\nconst s f32[4] {1,1,2,2}\ny = Resize coordinates=asymmetric nearest=floor (x, _, "
+            "s)\noutput y\n");
 }
 
 TEST(Opsets, Compositions) {
@@ -69,10 +88,12 @@ TEST(Opsets, Compositions) {
                              node("Gemm", {"x", "w", "c"}, {"y"}, attribute("transB", 1) + attribute("alpha", 0.5))),
             "input x f32[2,3]\ninput w f32[4,3]\ninput c f32[4]\nv3 = MatMul trans_b=1 (x, w)\nconst v4 f32[] {0.5}\n"
             "v5 = Binary kind=mul (v3, v4)\ny = Binary (v5, c)\noutput y\n");
-  EXPECT_EQ(imported(13, input("x", {"N", "3", "4", "4"}) + y + node("GlobalAveragePool", {"x"}, {"y"})),
-            "input x f32[N,3,4,4]\nconst v1 i64[2] {2,3}\ny = Reduce kind=mean noop_with_empty_axes=1 (x, v1)\noutput y\n");
+  EXPECT_EQ(
+      imported(13, input("x", {"N", "3", "4", "4"}) + y + node("GlobalAveragePool", {"x"}, {"y"})),
+      "input x f32[N,3,4,4]\nconst v1 i64[2] {2,3}\ny = Reduce kind=mean noop_with_empty_axes=1 (x, v1)\noutput y\n");
   EXPECT_EQ(imported(13, x23 + input("z", {"3"}) + y + node("Mean", {"x", "z"}, {"y"})),
-            "input x f32[2,3]\ninput z f32[3]\nv2 = Binary (x, z)\nconst v3 f32[] {2}\ny = Binary kind=div (v2, v3)\noutput y\n");
+            "input x f32[2,3]\ninput z f32[3]\nv2 = Binary (x, z)\nconst v3 f32[] {2}\ny = Binary kind=div (v2, "
+            "v3)\noutput y\n");
   EXPECT_EQ(imported(13, x23 + input("z", {"3"}) + y + node("Max", {"x", "z", "x"}, {"y"})),
             "input x f32[2,3]\ninput z f32[3]\nv2 = Binary kind=max (x, z)\ny = Binary kind=max (v2, x)\noutput y\n");
 }

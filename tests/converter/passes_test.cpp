@@ -19,7 +19,9 @@ std::vector<double> results(const Graph& graph) {
   return all;
 }
 
-const std::string parameters = "const s f32[4] {1,2,0.5,-1}\nconst b f32[4] {0,1,2,3}\nconst m f32[4] {0.1,0.2,-0.3,0}\nconst v f32[4] {1,0.5,2,4}\n";
+const std::string parameters =
+    "const s f32[4] {1,2,0.5,-1}\nconst b f32[4] {0,1,2,3}\nconst m f32[4] {0.1,0.2,-0.3,0}\nconst v f32[4] "
+    "{1,0.5,2,4}\n";
 std::string numbers(int count) {
   std::string text = "{";
   for (int i = 0; i < count; ++i) text += cat(i ? "," : "", (i * 37 % 19 - 9) / 8.0);
@@ -43,31 +45,46 @@ std::string folded(const std::string& text) {
 
 TEST(FoldBatchNorm, IntoWhatComesBefore) {
   const std::string norm = "y = BatchNorm (c, s, b, m, v)\noutput y\n";
-  EXPECT_EQ(folded(parameters + "input x f32[2,2,5,5]\nconst w f32[4,2,3,3] " + numbers(72) + "\nc = Conv (x, w)\n" + norm), "Conv/3 ");
-  EXPECT_EQ(folded(parameters + "input x f32[2,4,5,5]\nconst w f32[4,2,3,3] " + numbers(72) + "\nconst k f32[4] " + numbers(4) +
-                   "\nc = Conv groups=2 pad=1,1,1,1 (x, w, k)\n" + norm), "Conv/3 ");
-  EXPECT_EQ(folded(parameters + "input x f32[1,3,4]\nconst w f32[3,4,2] " + numbers(24) + "\nc = ConvTranspose stride=2 (x, w)\n" + norm), "ConvTranspose/3 ");
-  EXPECT_EQ(folded(parameters + "input x f32[1,4,4]\nconst w f32[4,2,2] " + numbers(16) + "\nc = ConvTranspose groups=2 (x, w)\n" + norm), "ConvTranspose/3 ");
-  EXPECT_EQ(folded(parameters + "input x f32[3,2]\nconst w f32[2,4] " + numbers(8) + "\nc = MatMul (x, w)\n" + norm), "MatMul/2 Binary/2 ");
-  EXPECT_EQ(folded(parameters + "input x f32[3,2]\nconst w f32[4,2] " + numbers(8) + "\nc = MatMul trans_b=1 (x, w)\n" + norm), "MatMul/2 Binary/2 ");
+  EXPECT_EQ(
+      folded(parameters + "input x f32[2,2,5,5]\nconst w f32[4,2,3,3] " + numbers(72) + "\nc = Conv (x, w)\n" + norm),
+      "Conv/3 ");
+  EXPECT_EQ(folded(parameters + "input x f32[2,4,5,5]\nconst w f32[4,2,3,3] " + numbers(72) + "\nconst k f32[4] " +
+                   numbers(4) + "\nc = Conv groups=2 pad=1,1,1,1 (x, w, k)\n" + norm),
+            "Conv/3 ");
+  EXPECT_EQ(folded(parameters + "input x f32[1,3,4]\nconst w f32[3,4,2] " + numbers(24) +
+                   "\nc = ConvTranspose stride=2 (x, w)\n" + norm),
+            "ConvTranspose/3 ");
+  EXPECT_EQ(folded(parameters + "input x f32[1,4,4]\nconst w f32[4,2,2] " + numbers(16) +
+                   "\nc = ConvTranspose groups=2 (x, w)\n" + norm),
+            "ConvTranspose/3 ");
+  EXPECT_EQ(folded(parameters + "input x f32[3,2]\nconst w f32[2,4] " + numbers(8) + "\nc = MatMul (x, w)\n" + norm),
+            "MatMul/2 Binary/2 ");
+  EXPECT_EQ(folded(parameters + "input x f32[3,2]\nconst w f32[4,2] " + numbers(8) + "\nc = MatMul trans_b=1 (x, w)\n" +
+                   norm),
+            "MatMul/2 Binary/2 ");
 }
 
 TEST(FoldBatchNorm, ElseIntoScaleAndOffset) {
   EXPECT_EQ(folded(parameters + "input c f32[2,4,3]\ny = BatchNorm (c, s, b, m, v)\noutput y\n"), "Binary/2 Binary/2 ");
   // Somebody else reads the convolution.
-  EXPECT_EQ(folded(parameters + "input x f32[1,1,3,3]\nconst w f32[4,1,1,1] " + numbers(4) + "\nc = Conv (x, w)\ny = BatchNorm (c, s, b, m, v)\noutput y\noutput c\n"),
+  EXPECT_EQ(folded(parameters + "input x f32[1,1,3,3]\nconst w f32[4,1,1,1] " + numbers(4) +
+                   "\nc = Conv (x, w)\ny = BatchNorm (c, s, b, m, v)\noutput y\noutput c\n"),
             "Conv/2 Binary/2 Binary/2 ");
 }
 
 TEST(FoldBatchNorm, OriginsOfBothStay) {
-  Graph graph = parse_graph(parameters + "input x f32[1,1,3,3]\nconst w f32[4,1,1,1] {1,2,3,4}\nc = Conv (x, w)\ny = BatchNorm (c, s, b, m, v)\noutput y\n");
+  Graph graph = parse_graph(parameters +
+                            "input x f32[1,1,3,3]\nconst w f32[4,1,1,1] {1,2,3,4}\nc = Conv (x, w)\ny = BatchNorm (c, "
+                            "s, b, m, v)\noutput y\n");
   EXPECT_TRUE(fold_batch_norm(graph));
   EXPECT_EQ(graph.nodes[0].origins, (Origins{"c (Conv)", "y (BatchNorm)"}));
 }
 
 TEST(Convert, ThePipelineEnds) {
-  Graph graph = parse_graph(parameters + "input x f32[1,1,3,3]\nconst w f32[4,1,1,1] {1,2,3,4}\nc = Conv (x, w)\nn = BatchNorm (c, s, b, m, v)\n"
-                                         "i = Identity (n)\ny = Unary (i)\noutput y\n");
+  Graph graph = parse_graph(
+      parameters +
+      "input x f32[1,1,3,3]\nconst w f32[4,1,1,1] {1,2,3,4}\nc = Conv (x, w)\nn = BatchNorm (c, s, b, m, v)\n"
+      "i = Identity (n)\ny = Unary (i)\noutput y\n");
   PassOptions options;
   options.verify = true;
   run_passes(graph, pipeline(), options);

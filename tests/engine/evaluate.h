@@ -8,7 +8,8 @@ namespace engine::test {
 std::vector<Object> evaluate(const Graph&, std::span<const ConstView> inputs);
 
 inline Type type_of(const ConstView& v) {
-  if (!v.object || v.object->kind == ValueKind::tensor) return Type::tensor(v.dtype, Shape(v.shape.begin(), v.shape.end()));
+  if (!v.object || v.object->kind == ValueKind::tensor)
+    return Type::tensor(v.dtype, Shape(v.shape.begin(), v.shape.end()));
   const Type element = v.object->items.empty() ? Type::unranked(v.dtype) : type_of(v.object->items[0].view());
   const Type any = element.is_tensor() ? Type::unranked(element.dtype) : element;
   return v.object->kind == ValueKind::sequence ? Type::sequence(any) : Type::optional(element);
@@ -34,10 +35,13 @@ class GraphRunner : public BodyRunner {
 inline std::vector<Object> evaluate(const Graph& graph, std::span<const ConstView> inputs) {
   check(inputs.size() == graph.inputs.size(), "the graph has ", graph.inputs.size(), " inputs, not ", inputs.size());
   std::vector<Object> values(graph.values.size());
-  const auto view_of = [&](ValueId v) { return graph[v].constant ? graph[v].constant->view() : std::as_const(values[size_t(v)]).view(); };
+  const auto view_of = [&](ValueId v) {
+    return graph[v].constant ? graph[v].constant->view() : std::as_const(values[size_t(v)]).view();
+  };
   for (size_t k = 0; k < inputs.size(); ++k) {
     const Type &declared = graph[graph.inputs[k]].type, given = type_of(inputs[k]);
-    check(declared.kind == ValueKind::optional || compatible(declared, given), "input ", k, " is ", to_text(given), " instead of ", to_text(declared));
+    check(declared.kind == ValueKind::optional || compatible(declared, given), "input ", k, " is ", to_text(given),
+          " instead of ", to_text(declared));
     values[size_t(graph.inputs[k])].assign(inputs[k]);
   }
   kernels::ThreadPool pool(1);
@@ -54,7 +58,8 @@ inline std::vector<Object> evaluate(const Graph& graph, std::span<const ConstVie
       context.in_.push_back({view});
       v = view.object && view.object->kind != ValueKind::tensor
               ? one.add_input("", type_of(view))
-              : one.add_constant(std::make_shared<Constant>(Constant{view.dtype, Shape(view.shape.begin(), view.shape.end()), view.data, nullptr, nullptr}));
+              : one.add_constant(std::make_shared<Constant>(
+                    Constant{view.dtype, Shape(view.shape.begin(), view.shape.end()), view.data, nullptr, nullptr}));
     }
     with_context([&] {
       const Types types = infer(one, copy);
@@ -63,7 +68,8 @@ inline std::vector<Object> evaluate(const Graph& graph, std::span<const ConstVie
           context.out_.push_back({{}, false, false});
           continue;
         }
-        check(compatible(graph[node.outputs[k]].type, types[k]) || !types[k].is_tensor(), "output ", k, " is ", to_text(types[k]), " instead of ", to_text(graph[node.outputs[k]].type));
+        check(compatible(graph[node.outputs[k]].type, types[k]) || !types[k].is_tensor(), "output ", k, " is ",
+              to_text(types[k]), " instead of ", to_text(graph[node.outputs[k]].type));
         Object& object = values[size_t(node.outputs[k])];
         View view{types[k].dtype, {}, nullptr, &object};
         const bool placed = types[k].is_tensor() && types[k].determined();
@@ -71,7 +77,8 @@ inline std::vector<Object> evaluate(const Graph& graph, std::span<const ConstVie
         context.out_.push_back({view, true, !placed});
       }
       std::vector<std::unique_ptr<GraphRunner>> bodies;
-      for (const auto& body : node.bodies) context.bodies_.push_back(bodies.emplace_back(std::make_unique<GraphRunner>(*body)).get());
+      for (const auto& body : node.bodies)
+        context.bodies_.push_back(bodies.emplace_back(std::make_unique<GraphRunner>(*body)).get());
       context.pool_ = &pool;
       reference(node.op, context);
     }, to_text(node.origins));

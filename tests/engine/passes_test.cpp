@@ -84,7 +84,8 @@ TEST(GraphText, NamesTheLineThatIsWrong) {
     return "";
   };
   EXPECT_NE(message("input x f32[2]\ny = Nothing (x)\n").find("line 2: unknown op 'Nothing'"), std::string::npos);
-  EXPECT_NE(message("input x f32[2]\n\ny = Unary kind=relux (x)\n").find("line 3: unknown name 'relux'"), std::string::npos);
+  EXPECT_NE(message("input x f32[2]\n\ny = Unary kind=relux (x)\n").find("line 3: unknown name 'relux'"),
+            std::string::npos);
   EXPECT_NE(message("input x f32[2]\ny = Unary colour=1 (x)\n").find("unknown field 'colour'"), std::string::npos);
   EXPECT_NE(message("y = Unary (x)\n").find("'x' is not defined"), std::string::npos);
   EXPECT_NE(message("const w f32[100] {…}\n").find("abbreviated"), std::string::npos);
@@ -103,33 +104,48 @@ TEST(GraphText, OpsByTheirFields) {
 }
 
 TEST(Passes, FoldConstants) {
-  EXPECT_EQ(after(fold_constants, "input x f32[2,3]\nconst a f32[3] {1,2,3}\nb = Unary kind=neg (a)\nc = Binary kind=mul (b, b)\ny = Binary (x, c)\noutput y\n"),
+  EXPECT_EQ(after(fold_constants,
+                  "input x f32[2,3]\nconst a f32[3] {1,2,3}\nb = Unary kind=neg (a)\nc = Binary kind=mul (b, b)\ny = "
+                  "Binary (x, c)\noutput y\n"),
             "input x f32[2,3]\nconst c f32[3] {1,4,9}\ny = Binary (x, c)\noutput y\n");
   // What inference knows is folded, also where an input is not constant.
-  EXPECT_EQ(after(fold_constants, "input x f32[2,3]\nconst one f32[] {1}\ns = Shape start=1 (x)\ny = ConstantOfShape (s, one)\noutput y\n"),
-            "input x f32[2,3]\nconst y f32[3] {1,1,1}\noutput y\n");
+  EXPECT_EQ(
+      after(fold_constants,
+            "input x f32[2,3]\nconst one f32[] {1}\ns = Shape start=1 (x)\ny = ConstantOfShape (s, one)\noutput y\n"),
+      "input x f32[2,3]\nconst y f32[3] {1,1,1}\noutput y\n");
   after(fold_constants, "input x f32[N]\ns = Shape (x)\noutput s\n", false);
 }
 
 TEST(Passes, FoldingSaysMoreAboutSizes) {
   const auto twice = [](Graph& graph) { return fold_constants(graph) && fold_constants(graph); };
-  EXPECT_EQ(after(twice, "input x f32[4]\nconst c boolean[] {1}\nconst a i64[1] {2}\nconst b i64[1] {3}\ns = Where (c, a, b)\n"
-                                  "const from i64[1] {0}\nh = Slice (x, from, s)\ny = Shape (h)\noutput y\n"),
+  EXPECT_EQ(after(twice,
+                  "input x f32[4]\nconst c boolean[] {1}\nconst a i64[1] {2}\nconst b i64[1] {3}\ns = Where (c, a, b)\n"
+                  "const from i64[1] {0}\nh = Slice (x, from, s)\ny = Shape (h)\noutput y\n"),
             "input x f32[4]\nconst y i64[1] {2}\noutput y\n");
 }
 
 TEST(Passes, FoldingDoesNotBlowUp) {
-  after(fold_constants, "input x f32[1]\nconst shape i64[2] {1024,1024}\nconst v f32[] {0}\nz = ConstantOfShape (shape, v)\ny = Binary (z, x)\noutput y\n", false);
+  after(fold_constants,
+        "input x f32[1]\nconst shape i64[2] {1024,1024}\nconst v f32[] {0}\nz = ConstantOfShape (shape, v)\ny = Binary "
+        "(z, x)\noutput y\n",
+        false);
 }
 
 TEST(Passes, EliminateCommon) {
-  EXPECT_EQ(after(eliminate_common, "input x f32[2]\nconst a f32[] {2}\nconst b f32[] {2}\np = Binary kind=mul (x, a)\nq = Binary kind=mul (x, b)\n"
-                                    "r = Binary kind=mul (b, x)\ny = Binary kind=sub (p, q)\nz = Unary kind=neg (r)\noutput y\noutput z\noutput q\n"),
-            "input x f32[2]\nconst a f32[] {2}\np = Binary kind=mul (x, a)\nr = Binary kind=mul (a, x)\ny = Binary kind=sub (p, p)\n"
+  EXPECT_EQ(after(eliminate_common,
+                  "input x f32[2]\nconst a f32[] {2}\nconst b f32[] {2}\np = Binary kind=mul (x, a)\nq = Binary "
+                  "kind=mul (x, b)\n"
+                  "r = Binary kind=mul (b, x)\ny = Binary kind=sub (p, q)\nz = Unary kind=neg (r)\noutput y\noutput "
+                  "z\noutput q\n"),
+            "input x f32[2]\nconst a f32[] {2}\np = Binary kind=mul (x, a)\nr = Binary kind=mul (a, x)\ny = Binary "
+            "kind=sub (p, p)\n"
             "z = Unary kind=neg (r)\noutput y\noutput z\noutput q = p\n");
   // Another field, another dtype, another number of outputs.
-  after(eliminate_common, "input x f32[2]\np = Unary kind=clip b=1 (x)\nq = Unary kind=clip b=2 (x)\nconst a f32[] {0}\nconst b i32[] {0}\n"
-                          "r = Binary (x, a)\ns = Cast to=i32 (x)\nt = Binary (s, b)\noutput p\noutput q\noutput r\noutput t\n", false);
+  after(
+      eliminate_common,
+      "input x f32[2]\np = Unary kind=clip b=1 (x)\nq = Unary kind=clip b=2 (x)\nconst a f32[] {0}\nconst b i32[] {0}\n"
+      "r = Binary (x, a)\ns = Cast to=i32 (x)\nt = Binary (s, b)\noutput p\noutput q\noutput r\noutput t\n",
+      false);
 }
 
 TEST(Passes, MergedNodesKeepTheirOrigins) {
@@ -139,7 +155,9 @@ TEST(Passes, MergedNodesKeepTheirOrigins) {
 }
 
 TEST(Passes, EliminateDead) {
-  Graph graph = parse_graph("input x f32[2]\ninput unused f32[2]\nconst w f32[2] {1,2}\nd = Binary (x, w)\ne = Unary (d)\na, b = Split parts=2 (x)\noutput b\nstate 1 0\n");
+  Graph graph = parse_graph(
+      "input x f32[2]\ninput unused f32[2]\nconst w f32[2] {1,2}\nd = Binary (x, w)\ne = Unary (d)\na, b = Split "
+      "parts=2 (x)\noutput b\nstate 1 0\n");
   const auto before = results(graph);
   EXPECT_TRUE(eliminate_dead(graph));
   verify(graph);
@@ -150,15 +168,20 @@ TEST(Passes, EliminateDead) {
 }
 
 TEST(Passes, Canonicalise) {
-  EXPECT_EQ(after(canonicalise, "input x f32[2]\na = Identity (x)\nb = Unary (a)\nc = Unary (b)\noutput c\n"), "input x f32[2]\nb = Unary (x)\noutput c = b\n");
-  EXPECT_EQ(after(canonicalise, "input x f32[2]\nconst c boolean[] {0}\ny = If (c, x) {\n  body\n    input t f32[2]\n    a = Unary (t)\n    output a\n"
-                                "  body\n    input t f32[2]\n    b = Unary kind=neg (t)\n    output b\n}\noutput y\n"),
+  EXPECT_EQ(after(canonicalise, "input x f32[2]\na = Identity (x)\nb = Unary (a)\nc = Unary (b)\noutput c\n"),
+            "input x f32[2]\nb = Unary (x)\noutput c = b\n");
+  EXPECT_EQ(after(canonicalise,
+                  "input x f32[2]\nconst c boolean[] {0}\ny = If (c, x) {\n  body\n    input t f32[2]\n    a = Unary "
+                  "(t)\n    output a\n"
+                  "  body\n    input t f32[2]\n    b = Unary kind=neg (t)\n    output b\n}\noutput y\n"),
             "input x f32[2]\nb = Unary kind=neg (x)\noutput y = b\n");
 }
 
 constexpr char with_body[] =
-    "input x f32[2]\nconst n i64[] {3}\ny = Loop carried=1 (n, _, x) {\n  body\n    input i i64[]\n    input go boolean[]\n    input v f32[2]\n"
-    "    const one f32[] {1}\n    two = Binary (one, one)\n    also = Binary (one, one)\n    a = Binary (v, two)\n    b = Binary (v, also)\n"
+    "input x f32[2]\nconst n i64[] {3}\ny = Loop carried=1 (n, _, x) {\n  body\n    input i i64[]\n    input go "
+    "boolean[]\n    input v f32[2]\n"
+    "    const one f32[] {1}\n    two = Binary (one, one)\n    also = Binary (one, one)\n    a = Binary (v, two)\n    "
+    "b = Binary (v, also)\n"
     "    w = Binary kind=mul (a, b)\n    output go\n    output w\n}\noutput y\n";
 
 TEST(Passes, GoIntoBodies) {
@@ -167,8 +190,10 @@ TEST(Passes, GoIntoBodies) {
   const auto runs = run_passes(graph, general_passes(), {.disable = {}, .dump_after = {}, .dump = {}, .verify = true});
   EXPECT_EQ(results(graph), before);
   EXPECT_EQ(bare(graph),
-            "input x f32[2]\nconst n i64[] {3}\ny = Loop carried=1 (n, _, x) {\n  body\n    input i i64[]\n    input go boolean[]\n    input v f32[2]\n"
-            "    const two f32[] {2}\n    a = Binary (v, two)\n    w = Binary kind=mul (a, a)\n    output go\n    output w\n}\noutput y\n");
+            "input x f32[2]\nconst n i64[] {3}\ny = Loop carried=1 (n, _, x) {\n  body\n    input i i64[]\n    input "
+            "go boolean[]\n    input v f32[2]\n"
+            "    const two f32[] {2}\n    a = Binary (v, two)\n    w = Binary kind=mul (a, a)\n    output go\n    "
+            "output w\n}\noutput y\n");
   EXPECT_NE(to_text(std::span<const PassRun>(runs)).find("fold_constants"), std::string::npos);
   for (const Pass& pass : general_passes()) EXPECT_FALSE(pass.function(graph)) << pass.name << " finds something left";
 }
