@@ -158,6 +158,7 @@ constexpr Row rows[] = {
     {"LeakyRelu", with_alpha<UnaryKind::leaky_relu, alpha, 0.01f>}, {"Elu", with_alpha<UnaryKind::elu, alpha, 1.f>},
     {"ThresholdedRelu", with_alpha<UnaryKind::thresholded_relu, alpha, 1.f>}, {"Celu", with_alpha<UnaryKind::celu, alpha, 1.f>},
     {"Swish", with_alpha<UnaryKind::silu, alpha, 1.f>}, {"Selu", selu}, {"HardSigmoid", with_alpha_beta<UnaryKind::hard_sigmoid, 0.2f, 0.5f>}, {"Shrink", shrink},
+    {"ScaledTanh", with_alpha_beta<UnaryKind::scaled_tanh, 1.f, 1.f>},
     {"Gelu", gelu}, {"Add", binary<BinaryKind::add>}, {"Sub", binary<BinaryKind::sub>}, {"Mul", binary<BinaryKind::mul>},
     {"Div", binary<BinaryKind::div>}, {"Pow", binary<BinaryKind::pow>}, {"Mod", mod}, {"PRelu", prelu},
     {"Equal", binary<BinaryKind::equal>}, {"Less", binary<BinaryKind::less>}, {"LessOrEqual", binary<BinaryKind::less_equal>},
