@@ -38,8 +38,8 @@ void reference(const LayerNorm& op, RunContext& c) {
   const int64_t axis = normal_axis(op.axis, x.rank()), size = product(x.shape.subspan(axis));
   const int64_t count = product(x.shape.first(axis));
   if (size == 0 && !c.wants(1)) return;
-  const Nest<2> nest{Shape(x.shape.begin(), x.shape.end()),
-                     {broadcast_strides(scale.shape, x.shape.size()), c.has(2) ? broadcast_strides(c.in(2).shape, x.shape.size()) : Shape(x.shape.size())}};
+  const Nest<2> nest{x.shape,
+                     {broadcast_strides(scale.shape, x.shape.size()), c.has(2) ? broadcast_strides(c.in(2).shape, x.shape.size()) : Extents(x.shape.size())}};
   const auto inverses = c.workspace<Moments>(size_t(count));  // of each row: its mean, and 1 / standard deviation
   with_reader<double>(x, [&](auto read) {
     for (int64_t r = 0; r < count; ++r) {

@@ -57,14 +57,14 @@ void reference(const Split& op, RunContext& c) {
   const ConstView& x = c.in(0);
   const int64_t axis = normal_axis(op.axis, x.rank());
   const AxisSplit whole(x.shape, axis);
-  const auto parts = parts_of(op, c.has(1) ? std::optional(to_ints(c.in(1))) : std::nullopt, whole.extent, c.outputs());
-  Shape shape(x.shape.begin(), x.shape.end());
-  for (size_t k = 0, first = 0; k < c.outputs(); first += size_t(parts[k] * whole.inner), ++k) {
-    if (!c.wants(k)) continue;
-    shape[axis] = parts[k];
+  const auto parts = c.sized(0) ? std::vector<int64_t>{} : parts_of(op, c.has(1) ? std::optional(to_ints(c.in(1))) : std::nullopt, whole.extent, c.outputs());
+  Extents shape(x.shape);
+  for (size_t k = 0, first = 0; k < c.outputs(); ++k) {
+    shape[axis] = c.sized(k) ? c.out(k).shape[axis] : parts[k];
     const View y = c.set_out(k, x.dtype, shape);
-    const int64_t run = parts[k] * whole.inner;
+    const int64_t run = shape[axis] * whole.inner;
     for (int64_t o = 0; run && o < whole.outer; ++o) copy_elements(y, o * run, x, o * whole.extent * whole.inner + int64_t(first), run);
+    first += size_t(run);
   }
 }
 

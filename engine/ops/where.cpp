@@ -17,7 +17,7 @@ void reference(const Where&, RunContext& c) {
   const ConstView &condition = c.in(0), &a = c.in(1), &b = c.in(2);
   const View y = c.out(0);
   const size_t rank = y.shape.size();
-  const Shape extents(y.shape.begin(), y.shape.end());
+  const Extents extents(y.shape);
   const auto nest = Nest<4>{extents, {broadcast_strides(condition.shape, rank), broadcast_strides(a.shape, rank),
                                       broadcast_strides(b.shape, rank), dense_strides(extents)}}.merged();
   const auto* chosen = reinterpret_cast<const uint8_t*>(condition.data);

@@ -34,7 +34,8 @@ Graph graph_of(const Case& c, std::vector<Object>& values, std::mt19937& rng) {
 }
 
 Object run(const Graph& graph, const std::vector<Object>& values, const Case& c, const CompileOptions& options, kernels::ThreadPool& pool) {
-  RunOptions run_options{.pool = &pool, .threads = pool.size()};
+  RunOptions run_options;
+  run_options.pool = &pool, run_options.threads = pool.size();
   Frame frame(std::make_shared<PlanCache>(graph, options), run_options);
   std::vector<ConstView> inputs;
   for (size_t k = 0; k < c.inputs.size(); ++k)
@@ -51,10 +52,13 @@ void check(const Case& c) {
   values.reserve(c.inputs.size());
   const Graph graph = graph_of(c, values, rng);
   kernels::ThreadPool one(1), three(3);
-  const Object want = run(graph, values, c, {.reference_only = true}, one);
+  CompileOptions references;
+  references.reference_only = true;
+  const Object want = run(graph, values, c, references, one);
   for (const auto& level : kernels::isa::levels()) {
     if (!kernels::isa::runs(level.mask, kernels::isa::detected())) continue;
-    const CompileOptions options{.isa = level.mask};
+    CompileOptions options;
+    options.isa = level.mask;
     const Object got = run(graph, values, c, options, one);
     const std::string what = cat(to_text(c.op), " at ", level.name, ", first input ", to_text(c.inputs[0].shape));
     ASSERT_EQ(got.dtype, want.dtype) << what;
@@ -125,7 +129,8 @@ TEST(Lowering, Rnn) {
     for (RnnDirection direction : {RnnDirection::forward, RnnDirection::reverse, RnnDirection::bidirectional})
       for (const auto& [time, batch, input, hidden] : {std::array<int64_t, 4>{1, 1, 3, 5}, {4, 2, 7, 16}, {3, 1, 33, 65}}) {
         const int64_t d = direction == RnnDirection::bidirectional ? 2 : 1, g = kind == RnnKind::lstm ? 4 : kind == RnnKind::gru ? 3 : 1;
-        schema::Rnn op{.kind = kind, .direction = direction, .hidden = hidden, .linear_before_reset = kind == RnnKind::gru};
+        schema::Rnn op;
+        op.kind = kind, op.direction = direction, op.hidden = hidden, op.linear_before_reset = kind == RnnKind::gru;
         check({op, {{{time, batch, input}}, {{d, g * hidden, input}, true}, {{d, g * hidden, hidden}, true}, {{d, 2 * g * hidden}, true}}});
       }
 }
