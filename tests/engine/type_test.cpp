@@ -58,9 +58,9 @@ TEST(Type, SizesAreChecked) {
 TEST(Number, SmallFloatsRoundTrip) {
   for (DType dtype : {DType::f16, DType::bf16, DType::f8e4m3fn, DType::f8e4m3fnuz, DType::f8e5m2, DType::f8e5m2fnuz}) {
     const int bits = bits_of(dtype);
-    for (uint32_t pattern = 0; pattern < (1u << bits); ++pattern) {
+    for (uint64_t pattern = 0; pattern < (1u << bits); ++pattern) {
       const double x = load_element<double>(dtype, &pattern, 0);
-      uint32_t back = 0;
+      uint64_t back = 0;
       store_element(dtype, &back, 0, x);
       if (std::isnan(x)) EXPECT_TRUE(std::isnan(load_element<double>(dtype, &back, 0)));
       else EXPECT_EQ(back, pattern) << name(dtype) << " " << x;
@@ -70,7 +70,7 @@ TEST(Number, SmallFloatsRoundTrip) {
 
 TEST(Number, RoundsToEvenAndSaturates) {
   const auto stored = [](DType dtype, double x, bool saturate = false) {
-    uint32_t bits = 0;
+    uint64_t bits = 0;
     store_element(dtype, &bits, 0, x, saturate);
     return load_element<double>(dtype, &bits, 0);
   };
@@ -95,7 +95,7 @@ TEST(Number, RoundsToEvenAndSaturates) {
 }
 
 TEST(Number, PackedIntegers) {
-  uint8_t bytes[2] = {};
+  uint8_t bytes[8] = {};
   for (int i = 0; i < 4; ++i) store_element(DType::i4, bytes, i, Int(i - 2));
   for (int i = 0; i < 4; ++i) EXPECT_EQ(load_element<Int>(DType::i4, bytes, i).v, i - 2);
   store_element(DType::u2, bytes, 5, Int(3));
