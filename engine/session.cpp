@@ -93,11 +93,12 @@ void Session::run() {
   for (size_t k = 0; k < results_.size(); ++k) {
     results_[k] = outputs[k];
     const View& to = bound_[k].view;
-    if (!to.data || to.data == results_[k].data) continue;
+    if (!to.data) continue;
     const bool tensor = !results_[k].object || results_[k].object->kind == ValueKind::tensor;
     if (!tensor || to.dtype != results_[k].dtype || !std::ranges::equal(bound_[k].shape, results_[k].shape))
       fail(Code::invalid_argument, "output '", model_->output_name(k), "' is ", name(results_[k].dtype), to_text(results_[k].shape),
            " and does not fit the bound ", name(to.dtype), to_text(bound_[k].shape));
+    if (to.data == results_[k].data) continue;  // the run wrote there
     copy_tensor(to, results_[k]);
     results_[k].data = to.data;
   }
