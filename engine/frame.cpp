@@ -14,6 +14,18 @@ int64_t Frame::arena_bytes() const {
   return bytes + (tail_ ? tail_->arena_bytes() : 0);
 }
 
+std::vector<const Plan*> Frame::plans() const {
+  std::vector<const Plan*> all;
+  if (plan_) all.push_back(plan_.get());
+  const auto add = [&](const Frame& inside) {
+    const auto plans = inside.plans();
+    all.insert(all.end(), plans.begin(), plans.end());
+  };
+  for (const auto& body : bodies_) add(*body);
+  if (tail_) add(*tail_);
+  return all;
+}
+
 const Plan& Frame::prepare(std::span<const ConstView> inputs) {
   if (!plan_ || !accepts(*plan_, inputs)) adopt(cache_->get(inputs));
   if (plan_->bounded) bind_extents(inputs);

@@ -34,6 +34,7 @@ class Frame final : public BodyRunner {
   const Plan* plan() const { return plan_.get(); }
   const Frame* tail() const { return tail_.get(); }
   int64_t arena_bytes() const;  // of this frame and those inside
+  std::vector<const Plan*> plans() const;  // of this frame and those inside, as far as they have run
 
  private:
   struct Redirect {

@@ -1,5 +1,9 @@
 #include "engine/graph_proto.h"
 #include <algorithm>
+// protozero asserts that a field has the wire type it is read as. That is data of the file here: it is checked in every
+// build, and throws. No other file includes protozero.
+#define protozero_assert(ok) ((ok) ? void() : throw protozero::unknown_pbf_wire_type_exception())
+#include <protozero/exception.hpp>
 #include <protozero/pbf_builder.hpp>
 #include <protozero/pbf_message.hpp>
 #include "engine/op.h"

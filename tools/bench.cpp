@@ -13,7 +13,7 @@ namespace tools {
 namespace {
 struct Arguments {
   std::string model, warmup = "200ms", duration = "3s", device = "cpu";
-  std::vector<std::string> shapes;
+  std::vector<std::string> shapes, inputs;
   std::vector<int> threads;
   bool json = false;
 };
@@ -54,7 +54,7 @@ Result bench(const Arguments& arguments, const Shapes& shapes, int threads) {
   kernels::ThreadPool pool(threads);
   std::shared_ptr<const Model> model;
   result.load = timed([&] { model = std::make_shared<const Model>(load_graph(arguments.model).graph); });
-  const Values values = synthetic_inputs(model->graph(), shapes);
+  const Values values = synthetic_inputs(model->graph(), shapes, arguments.inputs);
   Session session(model, {.threads = 0, .pool = &pool, .own_states = true});
   set_inputs(session, values);
   result.compile = timed([&] { session.prepare(); });
@@ -62,7 +62,7 @@ Result bench(const Arguments& arguments, const Shapes& shapes, int threads) {
   result.runs = measure(session, 1e3 * parse_seconds(arguments.warmup, "--warmup"), 1e3 * parse_seconds(arguments.duration, "--duration"),
                         cat(threads, threads == 1 ? " thread" : " threads"));
   result.peak_rss = kernels::os::peak_rss();
-  result.memory = memory_of(plans_of(session));
+  result.memory = memory_of(session.frame().plans());
   return result;
 }
 
@@ -110,6 +110,7 @@ void add_bench(CLI::App& command) {
   verb.model(arguments->model);
   verb.numbers("-t,--threads", arguments->threads, "Numbers of threads, each measured on its own; by default, as many as there are cores", 1, max_threads);
   verb.texts("--shape", arguments->shapes, "The shape of an input that the model leaves open", "NAME=1x3x224x224");
+  verb.texts("-i,--input", arguments->inputs, "The value of an input, where a made-up one does not do", "NAME=FILE");
   verb.text("--warmup", arguments->warmup, "Time spent running before anything counts", "TIME");
   verb.text("--duration", arguments->duration, "Time spent measuring", "TIME");
   verb.device(arguments->device);

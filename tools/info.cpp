@@ -9,7 +9,7 @@ namespace tools {
 namespace {
 struct Arguments {
   std::string model;
-  std::vector<std::string> shapes;
+  std::vector<std::string> shapes, inputs;
   bool layers = false, verify = false, json = false;
 };
 
@@ -115,11 +115,10 @@ void info(const Arguments& arguments) {
   std::optional<Session> session;
   Values values;
   if (arguments.layers) {
-    values = synthetic_inputs(loaded.graph, shapes);
+    values = synthetic_inputs(loaded.graph, shapes, arguments.inputs);
     session.emplace(std::make_shared<const Model>(loaded.graph), SessionOptions{.threads = 0, .pool = nullptr, .own_states = false});
     set_inputs(*session, values);
-    if (session->prepare().tail) session->run();  // sizes found at run decide the rest
-    layers = layers_of(plans_of(*session));
+    layers = layers_of(make_plans(*session));
   }
   if (!arguments.json) {
     std::string text = text_of(arguments, loaded, contents);
@@ -142,6 +141,7 @@ void add_info(CLI::App& command) {
   verb.model(arguments->model);
   verb.flag("--layers", arguments->layers, "Work, bytes read and written, and density of every layer, as compiled for this machine");
   verb.texts("--shape", arguments->shapes, "With --layers: the shape of an input that the model leaves open", "NAME=1x3x224x224");
+  verb.texts("-i,--input", arguments->inputs, "With --layers: the value of an input, where a made-up one does not do", "NAME=FILE");
   verb.flag("--verify", arguments->verify, "Compare every checksum of a .inlay file");
   verb.json(arguments->json);
   verb.examples("  inlay info m.inlay --verify\n  inlay info m.onnx --layers --shape input=1x3x224x224");

@@ -130,15 +130,16 @@ Values read_inputs(const Graph& graph, const std::vector<std::string>& arguments
   return values;
 }
 
-Values synthetic_inputs(const Graph& graph, Shapes shapes) {
+Values synthetic_inputs(const Graph& graph, Shapes shapes, const std::vector<std::string>& arguments) {
   if (auto lone = shapes.extract(std::string()); lone && !find(graph, "")) {
     if (graph.inputs.size() != 1) throw UsageError(cat("--shape: say which input it is, NAME=1x3x224x224; the model has: ", list(graph)));
     lone.key() = graph[graph.inputs[0]].name;
     shapes.insert(std::move(lone));
   }
   const auto extents = symbol_extents(graph, shapes);
-  Values values;
-  for (ValueId v : graph.inputs) values.push_back(synthetic(graph[v], shapes, extents));
+  Values values = read_inputs(graph, arguments);
+  for (size_t k = 0; k < values.size(); ++k)
+    if (!values[k]) values[k] = synthetic(graph[graph.inputs[k]], shapes, extents);
   return values;
 }
 

@@ -10,8 +10,8 @@ using Values = std::vector<std::optional<Object>>;  // by input; none: not given
 Values read_inputs(const Graph&, const std::vector<std::string>& arguments);
 
 // Deterministic values for every input: reals in [0, 1), ones, empty strings. An extent that the model leaves open is
-// that of `shapes`, or else 1, with a note on stderr.
-Values synthetic_inputs(const Graph&, Shapes shapes);
+// that of `shapes`, or else 1, with a note on stderr. `arguments`, as for read_inputs, give values in their place.
+Values synthetic_inputs(const Graph&, Shapes shapes, const std::vector<std::string>& arguments);
 
 // Throws an error that lists every input without a value, with its type. `session` keeps views of the values.
 void set_inputs(Session& session, const Values&);

@@ -9,7 +9,7 @@ namespace tools {
 namespace {
 struct Arguments {
   std::string model, svg, device = "cpu";
-  std::vector<std::string> shapes;
+  std::vector<std::string> shapes, inputs;
   bool json = false;
 };
 
@@ -50,7 +50,7 @@ void print_plans(const std::string& model, const std::vector<const Plan*>& plans
   std::string text;
   size_t steps = 0, buffers = 0;
   for (size_t i = 0; i < plans.size(); ++i) {
-    if (plans.size() > 1) text += i ? cat("\npart ", i, ", planned when the sizes before it were known:\n") : "part 0:\n";
+    if (plans.size() > 1) text += cat(i ? "\n" : "", "part ", i, i ? ", a body, or what follows sizes found at run:\n" : ":\n");
     text += steps_text(*plans[i]);
     steps += plans[i]->steps.size(), buffers += plans[i]->buffers.size();
   }
@@ -76,11 +76,10 @@ void plan(const Arguments& arguments) {
   }
   const Shapes shapes = parse_shapes(arguments.shapes, "--shape");
   const auto model = std::make_shared<const Model>(load_graph(arguments.model).graph);
-  const Values values = synthetic_inputs(model->graph(), shapes);
+  const Values values = synthetic_inputs(model->graph(), shapes, arguments.inputs);
   Session session(model, {.threads = 0, .pool = nullptr, .own_states = false});
   set_inputs(session, values);
-  if (session.prepare().tail) session.run();  // sizes found at run decide the rest
-  const auto plans = plans_of(session);
+  const auto plans = make_plans(session);
   check_plans(plans);
   if (!arguments.svg.empty()) write_svg(arguments.svg, plans);
   if (!arguments.json) return print_plans(arguments.model, plans);
@@ -98,6 +97,7 @@ void add_plan(CLI::App& command) {
   Verb verb(command, "plan", "Show the steps of a model, and where its memory lies");
   verb.model(arguments->model);
   verb.texts("--shape", arguments->shapes, "The shape of an input that the model leaves open", "NAME=1x3x224x224");
+  verb.texts("-i,--input", arguments->inputs, "The value of an input, where a made-up one does not do", "NAME=FILE");
   verb.text("--svg", arguments->svg, "Draw the memory over time", "FILE");
   verb.device(arguments->device);
   verb.json(arguments->json);

@@ -3,10 +3,14 @@
 #include "tools/common.h"
 
 namespace tools {
-std::vector<const Plan*> plans_of(const Session& session) {
-  std::vector<const Plan*> plans;
-  for (const Frame* frame = &session.frame(); frame && frame->plan(); frame = frame->tail()) plans.push_back(frame->plan());
-  return plans;
+std::vector<const Plan*> make_plans(Session& session) {
+  const Plan& plan = session.prepare();
+  try {
+    if (plan.tail || std::ranges::any_of(plan.steps, [](const Step& step) { return !step.bodies.empty(); })) session.run();
+  } catch (const Error& e) {
+    note(cat("what follows the values of a run is not planned in full, since made-up ones fail: ", e.what(), "; -i NAME=FILE gives others"));
+  }
+  return session.frame().plans();
 }
 
 void check_plans(std::span<const Plan* const> plans) {

@@ -4,10 +4,12 @@
 
 namespace tools {
 using namespace engine;
-// The plan of the graph, and those of what is left behind each size found at run, as far as the session has run.
-std::vector<const Plan*> plans_of(const Session&);
 // Throws, naming the plan, unless every one passes the independent check of its memory.
 void check_plans(std::span<const Plan* const>);
+
+// The plans behind a session: the graph's, and those of bodies and of what follows sizes found at run, which take a run.
+// Where the values at hand do not carry it, a note says so, and the plans are those that it came to.
+std::vector<const Plan*> make_plans(Session&);
 
 struct Memory {
   int64_t arena = 0, lower_bound = 0, without_reuse = 0;

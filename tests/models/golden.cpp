@@ -70,10 +70,4 @@ TemporaryFile::~TemporaryFile() {
   std::error_code ignored;
   fs::remove(path_, ignored);
 }
-
-std::vector<const Plan*> plans_of(const Session& session) {
-  std::vector<const Plan*> plans;
-  for (const Frame* frame = &session.frame(); frame && frame->plan(); frame = frame->tail()) plans.push_back(frame->plan());
-  return plans;
-}
 }  // namespace test

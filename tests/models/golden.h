@@ -33,7 +33,4 @@ class TemporaryFile {
  private:
   std::string path_;
 };
-
-// The plan of the graph and those behind sizes found at run.
-std::vector<const Plan*> plans_of(const Session&);
 }  // namespace test

@@ -52,7 +52,7 @@ int64_t largest(const ConstView& x) {
 }
 
 void check_plans(const Session& session, const std::string& name) {
-  const auto plans = plans_of(session);
+  const auto plans = session.frame().plans();
   int64_t arena = 0, lower = 0;
   for (const Plan* plan : plans) {
     EXPECT_TRUE(valid(plan->memory, plan->buffers, arena_alignment));
