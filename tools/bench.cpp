@@ -37,7 +37,9 @@ std::vector<double> measure(Session& session, double warmup_ms, double duration_
   Progress progress("measuring");
   const auto start = Clock::now();
   double elapsed = 0;
-  const auto tick = [&] { progress.update(what, int64_t(elapsed = milliseconds(Clock::now() - start)), int64_t(warmup_ms + duration_ms)); };
+  const auto tick = [&] {
+    progress.update(what, int64_t(elapsed = milliseconds(Clock::now() - start)), int64_t(warmup_ms + duration_ms));
+  };
   for (; elapsed < warmup_ms; tick()) session.run();
   std::vector<double> runs;
   const double begin = elapsed;
@@ -59,7 +61,8 @@ Result bench(const Arguments& arguments, const Shapes& shapes, int threads) {
   set_inputs(session, values);
   result.compile = timed([&] { session.prepare(); });
   result.first_run = timed([&] { session.run(); });
-  result.runs = measure(session, 1e3 * parse_seconds(arguments.warmup, "--warmup"), 1e3 * parse_seconds(arguments.duration, "--duration"),
+  result.runs = measure(session, 1e3 * parse_seconds(arguments.warmup, "--warmup"),
+                        1e3 * parse_seconds(arguments.duration, "--duration"),
                         cat(threads, threads == 1 ? " thread" : " threads"));
   result.peak_rss = kernels::os::peak_rss();
   result.memory = memory_of(session.frame().plans());
@@ -67,19 +70,30 @@ Result bench(const Arguments& arguments, const Shapes& shapes, int threads) {
 }
 
 Json to_json(const Arguments& arguments, const Result& r) {
-  return {{"model", arguments.model}, {"device", arguments.device}, {"threads", r.threads}, {"runs", r.runs.size()}, {"p50_ms", r.percentile(0.5)},
-          {"p90_ms", r.percentile(0.9)}, {"min_ms", r.runs.front()}, {"load_ms", r.load}, {"compile_ms", r.compile}, {"first_run_ms", r.first_run},
-          {"peak_rss_mb", double(r.peak_rss) / 1e6}, {"arena_bytes", r.memory.arena}, {"arena_lower_bound_bytes", r.memory.lower_bound}};
+  return {{"model", arguments.model},
+          {"device", arguments.device},
+          {"threads", r.threads},
+          {"runs", r.runs.size()},
+          {"p50_ms", r.percentile(0.5)},
+          {"p90_ms", r.percentile(0.9)},
+          {"min_ms", r.runs.front()},
+          {"load_ms", r.load},
+          {"compile_ms", r.compile},
+          {"first_run_ms", r.first_run},
+          {"peak_rss_mb", double(r.peak_rss) / 1e6},
+          {"arena_bytes", r.memory.arena},
+          {"arena_lower_bound_bytes", r.memory.lower_bound}};
 }
 
 std::string to_text(const Result& r) {
-  return format("%7d %8zu %10.3f %10.3f %10.3f %10.1f %10.1f %10.2f %10.1f %12lld\n", r.threads, r.runs.size(), r.percentile(0.5), r.percentile(0.9), r.runs.front(),
-                r.load, r.compile, r.first_run, double(r.peak_rss) / 1e6, static_cast<long long>(r.memory.arena));
+  return format("%7d %8zu %10.3f %10.3f %10.3f %10.1f %10.1f %10.2f %10.1f %12lld\n", r.threads, r.runs.size(),
+                r.percentile(0.5), r.percentile(0.9), r.runs.front(), r.load, r.compile, r.first_run,
+                double(r.peak_rss) / 1e6, static_cast<long long>(r.memory.arena));
 }
 
 std::string head() {
-  return format("%7s %8s %10s %10s %10s %10s %10s %10s %10s %12s\n", "threads", "runs", "p50 ms", "p90 ms", "min ms", "load ms", "compile ms", "first ms", "peak MB",
-                "arena bytes");
+  return format("%7s %8s %10s %10s %10s %10s %10s %10s %10s %12s\n", "threads", "runs", "p50 ms", "p90 ms", "min ms",
+                "load ms", "compile ms", "first ms", "peak MB", "arena bytes");
 }
 
 void run(const Arguments& arguments) {
@@ -87,7 +101,8 @@ void run(const Arguments& arguments) {
   parse_seconds(arguments.warmup, "--warmup");
   parse_seconds(arguments.duration, "--duration");
   const Shapes shapes = parse_shapes(arguments.shapes, "--shape");
-  const auto threads = arguments.threads.empty() ? std::vector<int>{kernels::ThreadPool::process().size()} : arguments.threads;
+  const auto threads =
+      arguments.threads.empty() ? std::vector<int>{kernels::ThreadPool::process().size()} : arguments.threads;
   Json list = Json::array();
   bool headed = false;
   for (int n : threads) {
@@ -108,7 +123,8 @@ void add_bench(CLI::App& command) {
   const auto arguments = std::make_shared<Arguments>();
   Verb verb(command, "bench", "Measure the latency of a model, on made-up inputs");
   verb.model(arguments->model);
-  verb.numbers("-t,--threads", arguments->threads, "Numbers of threads, each measured on its own; by default, as many as there are cores", 1, max_threads);
+  verb.numbers("-t,--threads", arguments->threads,
+               "Numbers of threads, each measured on its own; by default, as many as there are cores", 1, max_threads);
   verb.texts("--shape", arguments->shapes, "The shape of an input that the model leaves open", "NAME=1x3x224x224");
   verb.texts("-i,--input", arguments->inputs, "The value of an input, where a made-up one does not do", "NAME=FILE");
   verb.text("--warmup", arguments->warmup, "Time spent running before anything counts", "TIME");

@@ -67,7 +67,8 @@ double parse_seconds(const std::string& text, const char* option) {
 }
 
 void check_device(const std::string& device) {
-  require(device == "cpu", Code::unsupported, "this build has no ", device == "cuda" ? "CUDA" : device, " backend; use --device cpu");
+  require(device == "cpu", Code::unsupported, "this build has no ", device == "cuda" ? "CUDA" : device,
+          " backend; use --device cpu");
 }
 
 std::string printable(std::string text) {

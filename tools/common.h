@@ -22,8 +22,8 @@ LoadedGraph load_graph(const std::string& path);
 bool is_inlay_file(const std::string& path);
 
 using Shapes = std::map<std::string, Shape>;
-// "input=1x3x224x224", each; "input=" is a scalar, and what has no '=' gets the empty name. `option` is what errors call
-// them.
+// "input=1x3x224x224", each; "input=" is a scalar, and what has no '=' gets the empty name. `option` is what errors
+// call them.
 Shapes parse_shapes(const std::vector<std::string>&, const char* option);
 // "NAME=VALUE" at its last '='.
 std::pair<std::string, std::string> parse_pair(const std::string&, const char* option);
@@ -41,7 +41,9 @@ std::string printable(std::string);
 std::string with_unit(double, const char* unit);  // "1.24 M" + unit
 std::string megabytes(int64_t bytes);
 
-inline double milliseconds(std::chrono::steady_clock::duration d) { return std::chrono::duration<double, std::milli>(d).count(); }
+inline double milliseconds(std::chrono::steady_clock::duration d) {
+  return std::chrono::duration<double, std::milli>(d).count();
+}
 using Clock = std::chrono::steady_clock;
 
 inline constexpr int max_threads = 1024;

@@ -20,10 +20,12 @@ void check_output(const Arguments& arguments) {
   const auto status = kernels::os::check_writable(arguments.output);
   require(status.ok(), Code::io, status.message);
   std::error_code error;
-  if (std::filesystem::equivalent(arguments.model, arguments.output, error)) throw UsageError(cat("-o: ", arguments.output, " is the model itself"));
+  if (std::filesystem::equivalent(arguments.model, arguments.output, error))
+    throw UsageError(cat("-o: ", arguments.output, " is the model itself"));
 }
 
-template <class Range, class Name> size_t find(const Range& range, const std::string& wanted, const char* option, const char* what, Name&& name) {
+template <class Range, class Name>
+size_t find(const Range& range, const std::string& wanted, const char* option, const char* what, Name&& name) {
   std::string all;
   for (size_t k = 0; k < range.size(); ++k) {
     if (name(range[k]) == wanted) return k;
@@ -39,10 +41,14 @@ size_t find_input(const Graph& graph, const std::string& name, const char* optio
 void add_states(Graph& graph, const std::vector<std::string>& texts) {
   for (const std::string& text : texts) {
     const auto [input, output] = parse_pair(text, "--state");
-    const State state{find_input(graph, input, "--state"), find(graph.outputs, output, "--state", "output", [](const GraphOutput& o) -> const std::string& { return o.name; })};
+    const State state{find_input(graph, input, "--state"),
+                      find(graph.outputs, output, "--state", "output",
+                           [](const GraphOutput& o) -> const std::string& { return o.name; })};
     const Type &in = graph[graph.inputs[state.input]].type, &out = graph[graph.outputs[state.output].value].type;
-    require(compatible(in, out), Code::invalid_argument, "--state ", text, ": the output is ", to_text(out), " and does not fit the input ", to_text(in));
-    if (std::ranges::count(graph.states, state.input, &State::input)) throw UsageError(cat("--state: '", input, "' is given twice"));
+    require(compatible(in, out), Code::invalid_argument, "--state ", text, ": the output is ", to_text(out),
+            " and does not fit the input ", to_text(in));
+    if (std::ranges::count(graph.states, state.input, &State::input))
+      throw UsageError(cat("--state: '", input, "' is given twice"));
     graph.states.push_back(state);
   }
 }
@@ -55,12 +61,14 @@ void add_bounds(Graph& graph, const std::vector<std::string>& texts) {
     std::string all;
     for (ValueId v : graph.inputs)
       for (Dim& d : graph[v].type.dims) {
-        if (!d.name().empty() && all.find("'" + d.name() + "'") == std::string::npos) all += (all.empty() ? "'" : ", '") + d.name() + "'";
+        if (!d.name().empty() && all.find("'" + d.name() + "'") == std::string::npos)
+          all += (all.empty() ? "'" : ", '") + d.name() + "'";
         if (d.name() != symbol) continue;
         d = Dim::symbol(symbol, std::min(d.lower(), upper), upper);
         found = true;
       }
-    require(found, Code::invalid_argument, "--bound: no input has an extent '", symbol, "'; the model has: ", all.empty() ? "none that is open" : all);
+    require(found, Code::invalid_argument, "--bound: no input has an extent '", symbol,
+            "'; the model has: ", all.empty() ? "none that is open" : all);
   }
   if (!texts.empty()) infer_types(graph);
 }
@@ -76,7 +84,8 @@ Graph import(const Arguments& arguments, int64_t& nodes_before) {
   converter::ConvertOptions options;
   options.import.fix = parse_shapes(arguments.fix, "--fix");
   if (options.import.fix.contains("")) throw UsageError("--fix: say which input it is, NAME=1x3x224x224");
-  require(!is_inlay_file(arguments.model), Code::invalid_argument, arguments.model, " is a .inlay file: it is converted already");
+  require(!is_inlay_file(arguments.model), Code::invalid_argument, arguments.model,
+          " is a .inlay file: it is converted already");
   Progress progress("converting " + arguments.model);
   options.progress = [&](std::string_view stage, int64_t done, int64_t total) {
     if (stage == "import") nodes_before = total;
@@ -97,9 +106,15 @@ void convert(const Arguments& arguments) {
   std::error_code error;
   const auto size = std::filesystem::file_size(arguments.output, error);
   if (arguments.json)
-    return print_json({{"model", arguments.model}, {"output", arguments.output}, {"nodes_before", before}, {"nodes", graph.nodes.size()},
-                       {"weight_bytes", weight_bytes(graph)}, {"file_bytes", error ? 0 : size}, {"time_ms", time}});
-  print(cat(arguments.output, ": ", before, " nodes became ", graph.nodes.size(), ", weights ", megabytes(weight_bytes(graph)), ", ", format("%.2f s", time / 1e3), "\n"));
+    return print_json({{"model", arguments.model},
+                       {"output", arguments.output},
+                       {"nodes_before", before},
+                       {"nodes", graph.nodes.size()},
+                       {"weight_bytes", weight_bytes(graph)},
+                       {"file_bytes", error ? 0 : size},
+                       {"time_ms", time}});
+  print(cat(arguments.output, ": ", before, " nodes became ", graph.nodes.size(), ", weights ",
+            megabytes(weight_bytes(graph)), ", ", format("%.2f s", time / 1e3), "\n"));
 }
 }  // namespace
 
@@ -110,7 +125,8 @@ void add_convert(CLI::App& command) {
   verb.text("-o,--output", arguments->output, "The .inlay file to write", "FILE", true);
   verb.texts("--fix", arguments->fix, "Fix the shape of an input", "NAME=1x3x224x224");
   verb.texts("--state", arguments->states, "Feed this output back into this input, from run to run", "INPUT=OUTPUT");
-  verb.texts("--bound", arguments->bounds, "An open extent is never larger than this: memory is planned once, for that size", "SYMBOL=MAX");
+  verb.texts("--bound", arguments->bounds,
+             "An open extent is never larger than this: memory is planned once, for that size", "SYMBOL=MAX");
   verb.json(arguments->json);
   verb.examples(
       "  inlay convert m.onnx -o m.inlay --fix input=1x3x224x224\n"

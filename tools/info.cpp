@@ -58,14 +58,18 @@ std::vector<std::pair<std::string_view, int64_t>> by_count(const Contents& conte
 std::string text_of(const Arguments& arguments, const LoadedGraph& loaded, const Contents& contents) {
   const Graph& graph = loaded.graph;
   std::string text = cat(arguments.model, loaded.from_onnx ? " (ONNX, as it is after conversion)\n" : "\n");
-  text += cat("nodes       ", contents.nodes, contents.body_nodes ? cat(", and ", contents.body_nodes, " in the bodies of control flow") : "", "\n");
+  text += cat("nodes       ", contents.nodes,
+              contents.body_nodes ? cat(", and ", contents.body_nodes, " in the bodies of control flow") : "", "\n");
   text += cat("parameters  ", contents.parameters, " (", with_unit(double(contents.parameters), ""), ")\n");
   text += cat("weights     ", contents.weight_bytes, " bytes (", megabytes(contents.weight_bytes), ")\n");
   for (ValueId v : graph.inputs) text += cat("input       ", graph[v].name, "  ", to_text(graph[v].type), "\n");
-  for (const GraphOutput& out : graph.outputs) text += cat("output      ", out.name, "  ", to_text(graph[out.value].type), "\n");
-  for (const State& s : graph.states) text += cat("state       ", graph[graph.inputs[s.input]].name, " <- ", graph.outputs[s.output].name, "\n");
+  for (const GraphOutput& out : graph.outputs)
+    text += cat("output      ", out.name, "  ", to_text(graph[out.value].type), "\n");
+  for (const State& s : graph.states)
+    text += cat("state       ", graph[graph.inputs[s.input]].name, " <- ", graph.outputs[s.output].name, "\n");
   text += "ops\n";
-  for (const auto& [op, count] : by_count(contents)) text += format("%10lld  %.*s\n", static_cast<long long>(count), int(op.size()), op.data());
+  for (const auto& [op, count] : by_count(contents))
+    text += format("%10lld  %.*s\n", static_cast<long long>(count), int(op.size()), op.data());
   return text;
 }
 
@@ -76,27 +80,39 @@ std::string layers_text(const std::vector<Layer>& layers) {
     const Cost& cost = layer.step->cost;
     sum.flops += cost.flops, sum.bytes += cost.bytes;
     const std::string_view op = schema::name(layer.step->op.id());
-    text += format("%12.0f %12.0f %9.2f  %-16.*s %s  %s\n", layer.macs(), cost.bytes, layer.density(), int(op.size()), op.data(),
-                   origins_of(*layer.step).c_str(), outputs_of(*layer.plan, *layer.step).c_str());
+    text += format("%12.0f %12.0f %9.2f  %-16.*s %s  %s\n", layer.macs(), cost.bytes, layer.density(), int(op.size()),
+                   op.data(), origins_of(*layer.step).c_str(), outputs_of(*layer.plan, *layer.step).c_str());
   }
-  return text + format("%12.0f %12.0f %9.2f  in all: %s\n", sum.flops / 2, sum.bytes, sum.bytes > 0 ? sum.flops / sum.bytes : 0, with_unit(sum.flops / 2, "MACs").c_str());
+  return text + format("%12.0f %12.0f %9.2f  in all: %s\n", sum.flops / 2, sum.bytes,
+                       sum.bytes > 0 ? sum.flops / sum.bytes : 0, with_unit(sum.flops / 2, "MACs").c_str());
 }
 
 Json to_json(const Layer& layer) {
   Json outputs = Json::array();
   for (uint32_t v : layer.step->outputs) outputs.push_back(to_text(layer.plan->values[v].type));
-  return {{"origins", layer.step->origins}, {"op", schema::name(layer.step->op.id())}, {"kernel", layer.step->kernel}, {"outputs", outputs},
-          {"macs", layer.macs()}, {"flops", layer.step->cost.flops}, {"bytes", layer.step->cost.bytes}, {"density", layer.density()}};
+  return {{"origins", layer.step->origins},
+          {"op", schema::name(layer.step->op.id())},
+          {"kernel", layer.step->kernel},
+          {"outputs", outputs},
+          {"macs", layer.macs()},
+          {"flops", layer.step->cost.flops},
+          {"bytes", layer.step->cost.bytes},
+          {"density", layer.density()}};
 }
 
 Json json_of(const Arguments& arguments, const LoadedGraph& loaded, const Contents& contents) {
   const Graph& graph = loaded.graph;
-  Json json{{"model", arguments.model}, {"nodes", contents.nodes}, {"body_nodes", contents.body_nodes}, {"parameters", contents.parameters},
+  Json json{{"model", arguments.model},
+            {"nodes", contents.nodes},
+            {"body_nodes", contents.body_nodes},
+            {"parameters", contents.parameters},
             {"weight_bytes", contents.weight_bytes}};
   for (const char* list : {"inputs", "outputs", "states"}) json[list] = Json::array();
   for (ValueId v : graph.inputs) json["inputs"].push_back(tools::to_json(graph[v].name, graph[v].type));
-  for (const GraphOutput& out : graph.outputs) json["outputs"].push_back(tools::to_json(out.name, graph[out.value].type));
-  for (const State& s : graph.states) json["states"].push_back({{"input", graph[graph.inputs[s.input]].name}, {"output", graph.outputs[s.output].name}});
+  for (const GraphOutput& out : graph.outputs)
+    json["outputs"].push_back(tools::to_json(out.name, graph[out.value].type));
+  for (const State& s : graph.states)
+    json["states"].push_back({{"input", graph[graph.inputs[s.input]].name}, {"output", graph.outputs[s.output].name}});
   json["ops"] = Json::object();
   for (const auto& [op, count] : by_count(contents)) json["ops"][std::string(op)] = count;
   return json;
@@ -105,7 +121,8 @@ Json json_of(const Arguments& arguments, const LoadedGraph& loaded, const Conten
 void info(const Arguments& arguments) {
   const Shapes shapes = parse_shapes(arguments.shapes, "--shape");
   if (arguments.verify) {
-    require(is_inlay_file(arguments.model), Code::invalid_argument, arguments.model, " is not a .inlay file, so it holds no checksums to verify");
+    require(is_inlay_file(arguments.model), Code::invalid_argument, arguments.model,
+            " is not a .inlay file, so it holds no checksums to verify");
     verify_file(arguments.model);
   }
   const LoadedGraph loaded = load_graph(arguments.model);
@@ -116,7 +133,8 @@ void info(const Arguments& arguments) {
   Values values;
   if (arguments.layers) {
     values = synthetic_inputs(loaded.graph, shapes, arguments.inputs);
-    session.emplace(std::make_shared<const Model>(loaded.graph), SessionOptions{.threads = 0, .pool = nullptr, .own_states = false});
+    session.emplace(std::make_shared<const Model>(loaded.graph),
+                    SessionOptions{.threads = 0, .pool = nullptr, .own_states = false});
     set_inputs(*session, values);
     layers = layers_of(make_plans(*session));
   }
@@ -139,9 +157,12 @@ void add_info(CLI::App& command) {
   const auto arguments = std::make_shared<Arguments>();
   Verb verb(command, "info", "Show what a model is made of");
   verb.model(arguments->model);
-  verb.flag("--layers", arguments->layers, "Work, bytes read and written, and density of every layer, as compiled for this machine");
-  verb.texts("--shape", arguments->shapes, "With --layers: the shape of an input that the model leaves open", "NAME=1x3x224x224");
-  verb.texts("-i,--input", arguments->inputs, "With --layers: the value of an input, where a made-up one does not do", "NAME=FILE");
+  verb.flag("--layers", arguments->layers,
+            "Work, bytes read and written, and density of every layer, as compiled for this machine");
+  verb.texts("--shape", arguments->shapes, "With --layers: the shape of an input that the model leaves open",
+             "NAME=1x3x224x224");
+  verb.texts("-i,--input", arguments->inputs, "With --layers: the value of an input, where a made-up one does not do",
+             "NAME=FILE");
   verb.flag("--verify", arguments->verify, "Compare every checksum of a .inlay file");
   verb.json(arguments->json);
   verb.examples("  inlay info m.inlay --verify\n  inlay info m.onnx --layers --shape input=1x3x224x224");

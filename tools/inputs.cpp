@@ -34,7 +34,8 @@ Argument resolve(const Graph& graph, const std::string& text) {
   for (size_t at = text.find('='); at != std::string::npos; at = text.find('=', at + 1))
     if (const auto k = find(graph, text.substr(0, at))) return {*k, text.substr(at + 1)};
   if (const size_t at = text.find('='); at != std::string::npos) need(graph, text.substr(0, at));
-  if (graph.inputs.size() != 1) throw UsageError(cat("-i ", text, ": say which input it is, -i NAME=", text, "; the model has: ", list(graph)));
+  if (graph.inputs.size() != 1)
+    throw UsageError(cat("-i ", text, ": say which input it is, -i NAME=", text, "; the model has: ", list(graph)));
   return {0, text};
 }
 
@@ -55,14 +56,16 @@ Object read_tensor(const std::string& path, const std::string& name, const Type&
   return with_context([&] {
     Object object = is_picture(file) ? decode_picture(file, wanted) : narrow(parse_npy(file), wanted.dtype);
     const Type type = Type::tensor(object.dtype, object.shape);
-    require(compatible(wanted, type), Code::invalid_argument, "it is ", to_text(type), ", but the model wants ", to_text(wanted));
+    require(compatible(wanted, type), Code::invalid_argument, "it is ", to_text(type), ", but the model wants ",
+            to_text(wanted));
     return object;
   }, "input '", name, "': ", path);
 }
 
 void add_value(std::optional<Object>& value, const Argument& argument, const std::string& name, const Type& wanted) {
   const bool nested = wanted.element && !wanted.element->is_tensor();
-  require(wanted.kind != ValueKind::map && !nested, Code::unsupported, "input '", name, "' is ", to_text(wanted), ", which no file holds");
+  require(wanted.kind != ValueKind::map && !nested, Code::unsupported, "input '", name, "' is ", to_text(wanted),
+          ", which no file holds");
   if (value && wanted.kind != ValueKind::sequence) throw UsageError(cat("-i: '", name, "' is given twice"));
   Object item = read_tensor(argument.file, name, wanted.is_tensor() ? wanted : *wanted.element);
   if (wanted.is_tensor()) {
@@ -88,7 +91,8 @@ std::map<std::string, int64_t> symbol_extents(const Graph& graph, const Shapes& 
   std::map<std::string, int64_t> extents;
   for (const auto& [name, shape] : shapes) {
     const Type& type = graph[graph.inputs[need(graph, name)]].type;
-    require(compatible(type, Type::tensor(type.dtype, shape)), Code::invalid_argument, "--shape: input '", name, "' is ", to_text(type), " and cannot be ", to_text(shape));
+    require(compatible(type, Type::tensor(type.dtype, shape)), Code::invalid_argument, "--shape: input '", name,
+            "' is ", to_text(type), " and cannot be ", to_text(shape));
     for (size_t i = 0; type.ranked && i < shape.size(); ++i)
       if (!type.dims[i].name().empty()) extents.emplace(type.dims[i].name(), shape[i]);
   }
@@ -111,7 +115,9 @@ Object synthetic(const Value& input, const Shapes& shapes, const std::map<std::s
       if (!d.known() && bound == extents.end()) open += (open.empty() ? "" : ", ") + d.text();
       shape.push_back(d.known() ? d.value() : bound != extents.end() ? bound->second : std::max<int64_t>(1, d.lower()));
     }
-    if (!open.empty()) note(cat("input '", input.name, "' ", to_text(input.type), " leaves ", open, " open: taken as ", to_text(shape), "; --shape says otherwise"));
+    if (!open.empty())
+      note(cat("input '", input.name, "' ", to_text(input.type), " leaves ", open, " open: taken as ", to_text(shape),
+               "; --shape says otherwise"));
   }
   fill(object.set_tensor(input.type.dtype, shape));
   return object;
@@ -126,13 +132,15 @@ Values read_inputs(const Graph& graph, const std::vector<std::string>& arguments
     add_value(values[argument.input], argument, input.name, input.type);
   }
   for (size_t k = 0; k < values.size(); ++k)
-    if (const Type& type = graph[graph.inputs[k]].type; !values[k] && type.kind == ValueKind::optional) values[k].emplace().set_empty(type.kind, type.dtype);
+    if (const Type& type = graph[graph.inputs[k]].type; !values[k] && type.kind == ValueKind::optional)
+      values[k].emplace().set_empty(type.kind, type.dtype);
   return values;
 }
 
 Values synthetic_inputs(const Graph& graph, Shapes shapes, const std::vector<std::string>& arguments) {
   if (auto lone = shapes.extract(std::string()); lone && !find(graph, "")) {
-    if (graph.inputs.size() != 1) throw UsageError(cat("--shape: say which input it is, NAME=1x3x224x224; the model has: ", list(graph)));
+    if (graph.inputs.size() != 1)
+      throw UsageError(cat("--shape: say which input it is, NAME=1x3x224x224; the model has: ", list(graph)));
     lone.key() = graph[graph.inputs[0]].name;
     shapes.insert(std::move(lone));
   }
@@ -148,10 +156,12 @@ void set_inputs(Session& session, const Values& values) {
   std::string missing;
   for (size_t k = 0; k < values.size(); ++k) {
     const Value& input = model.input(k);
-    const bool state = std::ranges::count(model.graph().states, k, &State::input) && input.type.is_tensor() && input.type.determined();
+    const bool state =
+        std::ranges::count(model.graph().states, k, &State::input) && input.type.is_tensor() && input.type.determined();
     if (values[k]) session.set_input(k, values[k]->view());
     else if (!state) missing += cat(missing.empty() ? "" : ", ", "'", input.name, "' ", to_text(input.type));
   }
-  require(missing.empty(), Code::invalid_argument, "these inputs have no value: ", missing, "; give each one with -i NAME=FILE.npy");
+  require(missing.empty(), Code::invalid_argument, "these inputs have no value: ", missing,
+          "; give each one with -i NAME=FILE.npy");
 }
 }  // namespace tools

@@ -6,7 +6,8 @@ namespace tools {
 using Values = std::vector<std::optional<Object>>;  // by input; none: not given
 
 // Each argument is NAME=FILE, or FILE alone where the model has one input: a .npy file or a picture. The files of one
-// name are the items of an input that is a sequence. An optional that is not given is empty. Throws where the model does not take a value.
+// name are the items of an input that is a sequence. An optional that is not given is empty. Throws where the model
+// does not take a value.
 Values read_inputs(const Graph&, const std::vector<std::string>& arguments);
 
 // Deterministic values for every input: reals in [0, 1), ones, empty strings. An extent that the model leaves open is

@@ -54,6 +54,7 @@ int main(int argc, char** argv) {
   tools::add_bench(app);
   if (!kernels::isa::error().empty()) return report(kernels::isa::error(), usage);
   const int status = parse_and_run(app, argc, argv);
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) || !std::cout.flush()) return report("the results cannot be written to standard output", failed);
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) || !std::cout.flush())
+    return report("the results cannot be written to standard output", failed);
   return status;
 }

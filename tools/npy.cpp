@@ -15,18 +15,37 @@ struct Row {
   std::string_view descr, name;  // descr is empty where NumPy has no such type
 };
 constexpr Row rows[] = {
-    {DType::f32, "f4", "float32"}, {DType::f64, "f8", "float64"}, {DType::f16, "f2", "float16"}, {DType::bf16, "", "bfloat16"},
-    {DType::i8, "i1", "int8"}, {DType::i16, "i2", "int16"}, {DType::i32, "i4", "int32"}, {DType::i64, "i8", "int64"},
-    {DType::u8, "u1", "uint8"}, {DType::u16, "u2", "uint16"}, {DType::u32, "u4", "uint32"}, {DType::u64, "u8", "uint64"},
-    {DType::boolean, "b1", "bool"}, {DType::string, "U", "string"}, {DType::f8e4m3fn, "", "float8_e4m3fn"},
-    {DType::f8e4m3fnuz, "", "float8_e4m3fnuz"}, {DType::f8e5m2, "", "float8_e5m2"}, {DType::f8e5m2fnuz, "", "float8_e5m2fnuz"},
-    {DType::f8e8m0, "", "float8_e8m0fnu"}, {DType::f4e2m1, "", "float4_e2m1fn"}, {DType::i4, "", "int4"}, {DType::u4, "", "uint4"},
-    {DType::i2, "", "int2"}, {DType::u2, "", "uint2"},
+    {DType::f32, "f4", "float32"},
+    {DType::f64, "f8", "float64"},
+    {DType::f16, "f2", "float16"},
+    {DType::bf16, "", "bfloat16"},
+    {DType::i8, "i1", "int8"},
+    {DType::i16, "i2", "int16"},
+    {DType::i32, "i4", "int32"},
+    {DType::i64, "i8", "int64"},
+    {DType::u8, "u1", "uint8"},
+    {DType::u16, "u2", "uint16"},
+    {DType::u32, "u4", "uint32"},
+    {DType::u64, "u8", "uint64"},
+    {DType::boolean, "b1", "bool"},
+    {DType::string, "U", "string"},
+    {DType::f8e4m3fn, "", "float8_e4m3fn"},
+    {DType::f8e4m3fnuz, "", "float8_e4m3fnuz"},
+    {DType::f8e5m2, "", "float8_e5m2"},
+    {DType::f8e5m2fnuz, "", "float8_e5m2fnuz"},
+    {DType::f8e8m0, "", "float8_e8m0fnu"},
+    {DType::f4e2m1, "", "float4_e2m1fn"},
+    {DType::i4, "", "int4"},
+    {DType::u4, "", "uint4"},
+    {DType::i2, "", "int2"},
+    {DType::u2, "", "uint2"},
 };
 static_assert(std::size(rows) == schema::names<DType>.size());
 const Row& row(DType dtype) { return *std::ranges::find(rows, dtype, &Row::dtype); }
 
-template <class... Parts> void check(bool ok, const Parts&... what) { require(ok, Code::invalid_argument, "not a valid .npy file: ", what...); }
+template <class... Parts> void check(bool ok, const Parts&... what) {
+  require(ok, Code::invalid_argument, "not a valid .npy file: ", what...);
+}
 
 struct Header {
   char byte_order = 0, kind = 0;
@@ -94,10 +113,13 @@ class HeaderReader {
   void read_descr() {
     check(!take('['), "records of several fields are not supported");
     const std::string_view descr = quoted();
-    check(descr.size() >= 3 && std::string_view("<>|=").find(descr[0]) != std::string_view::npos, "its type is '", descr, "'");
+    check(descr.size() >= 3 && std::string_view("<>|=").find(descr[0]) != std::string_view::npos, "its type is '",
+          descr, "'");
     header_.byte_order = descr[0], header_.kind = descr[1];
     const auto [end, error] = std::from_chars(descr.data() + 2, descr.data() + descr.size(), header_.item);
-    check(error == std::errc() && end == descr.data() + descr.size() && header_.item >= 0 && header_.item <= limits::name, "its type is '", descr, "'");
+    check(
+        error == std::errc() && end == descr.data() + descr.size() && header_.item >= 0 && header_.item <= limits::name,
+        "its type is '", descr, "'");
   }
   void read_shape() {
     expect('(');
@@ -119,7 +141,8 @@ class HeaderReader {
 // Splits a file into its header and its data.
 std::pair<Header, std::span<const std::byte>> split(std::span<const std::byte> file) {
   const auto* bytes = reinterpret_cast<const unsigned char*>(file.data());
-  check(file.size() >= 10 && std::string_view(reinterpret_cast<const char*>(bytes), magic.size()) == magic, "it does not begin with the magic string");
+  check(file.size() >= 10 && std::string_view(reinterpret_cast<const char*>(bytes), magic.size()) == magic,
+        "it does not begin with the magic string");
   const int version = bytes[6];
   check(version >= 1 && version <= 3, "its version is ", version, ", not 1 to 3");
   const size_t start = version == 1 ? 10 : 12;
@@ -146,7 +169,8 @@ std::vector<std::byte> normalise(const Header& h, std::span<const std::byte> dat
     }
   }
   if (h.byte_order == '>' && unit > 1)
-    for (size_t i = 0; i < out.size(); i += size_t(unit)) std::reverse(out.begin() + int64_t(i), out.begin() + int64_t(i) + unit);
+    for (size_t i = 0; i < out.size(); i += size_t(unit))
+      std::reverse(out.begin() + int64_t(i), out.begin() + int64_t(i) + unit);
   return out;
 }
 
@@ -184,12 +208,16 @@ DType npy_dtype(DType dtype) {
 Object parse_npy(std::span<const std::byte> file) {
   const auto [h, data] = split(file);
   const bool text = h.kind == 'U' || h.kind == 'S';
-  const auto* found = std::ranges::find(rows, std::string(1, h.kind) + std::to_string(h.item), [](const Row& r) { return std::string(r.descr); });
-  require(text || (found != std::end(rows)), Code::unsupported, "elements of NumPy type '", h.kind, h.item, "' are not supported");
+  const auto* found = std::ranges::find(rows, std::string(1, h.kind) + std::to_string(h.item),
+                                        [](const Row& r) { return std::string(r.descr); });
+  require(text || (found != std::end(rows)), Code::unsupported, "elements of NumPy type '", h.kind, h.item,
+          "' are not supported");
   const int64_t bytes = h.kind == 'U' ? h.item * 4 : h.item;
   const int64_t count = elements(h.shape);
-  check(bytes == 0 ? data.empty() : int64_t(data.size()) / bytes == count && int64_t(data.size()) % bytes == 0, "it has ", data.size(),
-        " bytes of data where the shape ", to_text(h.shape), " of ", bytes, "-byte elements needs another number");
+  check(bytes > 0 || count == 0, "its elements have no bytes");
+  check(bytes == 0 ? data.empty() : int64_t(data.size()) / bytes == count && int64_t(data.size()) % bytes == 0,
+        "it has ", data.size(), " bytes of data where the shape ", to_text(h.shape), " of ", bytes,
+        "-byte elements needs another number");
   const auto raw = normalise(h, data, bytes, h.kind == 'U' ? 4 : text ? 1 : bytes);
   Object object;
   const View view = object.set_tensor(text ? DType::string : found->dtype, h.shape);

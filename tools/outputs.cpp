@@ -66,8 +66,8 @@ Json number(double x) { return std::isfinite(x) ? Json(x) : Json(nullptr); }
 OutputFolder::OutputFolder(const std::string& path) : path_(path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
-  require(!error && std::filesystem::is_directory(path, error), Code::io, "the output folder ", path, " cannot be made: ",
-          error ? error.message() : "there is a file of that name");
+  require(!error && std::filesystem::is_directory(path, error), Code::io, "the output folder ", path,
+          " cannot be made: ", error ? error.message() : "there is a file of that name");
   const auto status = kernels::os::check_writable(path + "/output.npy");
   require(status.ok(), Code::io, status.message);
 }
@@ -105,7 +105,8 @@ Json describe(const std::string& name, const ConstView& x, OutputFolder* folder)
 std::string summary(const std::string& name, const ConstView& x) {
   if (is_tensor(x)) return cat(name, "  ", tensor_summary(x), "\n");
   const auto& items = x.object->items;
-  std::string text = cat(name, "  ", schema::name(x.object->kind), items.empty() ? ", empty" : cat(" of ", items.size()), "\n");
+  std::string text =
+      cat(name, "  ", schema::name(x.object->kind), items.empty() ? ", empty" : cat(" of ", items.size()), "\n");
   for (size_t i = 0; i < items.size(); ++i) text += summary("  " + item_name(name, *x.object, i), items[i].view());
   return text;
 }
@@ -128,12 +129,18 @@ std::vector<Ranked> top(const Session& session, const std::vector<std::string>& 
   const ConstView* found = nullptr;
   for (size_t k = 0; k < session.model().outputs() && !found; ++k) {
     const ConstView& x = session.output(k);
-    if (is_tensor(x) && schema::is_real(x.dtype) && x.elements() > 0 && (labels.empty() || x.elements() == int64_t(labels.size()))) found = &x;
+    if (is_tensor(x) && schema::is_real(x.dtype) && x.elements() > 0 &&
+        (labels.empty() || x.elements() == int64_t(labels.size())))
+      found = &x;
   }
-  require(found, Code::invalid_argument, "no output is a tensor of real numbers", labels.empty() ? "" : cat(" with ", labels.size(), " elements, as many as there are labels"));
+  require(found, Code::invalid_argument, "no output is a tensor of real numbers",
+          labels.empty() ? "" : cat(" with ", labels.size(), " elements, as many as there are labels"));
   std::vector<Ranked> all;
-  for (int64_t i = 0; i < found->elements(); ++i) all.push_back({i, load<double>(*found, i), labels.empty() ? std::to_string(i) : labels[size_t(i)]});
-  std::ranges::stable_sort(all, [](const Ranked& a, const Ranked& b) { return a.value > b.value || (std::isnan(b.value) && !std::isnan(a.value)); });
+  for (int64_t i = 0; i < found->elements(); ++i)
+    all.push_back({i, load<double>(*found, i), labels.empty() ? std::to_string(i) : labels[size_t(i)]});
+  std::ranges::stable_sort(all, [](const Ranked& a, const Ranked& b) {
+    return a.value > b.value || (std::isnan(b.value) && !std::isnan(a.value));
+  });
   all.resize(std::min(count, all.size()));
   return all;
 }

@@ -4,8 +4,8 @@
 #include "tools/json.h"
 
 namespace tools {
-// Writes outputs to a folder, one .npy per tensor. An item of a sequence, and the value of an optional, is a tensor of its
-// own: NAME_0.npy, NAME_1.npy, …
+// Writes outputs to a folder, one .npy per tensor. An item of a sequence, and the value of an optional, is a tensor of
+// its own: NAME_0.npy, NAME_1.npy, …
 class OutputFolder {
  public:
   explicit OutputFolder(const std::string& path);  // makes it if it is not there

@@ -14,7 +14,10 @@ struct Arguments {
 };
 
 Json to_json(const Memory& m) {
-  return {{"arena_bytes", m.arena}, {"arena_lower_bound_bytes", m.lower_bound}, {"ratio", m.ratio()}, {"arena_without_reuse_bytes", m.without_reuse}};
+  return {{"arena_bytes", m.arena},
+          {"arena_lower_bound_bytes", m.lower_bound},
+          {"ratio", m.ratio()},
+          {"arena_without_reuse_bytes", m.without_reuse}};
 }
 
 Json to_json(const Plan& plan) {
@@ -25,23 +28,27 @@ Json to_json(const Plan& plan) {
     Json outputs = Json::array();
     for (uint32_t v : step.outputs) {
       const PlannedValue& value = plan.values[v];
-      outputs.push_back({{"type", to_text(value.type)}, {"offset", value.place.kind == Place::arena ? Json(value.place.offset) : Json(nullptr)}});
+      outputs.push_back({{"type", to_text(value.type)},
+                         {"offset", value.place.kind == Place::arena ? Json(value.place.offset) : Json(nullptr)}});
     }
-    json["steps"].push_back({{"kernel", step.kernel}, {"op", schema::name(step.op.id())}, {"origins", step.origins}, {"outputs", outputs}});
+    json["steps"].push_back(
+        {{"kernel", step.kernel}, {"op", schema::name(step.op.id())}, {"origins", step.origins}, {"outputs", outputs}});
   }
   return json;
 }
 
 std::string to_text(const Memory& m, size_t steps, size_t buffers) {
-  return cat("steps          ", steps, "\nbuffers        ", buffers, "\narena          ", m.arena, " bytes\nlower bound    ", m.lower_bound,
-             " bytes\nratio          ", format("%.3f", m.ratio()), "\nwithout reuse  ", m.without_reuse, " bytes\n");
+  return cat("steps          ", steps, "\nbuffers        ", buffers, "\narena          ", m.arena,
+             " bytes\nlower bound    ", m.lower_bound, " bytes\nratio          ", format("%.3f", m.ratio()),
+             "\nwithout reuse  ", m.without_reuse, " bytes\n");
 }
 
 std::string steps_text(const Plan& plan) {
   std::string text;
   for (size_t s = 0; s < plan.steps.size(); ++s) {
     const Step& step = plan.steps[s];
-    text += format("%5zu  %-28.*s  %s  %s\n", s, int(step.kernel.size()), step.kernel.data(), origins_of(step).c_str(), outputs_of(plan, step).c_str());
+    text += format("%5zu  %-28.*s  %s  %s\n", s, int(step.kernel.size()), step.kernel.data(), origins_of(step).c_str(),
+                   outputs_of(plan, step).c_str());
   }
   return text;
 }
@@ -50,7 +57,8 @@ void print_plans(const std::string& model, const std::vector<const Plan*>& plans
   std::string text;
   size_t steps = 0, buffers = 0;
   for (size_t i = 0; i < plans.size(); ++i) {
-    if (plans.size() > 1) text += cat(i ? "\n" : "", "part ", i, i ? ", a body, or what follows sizes found at run:\n" : ":\n");
+    if (plans.size() > 1)
+      text += cat(i ? "\n" : "", "part ", i, i ? ", a body, or what follows sizes found at run:\n" : ":\n");
     text += steps_text(*plans[i]);
     steps += plans[i]->steps.size(), buffers += plans[i]->buffers.size();
   }

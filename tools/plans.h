@@ -7,8 +7,8 @@ using namespace engine;
 // Throws, naming the plan, unless every one passes the independent check of its memory.
 void check_plans(std::span<const Plan* const>);
 
-// The plans behind a session: the graph's, and those of bodies and of what follows sizes found at run, which take a run.
-// Where the values at hand do not carry it, a note says so, and the plans are those that it came to.
+// The plans behind a session: the graph's, and those of bodies and of what follows sizes found at run, which take a
+// run. Where the values at hand do not carry it, a note says so, and the plans are those that it came to.
 std::vector<const Plan*> make_plans(Session&);
 
 struct Memory {

@@ -16,7 +16,8 @@ struct Arguments {
 
 std::string top_text(const std::vector<Ranked>& ranked) {
   std::string text;
-  for (size_t i = 0; i < ranked.size(); ++i) text += format("%2zu.  %.4f  %s\n", i + 1, ranked[i].value, ranked[i].label.c_str());
+  for (size_t i = 0; i < ranked.size(); ++i)
+    text += format("%2zu.  %.4f  %s\n", i + 1, ranked[i].value, ranked[i].label.c_str());
   return text;
 }
 
@@ -26,7 +27,8 @@ Json to_json(const std::vector<Ranked>& ranked) {
   return list;
 }
 
-void print_results(const Arguments& arguments, const Session& session, const std::vector<Ranked>& ranked, OutputFolder* folder) {
+void print_results(const Arguments& arguments, const Session& session, const std::vector<Ranked>& ranked,
+                   OutputFolder* folder) {
   Json list = Json::array();
   std::string text;
   for (size_t k = 0; k < session.model().outputs(); ++k) {
@@ -51,7 +53,9 @@ void run(const Arguments& arguments) {
   set_inputs(session, values);
   if (!arguments.folder.empty()) folder.emplace(arguments.folder);
   session.run();
-  print_results(arguments, session, ranks ? top(session, labels, size_t(arguments.top ? arguments.top : 5)) : std::vector<Ranked>(), folder ? &*folder : nullptr);
+  print_results(arguments, session,
+                ranks ? top(session, labels, size_t(arguments.top ? arguments.top : 5)) : std::vector<Ranked>(),
+                folder ? &*folder : nullptr);
 }
 }  // namespace
 
@@ -59,11 +63,15 @@ void add_run(CLI::App& command) {
   const auto arguments = std::make_shared<Arguments>();
   Verb verb(command, "run", "Run a model once, on inputs from files");
   verb.model(arguments->model);
-  verb.texts("-i,--input", arguments->inputs, "The value of an input: a .npy file, or a picture for an input of pixels. A lone input needs no NAME=", "NAME=FILE");
+  verb.texts("-i,--input", arguments->inputs,
+             "The value of an input: a .npy file, or a picture for an input of pixels. A lone input needs no NAME=",
+             "NAME=FILE");
   verb.text("-o,--output", arguments->folder, "Write one .npy file per output into this folder", "DIR");
-  verb.number("-t,--threads", arguments->threads, "Threads to use; by default, as many as there are cores", 1, max_threads);
+  verb.number("-t,--threads", arguments->threads, "Threads to use; by default, as many as there are cores", 1,
+              max_threads);
   verb.device(arguments->device);
-  verb.text("--labels", arguments->labels, "Print the likeliest classes, by the names in this file, one a line", "FILE");
+  verb.text("--labels", arguments->labels, "Print the likeliest classes, by the names in this file, one a line",
+            "FILE");
   verb.number("--top", arguments->top, "How many classes to print; 5 unless given", 1, 1 << 20);
   verb.json(arguments->json);
   verb.examples(

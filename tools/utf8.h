@@ -27,7 +27,11 @@ inline std::u32string from_utf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
     const auto byte = [&](size_t at) { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0u; };
     const unsigned first = byte(i);
-    const size_t more = first < 0x80 ? 0 : first >= 0xc2 && first < 0xe0 ? 1 : first >= 0xe0 && first < 0xf0 ? 2 : first >= 0xf0 && first < 0xf5 ? 3 : 4;
+    const size_t more = first < 0x80                    ? 0
+                        : first >= 0xc2 && first < 0xe0 ? 1
+                        : first >= 0xe0 && first < 0xf0 ? 2
+                        : first >= 0xf0 && first < 0xf5 ? 3
+                                                        : 4;
     char32_t c = more == 4 ? replacement : more ? first & (0x3f >> more) : first;
     size_t used = 1;
     for (; more < 4 && used <= more && (byte(i + used) & 0xc0) == 0x80; ++used) c = c << 6 | (byte(i + used) & 0x3f);

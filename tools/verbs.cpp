@@ -2,7 +2,8 @@
 #include <CLI/CLI.hpp>
 
 namespace tools {
-Verb::Verb(CLI::App& command, const char* name, const char* what_it_does) : app_(command.add_subcommand(name, what_it_does)) {}
+Verb::Verb(CLI::App& command, const char* name, const char* what_it_does)
+    : app_(command.add_subcommand(name, what_it_does)) {}
 
 void Verb::model(std::string& to) { app_->add_option("model", to, "A .onnx or .inlay file")->required(); }
 void Verb::text(const char* names, std::string& to, const char* help, const char* value, bool required) {
@@ -15,7 +16,12 @@ void Verb::number(const char* names, int& to, const char* help, int least, int m
   app_->add_option(names, to, help)->type_name("N")->check(CLI::Range(least, most));
 }
 void Verb::numbers(const char* names, std::vector<int>& to, const char* help, int least, int most) {
-  app_->add_option(names, to, help)->type_name("N,…")->delimiter(',')->expected(1)->take_all()->check(CLI::Range(least, most));
+  app_->add_option(names, to, help)
+      ->type_name("N,…")
+      ->delimiter(',')
+      ->expected(1)
+      ->take_all()
+      ->check(CLI::Range(least, most));
 }
 void Verb::flag(const char* names, bool& to, const char* help) { app_->add_flag(names, to, help); }
 void Verb::device(std::string& to) {

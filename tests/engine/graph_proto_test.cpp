@@ -24,7 +24,8 @@ template <class T> void expect_field(const inlay::Field& got, const T& want) {
   else if constexpr (std::is_integral_v<T>) EXPECT_EQ(got.integer(), int64_t(want));
   else if constexpr (std::is_floating_point_v<T>) EXPECT_EQ(got.real(), want);
   else if constexpr (std::is_same_v<T, std::string>) EXPECT_EQ(got.text(), want);
-  else if constexpr (std::is_same_v<T, schema::Ints>) EXPECT_EQ(list(got.integers()), (std::vector<int64_t>(want.begin(), want.end())));
+  else if constexpr (std::is_same_v<T, schema::Ints>)
+    EXPECT_EQ(list(got.integers()), (std::vector<int64_t>(want.begin(), want.end())));
   else if constexpr (std::is_same_v<T, std::vector<double>>) EXPECT_EQ(list(got.reals()), want);
   else EXPECT_EQ(list(got.texts()), want);
 }

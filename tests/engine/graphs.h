@@ -8,8 +8,12 @@ namespace engine::test {
 using schema::BinaryKind, schema::UnaryKind;
 
 inline Type f32_type(Dims dims) { return Type::tensor(DType::f32, std::move(dims)); }
-inline ValueId unary(Rewriter& r, UnaryKind kind, ValueId x) { return r.add(schema::Unary{kind}, {x}, {std::string(name(kind))})[0]; }
-inline ValueId binary(Rewriter& r, BinaryKind kind, ValueId x, ValueId y) { return r.add(schema::Binary{kind}, {x, y}, {std::string(name(kind))})[0]; }
+inline ValueId unary(Rewriter& r, UnaryKind kind, ValueId x) {
+  return r.add(schema::Unary{kind}, {x}, {std::string(name(kind))})[0];
+}
+inline ValueId binary(Rewriter& r, BinaryKind kind, ValueId x, ValueId y) {
+  return r.add(schema::Binary{kind}, {x, y}, {std::string(name(kind))})[0];
+}
 inline std::shared_ptr<const Model> model_of(Graph graph) {
   verify(graph);
   return std::make_shared<const Model>(std::move(graph));

@@ -12,7 +12,10 @@ namespace {
 using namespace test;
 
 std::string file_of(const Graph& graph) {
-  const std::string path = (std::filesystem::temp_directory_path() / cat("inlay_file_test_", testing::UnitTest::GetInstance()->random_seed(), "_", getpid(), ".inlay")).string();
+  const std::string path =
+      (std::filesystem::temp_directory_path() /
+       cat("inlay_file_test_", testing::UnitTest::GetInstance()->random_seed(), "_", getpid(), ".inlay"))
+          .string();
   save_model(graph, path);
   std::ifstream in(path, std::ios::binary);
   std::string text(std::istreambuf_iterator<char>(in), {});
@@ -40,8 +43,8 @@ TEST(ModelFile, KeepsEverything) {
 }
 
 TEST(ModelFile, KeepsConstantsOfEveryType) {
-  for (DType dtype : {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i8, DType::i64, DType::u64, DType::boolean, DType::f8e4m3fn, DType::f4e2m1, DType::i4,
-                      DType::u4, DType::i2, DType::u2})
+  for (DType dtype : {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i8, DType::i64, DType::u64,
+                      DType::boolean, DType::f8e4m3fn, DType::f4e2m1, DType::i4, DType::u4, DType::i2, DType::u2})
     for (const Shape& shape : {Shape{}, Shape{0}, Shape{3}, Shape{5, 67}}) {
       std::vector<double> numbers(size_t(elements(shape)));
       for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = double(i % 2);
@@ -105,7 +108,8 @@ TEST(ModelFile, SurvivesAnyGraphSection) {
 }
 
 TEST(ModelFile, VerifyNamesADamagedSection) {
-  const std::string path = (std::filesystem::temp_directory_path() / cat("inlay_verify_test_", getpid(), ".inlay")).string();
+  const std::string path =
+      (std::filesystem::temp_directory_path() / cat("inlay_verify_test_", getpid(), ".inlay")).string();
   save_model(sample(), path);
   verify_file(path);
   std::fstream(path, std::ios::in | std::ios::out | std::ios::binary).seekp(-1, std::ios::end).put('!');

@@ -17,7 +17,8 @@ TEST(Session, SizesFoundAtRunArePlannedWhenKnown) {
   const ValueId picked = unary(r, UnaryKind::neg, r.add(schema::Gather{0}, {x, flat}, {"pick"})[0]);
   graph.outputs = {{"picked", picked}, {"before", unary(r, UnaryKind::abs, x)}, {"where", flat}};
   Session session(model_of(graph));
-  for (const Numbers& input : {Numbers{0, 5, 0, 6}, Numbers{1, 2, 3, 4}, Numbers{0, 0, 0, 0}, Numbers{}, Numbers{9, 0, 0, 8}, Numbers{3, 0}}) {
+  for (const Numbers& input :
+       {Numbers{0, 5, 0, 6}, Numbers{1, 2, 3, 4}, Numbers{0, 0, 0, 0}, Numbers{}, Numbers{9, 0, 0, 8}, Numbers{3, 0}}) {
     const ConstantPtr value = f32({int64_t(input.size())}, input);
     session.set_input(0, value->view());
     session.run();
@@ -42,9 +43,11 @@ std::shared_ptr<const Graph> branch(UnaryKind kind) {
 
 TEST(Session, IfRunsOneBranch) {
   Graph graph;
-  const ValueId condition = graph.add_input("condition", Type::scalar(DType::boolean)), x = graph.add_input("x", f32_type({2}));
+  const ValueId condition = graph.add_input("condition", Type::scalar(DType::boolean)),
+                x = graph.add_input("x", f32_type({2}));
   Rewriter r(graph);
-  graph.outputs = {{"y", r.add(schema::If{}, {condition, x}, {"choose"}, 1, {branch(UnaryKind::neg), branch(UnaryKind::sqrt)})[0]}};
+  graph.outputs = {
+      {"y", r.add(schema::If{}, {condition, x}, {"choose"}, 1, {branch(UnaryKind::neg), branch(UnaryKind::sqrt)})[0]}};
   Session session(model_of(graph));
   const ConstantPtr value = f32({2}, {4, 9});
   for (bool yes : {true, false, true}) {
@@ -59,15 +62,18 @@ TEST(Session, IfRunsOneBranch) {
 Graph loop_graph(bool endless = false) {
   auto body = std::make_shared<Graph>();
   body->add_input("iteration", Type::scalar(DType::i64));
-  const ValueId go = body->add_input("go", Type::scalar(DType::boolean)), state = body->add_input("state", f32_type({2})), x = body->add_input("x", f32_type({2}));
+  const ValueId go = body->add_input("go", Type::scalar(DType::boolean)),
+                state = body->add_input("state", f32_type({2})), x = body->add_input("x", f32_type({2}));
   Rewriter inner(*body);
   const ValueId sum = binary(inner, BinaryKind::add, state, x);
   body->outputs = {{"go", go}, {"sum", sum}, {"scan", sum}};
   if (endless) body->outputs.pop_back();
   Graph graph;
-  const ValueId trips = graph.add_input("trips", Type::scalar(DType::i64)), start = graph.add_input("start", f32_type({2})), step = graph.add_input("step", f32_type({2}));
+  const ValueId trips = graph.add_input("trips", Type::scalar(DType::i64)),
+                start = graph.add_input("start", f32_type({2})), step = graph.add_input("step", f32_type({2}));
   Rewriter r(graph);
-  const ValueIds out = r.add(schema::Loop{1}, {trips, ValueId::none, start, step}, {"repeat (Loop)"}, endless ? 1 : 2, {body});
+  const ValueIds out =
+      r.add(schema::Loop{1}, {trips, ValueId::none, start, step}, {"repeat (Loop)"}, endless ? 1 : 2, {body});
   graph.outputs = {{"last", out[0]}};
   if (!endless) graph.outputs.push_back({"all", unary(r, UnaryKind::neg, out[1])});
   return graph;
@@ -88,7 +94,8 @@ TEST(Session, LoopCarriesAndStacks) {
 
 TEST(Session, IsCancelledFromAnotherThread) {
   Session session(model_of(loop_graph(true)));
-  const ConstantPtr start = f32({2}, {0, 10}), step = f32({2}, {1, 2}), trips = make_scalar(DType::i64, int64_t{1} << 60);
+  const ConstantPtr start = f32({2}, {0, 10}), step = f32({2}, {1, 2}),
+                    trips = make_scalar(DType::i64, int64_t{1} << 60);
   session.set_input(0, trips->view()), session.set_input(1, start->view()), session.set_input(2, step->view());
   session.prepare();
   std::atomic<bool> done = false;
@@ -120,7 +127,8 @@ TEST(Session, OnePlanServesEveryExtentOfABoundedSymbol) {
   const Plan* plan = nullptr;
   for (int64_t past : {0, 1, 63, 2, 64, 0}) {
     const ConstantPtr old = f32_iota({past, 4});
-    for (Session* session : {&bounded, &open}) session->set_input(0, old->view()), session->set_input(1, fresh->view()), session->run();
+    for (Session* session : {&bounded, &open})
+      session->set_input(0, old->view()), session->set_input(1, fresh->view()), session->run();
     for (size_t k = 0; k < 2; ++k) {
       EXPECT_EQ(to_text(bounded.output(k).shape), cat("[", past + 1, ",4]"));
       EXPECT_EQ(numbers(bounded.output(k)), numbers(open.output(k))) << "past " << past;

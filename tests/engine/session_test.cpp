@@ -12,7 +12,8 @@ TEST(Session, AliasesNeedNoStep) {
   Rewriter r(graph);
   const ValueId flat = r.add(schema::Reshape{}, {x, graph.add_constant(make_ints({6}))}, {"flat"})[0];
   const ValueId twisted = r.add(schema::Reshape{}, {flat, graph.add_constant(make_ints({3, 2}))}, {"twisted"})[0];
-  const ValueId y = r.add(schema::Reshape{}, {unary(r, UnaryKind::neg, twisted), graph.add_constant(make_ints({6, 1}))}, {"out"})[0];
+  const ValueId y =
+      r.add(schema::Reshape{}, {unary(r, UnaryKind::neg, twisted), graph.add_constant(make_ints({6, 1}))}, {"out"})[0];
   graph.outputs = {{"y", y}, {"alias of the input", flat}};
   Session session(model_of(graph));
   const ConstantPtr value = f32({2, 3}, {1, 2, 3, 4, 5, 6});
@@ -30,7 +31,9 @@ TEST(Session, ElementwiseStepsWorkInPlaceWhereNobodyReadsOn) {
   const ValueId x = graph.add_input("x", f32_type({1000}));
   Rewriter r(graph);
   ValueId y = x;
-  for (int i = 0; i < 4; ++i) y = r.add(schema::CumSum{}, {y, graph.add_constant(make_scalar(DType::i64, 0))}, {"sum"})[0];  // which no pass folds
+  for (int i = 0; i < 4; ++i)
+    y = r.add(schema::CumSum{}, {y, graph.add_constant(make_scalar(DType::i64, 0))},
+              {"sum"})[0];  // which no pass folds
   const ValueId negative = unary(r, UnaryKind::neg, y), kept = binary(r, BinaryKind::mul, negative, y);
   graph.outputs = {{"y", kept}};
   Session session(model_of(graph));
@@ -69,7 +72,8 @@ TEST(Session, OutputsGoWhereTheCallerWants) {
   session.set_input(0, value->view());
   float memory[4][2] = {};
   const Shape two{2}, three{3};
-  for (size_t k = 0; k < 4; ++k) session.set_output(k, {DType::f32, two, reinterpret_cast<std::byte*>(memory[k]), nullptr});
+  for (size_t k = 0; k < 4; ++k)
+    session.set_output(k, {DType::f32, two, reinterpret_cast<std::byte*>(memory[k]), nullptr});
   session.run();
   const float want[4][2] = {{1, 2}, {-1, -2}, {-1, -2}, {7, 8}};
   for (size_t k = 0; k < 4; ++k) {
@@ -88,12 +92,14 @@ TEST(Session, OutputsGoWhereTheCallerWants) {
 
 TEST(Session, ErrorsNameWhatIsWrong) {
   Graph graph;
-  const ValueId a = graph.add_input("a", f32_type({Dim::symbol("n"), 3})), b = graph.add_input("b", f32_type({Dim::symbol("m"), 3}));
+  const ValueId a = graph.add_input("a", f32_type({Dim::symbol("n"), 3})),
+                b = graph.add_input("b", f32_type({Dim::symbol("m"), 3}));
   Rewriter r(graph);
   graph.outputs = {{"y", r.add(schema::Binary{}, {a, b}, {"sum (Add)"})[0]}};
   const auto model = model_of(graph);
   Session session(model);
-  const ConstantPtr good = f32_iota({2, 3}), wide = f32_iota({2, 4}), five = f32_iota({5, 3}), ints = i64({2, 3}, Numbers(6));
+  const ConstantPtr good = f32_iota({2, 3}), wide = f32_iota({2, 4}), five = f32_iota({5, 3}),
+                    ints = i64({2, 3}, Numbers(6));
   EXPECT_ERROR(session.run(), "'a'", "f32[n,3]");
   session.set_input(0, good->view());
   EXPECT_ERROR(session.run(), "'b'");

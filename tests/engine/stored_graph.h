@@ -11,7 +11,8 @@ inline Graph sample() {
   const ValueId x = graph.add_input("x", Type::tensor(DType::f32, Dims{Dim::symbol("n"), 4}));
   const ValueId past = graph.add_input("past", Type::tensor(DType::f32, Dims{Dim::symbol("past", 0, 64), 4}));
   const ValueId flag = graph.add_input("flag", Type::scalar(DType::boolean));
-  const ValueId large = graph.add_constant(f32_iota({4, 40}), "weights"), small = graph.add_constant(make_scalar(DType::f32, 2.5));
+  const ValueId large = graph.add_constant(f32_iota({4, 40}), "weights"),
+                small = graph.add_constant(make_scalar(DType::f32, 2.5));
   const ValueId words = graph.add_constant(make_strings({2}, {"one", ""}), "words");
   Rewriter r(graph);
   const ValueId product = r.add(schema::MatMul{}, {x, large}, {"product (MatMul)"})[0];
@@ -22,7 +23,8 @@ inline Graph sample() {
     const ValueId in = body->add_input("in", Type::tensor(DType::f32, Dims{Dim::unknown(), 40}));
     body->outputs.push_back({"out", Rewriter(*body).add(schema::Unary{kind}, {in}, {"inner"})[0]});
   }
-  const ValueId chosen = r.add(schema::If{}, {flag, scaled}, {"choose (If)"}, 1, {std::make_shared<Graph>(relu), std::make_shared<Graph>(negative)})[0];
+  const ValueId chosen = r.add(schema::If{}, {flag, scaled}, {"choose (If)"}, 1,
+                               {std::make_shared<Graph>(relu), std::make_shared<Graph>(negative)})[0];
   graph.outputs = {{"y", chosen}, {"present", joined}, {"words", words}, {"same", large}};
   graph.states = {{1, 1}};
   return graph;
@@ -44,5 +46,7 @@ inline Stored store(const Graph& graph) {
   if (!weights.empty()) std::memcpy(stored.weights.data(), weights.data(), weights.size());
   return stored;
 }
-inline Graph read(const std::string& section, const Bytes& weights) { return read_graph(std::as_bytes(std::span(section)), {{weights.data(), weights.size()}, nullptr, nullptr}); }
+inline Graph read(const std::string& section, const Bytes& weights) {
+  return read_graph(std::as_bytes(std::span(section)), {{weights.data(), weights.size()}, nullptr, nullptr});
+}
 }  // namespace engine::test

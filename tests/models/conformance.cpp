@@ -22,9 +22,15 @@ struct Options {
 };
 
 // Random by definition: only shape and dtype are compared.
-const std::set<std::string> random_cases{
-    "test_bernoulli", "test_bernoulli_double", "test_bernoulli_double_expanded", "test_bernoulli_expanded", "test_bernoulli_seed",
-    "test_bernoulli_seed_expanded", "test_training_dropout_default", "test_training_dropout_default_mask", "test_training_dropout_mask"};
+const std::set<std::string> random_cases{"test_bernoulli",
+                                         "test_bernoulli_double",
+                                         "test_bernoulli_double_expanded",
+                                         "test_bernoulli_expanded",
+                                         "test_bernoulli_seed",
+                                         "test_bernoulli_seed_expanded",
+                                         "test_training_dropout_default",
+                                         "test_training_dropout_default_mask",
+                                         "test_training_dropout_mask"};
 
 struct Case {
   std::string name;
@@ -49,14 +55,16 @@ std::pair<std::vector<Port>, std::vector<Port>> ports_of(const fs::path& path) {
   return {ports(model.graph().input()), ports(model.graph().output())};
 }
 
-std::string compare(const Session& session, const std::vector<Port>& ports, const std::string& name, const std::function<std::optional<fs::path>(size_t)>& file) {
+std::string compare(const Session& session, const std::vector<Port>& ports, const std::string& name,
+                    const std::function<std::optional<fs::path>(size_t)>& file) {
   const double rtol = name == "light_densenet121" ? 2e-3 : 1e-3;
   for (size_t k = 0; k < ports.size(); ++k) {
     const auto path = file(k);
     if (!path) continue;
     const Object want = read_pb(*path, ports[k].type);
     const bool random = random_cases.contains(name);
-    const std::string text = difference(session.output(session.model().find_output(ports[k].name)), want.view(), random ? 0 : rtol, random ? INFINITY : 1e-7);
+    const std::string text = difference(session.output(session.model().find_output(ports[k].name)), want.view(),
+                                        random ? 0 : rtol, random ? INFINITY : 1e-7);
     if (!text.empty()) return cat("output '", ports[k].name, "' ", text);
   }
   return "";
@@ -89,7 +97,8 @@ std::string run(const Case& c, const Options& options) {
       if (model->input(k).name == name) return true;
     return false;
   };
-  const auto finish = [&](Session& session, const fs::path& dump_to, const std::function<std::optional<fs::path>(size_t)>& wanted) {
+  const auto finish = [&](Session& session, const fs::path& dump_to,
+                          const std::function<std::optional<fs::path>(size_t)>& wanted) {
     session.run();
     if (options.dump) dump(session, outputs, dump_to);
     return compare(session, outputs, c.name, wanted);
@@ -100,9 +109,13 @@ std::string run(const Case& c, const Options& options) {
     values.reserve(inputs.size());  // the session points to them
     for (size_t k = 0; k < inputs.size(); ++k) {
       const auto path = existing(set / cat("input_", k, ".pb"));
-      if (path && has_input(inputs[k].name)) session.set_input(model->find_input(inputs[k].name), std::as_const(values.emplace_back(read_pb(*path, inputs[k].type))).view());
+      if (path && has_input(inputs[k].name))
+        session.set_input(model->find_input(inputs[k].name),
+                          std::as_const(values.emplace_back(read_pb(*path, inputs[k].type))).view());
     }
-    const fs::path to = !options.dump ? fs::path() : c.sets.size() == 1 ? *options.dump / c.name : *options.dump / c.name / set.filename();
+    const fs::path to = !options.dump        ? fs::path()
+                        : c.sets.size() == 1 ? *options.dump / c.name
+                                             : *options.dump / c.name / set.filename();
     const std::string text = finish(session, to, [&](size_t k) { return existing(set / cat("output_", k, ".pb")); });
     if (!text.empty()) return c.sets.size() == 1 ? text : set.filename().string() + ": " + text;
   }
@@ -110,7 +123,8 @@ std::string run(const Case& c, const Options& options) {
   Session session(model, {.threads = 0, .pool = nullptr, .own_states = false});
   std::vector<Object> values;
   values.reserve(model->inputs());
-  for (size_t k = 0; k < model->inputs(); ++k) session.set_input(k, std::as_const(values.emplace_back(light_input(model->input(k).type))).view());
+  for (size_t k = 0; k < model->inputs(); ++k)
+    session.set_input(k, std::as_const(values.emplace_back(light_input(model->input(k).type))).view());
   return finish(session, options.dump ? *options.dump / c.name : fs::path(),
                 [&](size_t k) { return existing(c.model.parent_path() / cat(c.name, "_output_", k, ".pb")); });
 }
@@ -179,7 +193,8 @@ int main(int argc, char** argv) {
     const std::string argument = argv[i];
     if (argument == "--dump" && i + 1 < argc) options.dump = argv[++i];
     else if (argument == "--list" && i + 1 < argc) options.only = test::read_list(argv[++i]);
-    else if (argument.starts_with("--")) return std::fprintf(stderr, "usage: onnx_conformance [--dump DIR] [--list FILE] PATH...\n"), 2;
+    else if (argument.starts_with("--"))
+      return std::fprintf(stderr, "usage: onnx_conformance [--dump DIR] [--list FILE] PATH...\n"), 2;
     else paths.emplace_back(argument);
   }
   if (paths.empty()) return std::fprintf(stderr, "usage: onnx_conformance [--dump DIR] [--list FILE] PATH...\n"), 2;

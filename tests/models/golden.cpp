@@ -19,7 +19,8 @@ Golden read_golden(const fs::path& folder) {
   const auto meta = nlohmann::json::parse(file);
   const auto read = [&](const char* list) {
     std::vector<Named> all;
-    for (const auto& row : meta.at(list)) all.push_back({row.at("name"), tools::read_npy(folder / row.at("file").get<std::string>())});
+    for (const auto& row : meta.at(list))
+      all.push_back({row.at("name"), tools::read_npy(folder / row.at("file").get<std::string>())});
     return all;
   };
   return {read("inputs"), read("outputs")};
@@ -40,13 +41,17 @@ bool near(double got, double want, double rtol, double atol) {
 std::string differing_elements(const ConstView& got, const ConstView& want, double rtol, double atol) {
   int64_t count = 0, first = 0;
   for (int64_t i = want.elements(); i-- > 0;) {
-    const bool same = want.dtype == DType::string ? got.as<std::string>()[size_t(i)] == want.as<std::string>()[size_t(i)]
-                                                  : near(load<double>(got, i), load<double>(want, i), rtol, atol);
+    const bool same = want.dtype == DType::string
+                          ? got.as<std::string>()[size_t(i)] == want.as<std::string>()[size_t(i)]
+                          : near(load<double>(got, i), load<double>(want, i), rtol, atol);
     if (!same) ++count, first = i;
   }
   if (!count) return "";
-  const auto element = [&](const ConstView& x) { return x.dtype == DType::string ? x.as<std::string>()[size_t(first)] : cat(load<double>(x, first)); };
-  return cat(count, " of ", want.elements(), " elements differ, the first at ", position(first, want.shape), ": ", element(got), " instead of ", element(want));
+  const auto element = [&](const ConstView& x) {
+    return x.dtype == DType::string ? x.as<std::string>()[size_t(first)] : cat(load<double>(x, first));
+  };
+  return cat(count, " of ", want.elements(), " elements differ, the first at ", position(first, want.shape), ": ",
+             element(got), " instead of ", element(want));
 }
 }  // namespace
 
@@ -57,15 +62,19 @@ std::string difference(const ConstView& got, const ConstView& want, double rtol,
     const auto &a = got.object->items, &b = want.object->items;
     if (a.size() != b.size()) return cat("has ", a.size(), " items instead of ", b.size());
     for (size_t i = 0; i < a.size(); ++i)
-      if (const std::string text = difference(a[i].view(), b[i].view(), rtol, atol); !text.empty()) return cat("item ", i, ": ", text);
+      if (const std::string text = difference(a[i].view(), b[i].view(), rtol, atol); !text.empty())
+        return cat("item ", i, ": ", text);
     return "";
   }
-  const auto type = [](const ConstView& x) { return to_text(Type::tensor(x.dtype, Shape(x.shape.begin(), x.shape.end()))); };
+  const auto type = [](const ConstView& x) {
+    return to_text(Type::tensor(x.dtype, Shape(x.shape.begin(), x.shape.end())));
+  };
   if (type(got) != type(want)) return cat("is ", type(got), " instead of ", type(want));
   return differing_elements(got, want, rtol, atol);
 }
 
-TemporaryFile::TemporaryFile(const std::string& name) : path_((fs::temp_directory_path() / cat("inlay_", getpid(), "_", name)).string()) {}
+TemporaryFile::TemporaryFile(const std::string& name)
+    : path_((fs::temp_directory_path() / cat("inlay_", getpid(), "_", name)).string()) {}
 TemporaryFile::~TemporaryFile() {
   std::error_code ignored;
   fs::remove(path_, ignored);

@@ -6,7 +6,8 @@
 namespace test {
 using namespace engine;
 
-// The folder with models and conformance cases that are too large for the repository: $INLAY_SHARED, or shared/ beside it.
+// The folder with models and conformance cases that are too large for the repository: $INLAY_SHARED, or shared/ beside
+// it.
 std::filesystem::path shared_folder();
 
 struct Named {

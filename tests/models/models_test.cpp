@@ -34,12 +34,14 @@ std::vector<Object> outputs_of(const Session& session) {
 }
 
 void set_inputs(Session& session, const Golden& golden) {
-  for (const Named& input : golden.inputs) session.set_input(session.model().find_input(input.name), input.value.view());
+  for (const Named& input : golden.inputs)
+    session.set_input(session.model().find_input(input.name), input.value.view());
 }
 
 void expect_golden(const Model& model, const std::vector<Object>& outputs, const Golden& golden, const Row& row) {
   for (const Named& want : golden.outputs) {
-    const std::string text = difference(outputs[model.find_output(want.name)].view(), want.value.view(), row.rtol, row.atol);
+    const std::string text =
+        difference(outputs[model.find_output(want.name)].view(), want.value.view(), row.rtol, row.atol);
     EXPECT_TRUE(text.empty()) << "output '" << want.name << "' " << text;
   }
 }
@@ -58,21 +60,25 @@ void check_plans(const Session& session, const std::string& name) {
     EXPECT_TRUE(valid(plan->memory, plan->buffers, arena_alignment));
     arena += plan->arena_bytes(), lower += plan->arena_lower_bound;
   }
-  std::printf("%s: %zu plans, arena %lld bytes, lower bound %lld, ratio %.3f\n", name.c_str(), plans.size(), static_cast<long long>(arena),
-              static_cast<long long>(lower), lower ? double(arena) / double(lower) : 1.0);
+  std::printf("%s: %zu plans, arena %lld bytes, lower bound %lld, ratio %.3f\n", name.c_str(), plans.size(),
+              static_cast<long long>(arena), static_cast<long long>(lower),
+              lower ? double(arena) / double(lower) : 1.0);
 }
 
 void expect_same_bits(const std::vector<Object>& a, const std::vector<Object>& b, int threads) {
-  for (size_t k = 0; k < a.size(); ++k) EXPECT_TRUE(same_contents(*make_constant(a[k].view()), *make_constant(b[k].view()))) << "output " << k << " with " << threads << " threads";
+  for (size_t k = 0; k < a.size(); ++k)
+    EXPECT_TRUE(same_contents(*make_constant(a[k].view()), *make_constant(b[k].view())))
+        << "output " << k << " with " << threads << " threads";
 }
 
-// The engine that made the results of gpt2_past_tiny fuses attention in all layers but the first, and divides by the root
-// of the head size there, whatever the model says: by root 2, where this model of shortened weights says 8.
+// The engine that made the results of gpt2_past_tiny fuses attention in all layers but the first, and divides by the
+// root of the head size there, whatever the model says: by root 2, where this model of shortened weights says 8.
 void scale_as_stored(Graph& graph) {
   const ValueId root = graph.add_constant(make_scalar(DType::f32, std::sqrt(2.0)));
   for (Node& node : graph.nodes) {
     const auto* op = node.op.get_if<schema::Binary>();
-    if (!op || op->kind != schema::BinaryKind::div || to_text(node.origins).find("Div_152 ") != std::string::npos) continue;
+    if (!op || op->kind != schema::BinaryKind::div || to_text(node.origins).find("Div_152 ") != std::string::npos)
+      continue;
     const ConstantPtr& by = graph[node.inputs[1]].constant;
     if (by && by->view().elements() == 1 && load<double>(by->view(), 0) == 8) node.inputs[1] = root;
   }
@@ -81,7 +87,8 @@ void scale_as_stored(Graph& graph) {
 TEST_P(Models, GiveTheStoredResults) {
   const Row& row = GetParam();
   const auto folder = shared_folder() / "models" / row.name;
-  if (!std::filesystem::exists(folder / "model.onnx")) GTEST_SKIP() << "no model " << row.name << " in " << folder.parent_path();
+  if (!std::filesystem::exists(folder / "model.onnx"))
+    GTEST_SKIP() << "no model " << row.name << " in " << folder.parent_path();
   const Golden golden = read_golden(folder / "golden");
   const TemporaryFile file(row.name + ".inlay");
   Graph graph = converter::convert((folder / "model.onnx").string());

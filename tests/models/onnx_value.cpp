@@ -19,7 +19,8 @@ Object from(const onnx::SequenceProto& proto, const Type& type) {
   for (const auto& x : proto.tensor_values()) object.items.push_back(from(x));
   for (const auto& x : proto.sequence_values()) object.items.push_back(from(x, *type.element));
   for (const auto& x : proto.optional_values()) object.items.push_back(from(x, *type.element));
-  require(proto.map_values().empty() && proto.sparse_tensor_values().empty(), Code::unsupported, "a sequence of maps or of sparse tensors");
+  require(proto.map_values().empty() && proto.sparse_tensor_values().empty(), Code::unsupported,
+          "a sequence of maps or of sparse tensors");
   return object;
 }
 
@@ -29,7 +30,8 @@ Object from(const onnx::OptionalProto& proto, const Type& type) {
   if (proto.has_tensor_value()) object.items.push_back(from(proto.tensor_value()));
   if (proto.has_sequence_value()) object.items.push_back(from(proto.sequence_value(), *type.element));
   if (proto.has_optional_value()) object.items.push_back(from(proto.optional_value(), *type.element));
-  require(!proto.has_map_value() && !proto.has_sparse_tensor_value(), Code::unsupported, "an optional map or sparse tensor");
+  require(!proto.has_map_value() && !proto.has_sparse_tensor_value(), Code::unsupported,
+          "an optional map or sparse tensor");
   return object;
 }
 
@@ -42,7 +44,8 @@ template <class Proto> Proto parse(const std::string& path) {
 
 int32_t onnx_dtype(DType dtype) {
   for (int32_t i = 1; i <= onnx::TensorProto::DataType_MAX; ++i)
-    if (i != onnx::TensorProto::COMPLEX64 && i != onnx::TensorProto::COMPLEX128 && converter::dtype_of(i) == dtype) return i;
+    if (i != onnx::TensorProto::COMPLEX64 && i != onnx::TensorProto::COMPLEX128 && converter::dtype_of(i) == dtype)
+      return i;
   fail(Code::unsupported, name(dtype), " is not one of ONNX's types");
 }
 

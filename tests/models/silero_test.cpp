@@ -1,5 +1,5 @@
-// A recurrent model over a long stream: its state fed back by the session and by the caller, and no heap allocation once it
-// runs steadily. An executable of its own, since it counts every allocation of the process.
+// A recurrent model over a long stream: its state fed back by the session and by the caller, and no heap allocation
+// once it runs steadily. An executable of its own, since it counts every allocation of the process.
 #include <gtest/gtest.h>
 #include <algorithm>
 #include <atomic>
@@ -54,7 +54,9 @@ std::vector<float> signal() {
   return x;
 }
 
-template <class T> ConstView view(const T* data, std::span<const int64_t> shape, DType dtype) { return {dtype, shape, reinterpret_cast<const std::byte*>(data), nullptr}; }
+template <class T> ConstView view(const T* data, std::span<const int64_t> shape, DType dtype) {
+  return {dtype, shape, reinterpret_cast<const std::byte*>(data), nullptr};
+}
 
 class Silero : public testing::Test {
  protected:
@@ -63,9 +65,11 @@ class Silero : public testing::Test {
     if (!std::filesystem::exists(path)) GTEST_SKIP() << "no model silero_vad_v5";
     Graph graph = converter::convert(path.string());
     const auto input = [&](const char* name) {
-      return size_t(std::ranges::find(graph.inputs, name, [&](ValueId v) { return graph[v].name; }) - graph.inputs.begin());
+      return size_t(std::ranges::find(graph.inputs, name, [&](ValueId v) { return graph[v].name; }) -
+                    graph.inputs.begin());
     };
-    graph.states.push_back({input("state"), size_t(std::ranges::find(graph.outputs, "stateN", &GraphOutput::name) - graph.outputs.begin())});
+    graph.states.push_back({input("state"), size_t(std::ranges::find(graph.outputs, "stateN", &GraphOutput::name) -
+                                                   graph.outputs.begin())});
     model_ = std::make_shared<const Model>(std::move(graph));
   }
 
@@ -74,7 +78,9 @@ class Silero : public testing::Test {
     session.set_input(model_->find_input("sr"), view(&rate_, {}, DType::i64));
     session.set_input(model_->find_input("state"), view(zeros_.data(), state_shape_, DType::f32));
   }
-  void frame(Session& session, const std::vector<float>& x, int64_t f) const { session.set_input(model_->find_input("input"), view(x.data() + f * samples, frame_shape_, DType::f32)); }
+  void frame(Session& session, const std::vector<float>& x, int64_t f) const {
+    session.set_input(model_->find_input("input"), view(x.data() + f * samples, frame_shape_, DType::f32));
+  }
 
   std::shared_ptr<const Model> model_;
   const int64_t rate_ = 16000;
@@ -86,7 +92,8 @@ TEST_F(Silero, StatesOfTheSessionAreTheSameAsThoseFedBack) {
   const auto x = signal();
   Session own(model_), fed(model_, {.threads = 0, .pool = nullptr, .own_states = false});
   feed(own), feed(fed);
-  const size_t state = model_->find_input("state"), probability = model_->find_output("output"), next = model_->find_output("stateN");
+  const size_t state = model_->find_input("state"), probability = model_->find_output("output"),
+               next = model_->find_output("stateN");
   Object kept;
   double least = 1, most = 0;
   for (int64_t f = 0; f < frames; ++f) {
@@ -94,7 +101,8 @@ TEST_F(Silero, StatesOfTheSessionAreTheSameAsThoseFedBack) {
     own.run(), fed.run();
     for (size_t k : {probability, next}) {
       const auto a = own.output(k), b = fed.output(k);
-      ASSERT_EQ(std::memcmp(a.data, b.data, size_t(b.bytes())), 0) << "frame " << f << ", output " << model_->output_name(k);
+      ASSERT_EQ(std::memcmp(a.data, b.data, size_t(b.bytes())), 0)
+          << "frame " << f << ", output " << model_->output_name(k);
     }
     const double p = load<double>(own.output(probability), 0);
     least = std::min(least, p), most = std::max(most, p);

@@ -9,8 +9,8 @@ cd "$work"
 checks=0 failures=0
 fail() { failures=$((failures + 1)); printf 'FAILED: %s\n' "$*"; sed 's/^/    /' out err; }
 
-# expect STATUS WORD… -- ARGUMENT…: the command ends with STATUS, and its error text, or else its results, hold every WORD.
-# A failure leaves nothing on stdout, one line with "error:" on stderr, and no file that was not there.
+# expect STATUS WORD… -- ARGUMENT…: the command ends with STATUS, and its error text, or else its results, hold every
+# WORD. A failure leaves nothing on stdout, one line with "error:" on stderr, and no file that was not there.
 expect() {
   local want=$1 words=() status=0 stream=out before
   shift
@@ -39,7 +39,8 @@ model=$work/demo.inlay picture=$demo/picture.npy
 ok convert run info plan bench -- -h
 for verb in convert run info plan bench; do ok Examples --json -- $verb -h; done
 ok demo.inlay nodes weights -- convert "$demo/demo.onnx" -o "$model"
-ok '"nodes_before"' '"nodes"' '"weight_bytes"' '"file_bytes"' '"time_ms"' -- convert "$demo/demo.onnx" -o fixed.inlay --fix picture=1x64x64x3 --json
+ok '"nodes_before"' '"nodes"' '"weight_bytes"' '"file_bytes"' '"time_ms"' -- convert "$demo/demo.onnx" -o \
+  fixed.inlay --fix picture=1x64x64x3 --json
 ok 'u8[1,64,64,3]' -- info fixed.inlay
 ok probabilities 'f32[1,10]' min max mean first -- run "$model" -i "$picture"
 cp out summary
@@ -49,7 +50,8 @@ for source in "$model" "$demo/demo.onnx"; do
 done
 ok 'f32[1,10]' -- run "$model" -i "$demo/picture.png"
 cmp -s out summary || fail "the picture as .png gives another summary"
-ok '"name": "probabilities"' '"dtype": "float32"' '"shape"' '"file": "results/probabilities.npy"' -- run "$model" -i "$picture" -o results --json
+ok '"name": "probabilities"' '"dtype": "float32"' '"shape"' '"file": "results/probabilities.npy"' -- run "$model" -i \
+  "$picture" -o results --json
 [ "$(head -c 6 results/probabilities.npy)" = $'\x93NUMPY' ] || fail "results/probabilities.npy is no .npy file"
 ok ' 1.  0.' -- run "$model" -i "$picture" --labels "$demo/labels.txt" --top 3
 grep -qE '^ 1\.  [01]\.[0-9]{4}  [a-z]+$' out || fail "the first line of --labels"
@@ -59,14 +61,18 @@ ok nodes parameters weights input output Conv -- info "$model"
 ok nodes -- info "$demo/demo.onnx"
 ok MACs FLOP/byte Conv -- info "$model" --layers
 ok verified -- info "$model" --verify
-ok '"nodes"' '"parameters"' '"weight_bytes"' '"inputs"' '"outputs"' '"ops"' '"layers"' '"macs"' '"bytes"' '"density"' '"verified": true' -- info "$model" --layers --verify --json
+ok '"nodes"' '"parameters"' '"weight_bytes"' '"inputs"' '"outputs"' '"ops"' '"layers"' '"macs"' '"bytes"' \
+  '"density"' '"verified": true' -- info "$model" --layers --verify --json
 ok arena 'lower bound' ratio 'without reuse' steps 'valid          yes' -- plan "$model" --shape picture=2x64x64x3
-ok '"arena_bytes"' '"arena_lower_bound_bytes"' '"ratio"' '"valid": true' '"kernel"' -- plan "$model" --shape picture=1x64x64x3 --svg memory.svg --json
+ok '"arena_bytes"' '"arena_lower_bound_bytes"' '"ratio"' '"valid": true' '"kernel"' -- plan "$model" --shape \
+  picture=1x64x64x3 --svg memory.svg --json
 grep -q '<title>' memory.svg && grep -q '</svg>' memory.svg || fail "memory.svg"
 ok 'p50 ms' -- bench "$model" -t 1,2 --warmup 10ms --duration 50ms
 [ "$(wc -l < out)" -eq 3 ] || fail "bench -t 1,2 printed other than a head and two rows"
-ok '"model"' '"device": "cpu"' '"threads": 1' '"threads": 2' '"runs"' '"p50_ms"' '"p90_ms"' '"min_ms"' '"load_ms"' '"compile_ms"' '"first_run_ms"' '"peak_rss_mb"' \
-  '"arena_bytes"' '"arena_lower_bound_bytes"' -- bench "$model" -t 1,2 --warmup 10ms --duration 50ms --json --shape picture=1x64x64x3
+ok '"model"' '"device": "cpu"' '"threads": 1' '"threads": 2' '"runs"' '"p50_ms"' '"p90_ms"' '"min_ms"' '"load_ms"' \
+  '"compile_ms"' '"first_run_ms"' '"peak_rss_mb"' \
+  '"arena_bytes"' '"arena_lower_bound_bytes"' -- bench "$model" -t 1,2 --warmup 10ms --duration 50ms --json --shape \
+  picture=1x64x64x3
 [ "$(head -c 1 out)" = '[' ] || fail "bench --json is not an array"
 
 # --- Mistakes in the command line ------------------------------------------------------------------------------------
@@ -164,7 +170,8 @@ expect 1 demo.inlay already -- convert "$model" -o x.inlay
 
 # ONNX models written by hand: field 7 of a model is its graph, field 1 of that a node {input 1, output 2, op 4}.
 bytes() { printf "$(printf '%s' "$*" | sed 's/ *\([0-9a-f][0-9a-f]\)/\\x\1/g')"; }
-field() { bytes "$1"; printf "\\x$(printf %02x $(stat -c %s "$2"))"; cat "$2"; }  # field TAG FILE: a message of under 128 bytes
+# field TAG FILE: a message of under 128 bytes
+field() { bytes "$1"; printf "\\x$(printf %02x $(stat -c %s "$2"))"; cat "$2"; }
 node() { printf "\x0a\x01$1\x12\x01$2\x22\x04$3" > node; field 0a node; }
 port() { printf "\x0a\x01$2" > port; bytes 12 06 0a 04 08 "$3" 12 00 >> port; field "$1" port; }  # a scalar of a dtype
 onnx() { { field 3a graph; bytes 42 02 10 0d; bytes 08 08; } > "$1"; }

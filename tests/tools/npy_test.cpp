@@ -35,7 +35,8 @@ std::vector<double> values(const Object& object) {
 }
 
 TEST(Npy, ReadsEveryVersion) {
-  for (int version : {1, 2, 3}) EXPECT_EQ(values(parse(npy(dictionary("|u1", "(2,)"), "\1\2", version))), (std::vector<double>{1, 2})) << version;
+  for (int version : {1, 2, 3})
+    EXPECT_EQ(values(parse(npy(dictionary("|u1", "(2,)"), "\1\2", version))), (std::vector<double>{1, 2})) << version;
   EXPECT_NE(error_of(npy(dictionary("|u1", "(2,)"), "\1\2", 4)).find("version"), std::string::npos);
 }
 
@@ -46,19 +47,24 @@ TEST(Npy, ReadsBothByteOrders) {
 }
 
 TEST(Npy, TurnsColumnsIntoRows) {
-  EXPECT_EQ(values(parse(npy(dictionary("|i1", "(2, 3)", "True"), "\1\2\3\4\5\6"))), (std::vector<double>{1, 3, 5, 2, 4, 6}));
-  EXPECT_EQ(values(parse(npy(dictionary("|i1", "(2, 2, 2)", "True"), "\1\2\3\4\5\6\7\10"))), (std::vector<double>{1, 5, 3, 7, 2, 6, 4, 8}));
+  EXPECT_EQ(values(parse(npy(dictionary("|i1", "(2, 3)", "True"), "\1\2\3\4\5\6"))),
+            (std::vector<double>{1, 3, 5, 2, 4, 6}));
+  EXPECT_EQ(values(parse(npy(dictionary("|i1", "(2, 2, 2)", "True"), "\1\2\3\4\5\6\7\10"))),
+            (std::vector<double>{1, 5, 3, 7, 2, 6, 4, 8}));
 }
 
 TEST(Npy, ReadsStrings) {
-  EXPECT_EQ(parse(npy(dictionary("|S3", "(2,)"), std::string("ab\0xyz", 6))).strings, (std::vector<std::string>{"ab", "xyz"}));
-  EXPECT_EQ(parse(npy(dictionary("<U2", "(1,)"), std::string("\xe9\0\0\0\0\0\0\0", 8))).strings, (std::vector<std::string>{"é"}));
-  EXPECT_EQ(parse(npy(dictionary(">U1", "(1,)"), std::string("\0\1\xf6\0", 4))).strings, (std::vector<std::string>{"😀"}));
+  EXPECT_EQ(parse(npy(dictionary("|S3", "(2,)"), std::string("ab\0xyz", 6))).strings,
+            (std::vector<std::string>{"ab", "xyz"}));
+  EXPECT_EQ(parse(npy(dictionary("<U2", "(1,)"), std::string("\xe9\0\0\0\0\0\0\0", 8))).strings,
+            (std::vector<std::string>{"é"}));
+  EXPECT_EQ(parse(npy(dictionary(">U1", "(1,)"), std::string("\0\1\xf6\0", 4))).strings,
+            (std::vector<std::string>{"😀"}));
 }
 
 TEST(Npy, WritesWhatItReads) {
-  for (DType dtype : {DType::f16, DType::f32, DType::f64, DType::i8, DType::i16, DType::i32, DType::i64, DType::u8, DType::u16, DType::u32, DType::u64,
-                      DType::boolean, DType::string})
+  for (DType dtype : {DType::f16, DType::f32, DType::f64, DType::i8, DType::i16, DType::i32, DType::i64, DType::u8,
+                      DType::u16, DType::u32, DType::u64, DType::boolean, DType::string})
     for (const Shape& shape : {Shape{}, Shape{0}, Shape{5}, Shape{2, 3}, Shape{2, 0, 4}, Shape{1, 2, 3, 4}}) {
       Object object;
       const View x = object.set_tensor(dtype, shape);
@@ -84,7 +90,9 @@ TEST(Npy, WidensTypesThatNumPyLacks) {
 }
 
 TEST(Npy, NamesWhatIsWrong) {
-  const auto says = [](const std::string& file, const char* what) { EXPECT_NE(error_of(file).find(what), std::string::npos) << error_of(file); };
+  const auto says = [](const std::string& file, const char* what) {
+    EXPECT_NE(error_of(file).find(what), std::string::npos) << error_of(file);
+  };
   says("", "magic");
   says("PK\3\4 a zip file", "magic");
   says(npy(dictionary("<f4", "(3,)"), "12345678"), "8 bytes");
