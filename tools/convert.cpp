@@ -77,6 +77,8 @@ int64_t weight_bytes(const Graph& graph) {
   int64_t bytes = 0;
   for (const Value& value : graph.values)
     if (value.constant && value.constant->dtype != DType::string) bytes += value.constant->bytes();
+  for (const Node& node : graph.nodes)
+    for (const auto& body : node.bodies) bytes += weight_bytes(*body);
   return bytes;
 }
 
