@@ -1,22 +1,8 @@
 // Running a kernel that has been made allocates nothing.
-#include <atomic>
-#include <cstdlib>
-#include <new>
 #include "kernels/conv/conv.h"
 #include "kernels/gemm/gemm.h"
+#include "tests/count_allocations.h"
 #include "tests/kernels/util.h"
-
-namespace {
-std::atomic<int64_t> allocations;
-}
-
-void* operator new(size_t size) {
-  ++allocations;
-  if (void* at = std::malloc(size ? size : 1)) return at;
-  throw std::bad_alloc();
-}
-void operator delete(void* at) noexcept { std::free(at); }
-void operator delete(void* at, size_t) noexcept { std::free(at); }
 
 namespace {
 using namespace kernels;
