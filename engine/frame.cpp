@@ -5,13 +5,27 @@
 #include "kernels/threads.h"
 
 namespace engine {
-Frame::Frame(std::shared_ptr<PlanCache> cache, const RunOptions& options)
-    : cache_(std::move(cache)), options_(options), redirects_(cache_->graph().outputs.size()) {}
+void Arena::reserve(int64_t bytes) {
+  if (int64_t(memory.size()) >= bytes) return;
+  memory = {};
+  ++moves;
+  memory = kernels::os::Memory::allocate(size_t(bytes));
+  require(bool(memory), Code::limit, "cannot allocate an arena of ", bytes, " bytes");
+}
+
+Frame::Frame(std::shared_ptr<PlanCache> cache, const RunOptions& options, Arena* shared)
+    : cache_(std::move(cache)), options_(options), arena_(shared ? shared : &own_), redirects_(cache_->graph().outputs.size()) {}
 
 int64_t Frame::arena_bytes() const {
-  int64_t bytes = plan_ ? plan_->arena_bytes() : 0;
+  int64_t bytes = int64_t(own_.memory.size()) + int64_t(shared_by_bodies_.memory.size());
   for (const auto& body : bodies_) bytes += body->arena_bytes();
   return bytes + (tail_ ? tail_->arena_bytes() : 0);
+}
+
+int64_t Frame::arena_lower_bound() const {
+  int64_t largest_body = 0;
+  for (const auto& body : bodies_) largest_body = std::max(largest_body, body->arena_lower_bound());
+  return (plan_ ? plan_->arena_lower_bound : 0) + largest_body + (tail_ ? tail_->arena_lower_bound() : 0);
 }
 
 std::vector<const Plan*> Frame::plans() const {
@@ -29,7 +43,7 @@ std::vector<const Plan*> Frame::plans() const {
 const Plan& Frame::prepare(std::span<const ConstView> inputs) {
   if (!plan_ || !accepts(*plan_, inputs)) adopt(cache_->get(inputs));
   if (plan_->bounded) bind_extents(inputs);
-  if (addresses_stale_) bind_addresses();
+  if (addresses_stale_ || bound_moves_ != arena_->moves) bind_addresses();
   return *plan_;
 }
 
@@ -44,11 +58,6 @@ void Frame::adopt(std::shared_ptr<const Plan> plan) {
     if (type.is_tensor() && type.placeable()) shapes_[v] = type.largest();
   }
   objects_.resize(plan->objects);
-  if (int64_t(arena_.size()) < plan->arena_bytes()) {
-    arena_ = {};
-    arena_ = kernels::os::Memory::allocate(size_t(plan->arena_bytes()));
-    require(bool(arena_), Code::limit, "cannot allocate an arena of ", plan->arena_bytes(), " bytes");
-  }
   bodies_.clear();
   contexts_.assign(plan->steps.size(), {});
   for (size_t s = 0; s < plan->steps.size(); ++s) {
@@ -57,7 +66,7 @@ void Frame::adopt(std::shared_ptr<const Plan> plan) {
     context.in_.resize(step.inputs.size());
     context.out_.resize(step.outputs.size());
     for (const auto& body : step.bodies) {
-      bodies_.push_back(std::make_unique<Frame>(body, options_));
+      bodies_.push_back(std::make_unique<Frame>(body, options_, &shared_by_bodies_));
       context.bodies_.push_back(bodies_.back().get());
     }
   }
@@ -100,6 +109,7 @@ void Frame::bind_extents(std::span<const ConstView> inputs) {
 
 void Frame::bind_addresses() {
   const Plan& plan = *plan_;
+  arena_->reserve(plan.arena_bytes());
   addresses_.assign(plan.values.size(), nullptr);
   std::vector<std::byte*> moved(plan.values.size(), nullptr);  // by root
   for (size_t k = 0; k < redirects_.size(); ++k) {
@@ -111,13 +121,13 @@ void Frame::bind_addresses() {
   for (size_t v = 0; v < plan.values.size(); ++v) {
     const Place& place = plan.values[v].place;
     if (place.kind == Place::constant) addresses_[v] = const_cast<std::byte*>(place.data);
-    if (place.kind == Place::arena) addresses_[v] = moved[plan.values[v].root] ? moved[plan.values[v].root] : arena_.data() + place.offset;
+    if (place.kind == Place::arena) addresses_[v] = moved[plan.values[v].root] ? moved[plan.values[v].root] : arena() + place.offset;
   }
   input_views_.assign(plan.inputs.size(), {});
   for (size_t s = 0; s < plan.steps.size(); ++s) {
     const Step& step = plan.steps[s];
     RunContext& c = contexts_[s];
-    c.scratch_ = arena_.data() + step.scratch_offset;
+    c.scratch_ = arena() + step.scratch_offset;
     c.pool_ = options_.pool;
     c.threads_ = step.threads ? std::min(step.threads, options_.threads) : options_.threads;
     c.cancel_ = options_.cancel;
@@ -142,6 +152,7 @@ void Frame::bind_addresses() {
     }
   }
   addresses_stale_ = false;
+  bound_moves_ = arena_->moves;
 }
 
 // What a value is now. An input's view has the value's shape, which may be another one of the same bytes.

@@ -14,10 +14,18 @@ struct RunOptions {
   std::function<void(const Plan&, size_t step, double seconds, const RunContext&)> observer;
 };
 
+// The memory that tensors of a plan lie in. The bodies of a graph's steps share one, since a step copies what a body
+// leaves before another body runs.
+struct Arena {
+  kernels::os::Memory memory;
+  uint64_t moves = 0;  // how often the memory changed its address
+  void reserve(int64_t bytes);
+};
+
 class Frame final : public BodyRunner {
  public:
-  // `options` outlives the frame.
-  Frame(std::shared_ptr<PlanCache>, const RunOptions& options);
+  // `options` and `shared` outlive the frame. Null: an arena of its own.
+  Frame(std::shared_ptr<PlanCache>, const RunOptions& options, Arena* shared = nullptr);
 
   // Runs the graph. Inputs of the types that were seen last time make no allocation and take no lock but the pool's. The
   // outputs are valid until the next run, or until an input that one of them is changes.
@@ -33,7 +41,8 @@ class Frame final : public BodyRunner {
 
   const Plan* plan() const { return plan_.get(); }
   const Frame* tail() const { return tail_.get(); }
-  int64_t arena_bytes() const;  // of this frame and those inside
+  int64_t arena_bytes() const;        // of all arenas, of this frame and those inside
+  int64_t arena_lower_bound() const;  // of what any plan could do with as much, the largest body's on top of the rest
   std::vector<const Plan*> plans() const;  // of this frame and those inside, as far as they have run
 
  private:
@@ -42,6 +51,7 @@ class Frame final : public BodyRunner {
     int64_t bytes = 0;
   };
   void adopt(std::shared_ptr<const Plan>);
+  std::byte* arena() const { return arena_->memory.data(); }
   void bind_extents(std::span<const ConstView> inputs);
   void bind_addresses();
   ConstView view(uint32_t value, std::span<const ConstView> inputs) const;
@@ -50,7 +60,9 @@ class Frame final : public BodyRunner {
   std::shared_ptr<PlanCache> cache_;
   const RunOptions& options_;
   std::shared_ptr<const Plan> plan_;
-  kernels::os::Memory arena_;
+  Arena own_, shared_by_bodies_;
+  Arena* const arena_;
+  uint64_t bound_moves_ = 0;  // arena_->moves that addresses_ are of
   std::vector<Object> objects_;
   std::vector<Shape> shapes_;              // by value of the plan
   std::vector<Shape> bound_;               // the input shapes that a bounded plan is bound to

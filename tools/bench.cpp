@@ -65,7 +65,7 @@ Result bench(const Arguments& arguments, const Shapes& shapes, int threads) {
                         1e3 * parse_seconds(arguments.duration, "--duration"),
                         cat(threads, threads == 1 ? " thread" : " threads"));
   result.peak_rss = kernels::os::peak_rss();
-  result.memory = memory_of(session.frame().plans());
+  result.memory = memory_of(session.frame());
   return result;
 }
 

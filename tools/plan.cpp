@@ -53,7 +53,7 @@ std::string steps_text(const Plan& plan) {
   return text;
 }
 
-void print_plans(const std::string& model, const std::vector<const Plan*>& plans) {
+void print_plans(const std::string& model, const Frame& frame, const std::vector<const Plan*>& plans) {
   std::string text;
   size_t steps = 0, buffers = 0;
   for (size_t i = 0; i < plans.size(); ++i) {
@@ -62,7 +62,7 @@ void print_plans(const std::string& model, const std::vector<const Plan*>& plans
     text += steps_text(*plans[i]);
     steps += plans[i]->steps.size(), buffers += plans[i]->buffers.size();
   }
-  print(cat(text, "\n", model, "\n", to_text(memory_of(plans), steps, buffers), "valid          yes\n"));
+  print(cat(text, "\n", model, "\n", to_text(memory_of(frame), steps, buffers), "valid          yes\n"));
 }
 
 void write_svg(const std::string& path, const std::vector<const Plan*>& plans) {
@@ -90,9 +90,9 @@ void plan(const Arguments& arguments) {
   const auto plans = make_plans(session);
   check_plans(plans);
   if (!arguments.svg.empty()) write_svg(arguments.svg, plans);
-  if (!arguments.json) return print_plans(arguments.model, plans);
+  if (!arguments.json) return print_plans(arguments.model, session.frame(), plans);
   Json json{{"model", arguments.model}, {"device", arguments.device}};
-  json.update(to_json(memory_of(plans)));
+  json.update(to_json(memory_of(session.frame())));
   json["valid"] = true;
   json["plans"] = Json::array();
   for (const Plan* part : plans) json["plans"].push_back(to_json(*part));

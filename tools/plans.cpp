@@ -23,13 +23,10 @@ void check_plans(std::span<const Plan* const> plans) {
 
 Memory memory_of(const Plan& plan) { return {plan.arena_bytes(), plan.arena_lower_bound, plan.arena_without_reuse}; }
 
-Memory memory_of(std::span<const Plan* const> plans) {
-  Memory sum;
-  for (const Plan* plan : plans) {
-    const Memory m = memory_of(*plan);
-    sum.arena += m.arena, sum.lower_bound += m.lower_bound, sum.without_reuse += m.without_reuse;
-  }
-  return sum;
+Memory memory_of(const Frame& frame) {
+  Memory memory{frame.arena_bytes(), frame.arena_lower_bound(), 0};
+  for (const Plan* plan : frame.plans()) memory.without_reuse += plan->arena_without_reuse;
+  return memory;
 }
 
 std::string origins_of(const Step& step, size_t most) {

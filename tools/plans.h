@@ -16,7 +16,7 @@ struct Memory {
   double ratio() const { return lower_bound ? double(arena) / double(lower_bound) : 1; }
 };
 Memory memory_of(const Plan&);
-Memory memory_of(std::span<const Plan* const>);  // the sum
+Memory memory_of(const Frame&);  // with the frames inside, whose bodies share an arena
 
 std::string origins_of(const Step&, size_t most = 60);  // shortened
 std::string outputs_of(const Plan&, const Step&);       // their types

@@ -58,6 +58,44 @@ TEST(Session, IfRunsOneBranch) {
   }
 }
 
+// Two Ifs, one after the other, with branches of several steps and of several sizes.
+TEST(Session, BodiesShareAnArena) {
+  Graph graph;
+  Rewriter r(graph);
+  const ValueId condition = graph.add_input("condition", Type::scalar(DType::boolean));
+  const auto steps = [](UnaryKind kind) {
+    auto body = std::make_shared<Graph>();
+    ValueId x = body->add_input("x", f32_type({Dim::symbol("n")}));
+    Rewriter rewriter(*body);
+    for (int i = 0; i < 3; ++i) {
+      x = rewriter.add(schema::CumSum{}, {unary(rewriter, kind, x), body->add_constant(make_ints({0}))}, {"sum"})[0];
+    }
+    body->outputs = {{"y", x}};
+    return body;
+  };
+  ValueId x[2];
+  for (int i = 0; i < 2; ++i) {
+    x[i] = graph.add_input(i ? "b" : "a", f32_type({i ? 4000 : 1000}));
+    graph.outputs.push_back({i ? "v" : "u", r.add(schema::If{}, {condition, x[i]}, {"choose"}, 1, {steps(UnaryKind::neg), steps(UnaryKind::abs)})[0]});
+  }
+  Session session(model_of(graph));
+  const ConstantPtr a = f32({1000}, Numbers(1000, 1)), b = f32({4000}, Numbers(4000, 1));
+  session.set_input(1, a->view()), session.set_input(2, b->view());
+  for (bool yes : {true, false, true}) {
+    const ConstantPtr flag = make_scalar(DType::boolean, int64_t(yes));
+    session.set_input(0, flag->view());
+    session.run();
+    const double sign = yes ? -1 : 1;  // three times negated, and summed up
+    EXPECT_EQ(numbers(session.output(0)).at(2), sign * 10);
+    EXPECT_EQ(numbers(session.output(1)).at(2), sign * 10);
+  }
+  int64_t largest = 0, sum = 0;
+  for (const Plan* plan : session.frame().plans())
+    if (plan != session.frame().plan()) largest = std::max(largest, plan->arena_bytes()), sum += plan->arena_bytes();
+  EXPECT_EQ(session.frame().arena_bytes(), session.frame().plan()->arena_bytes() + largest);
+  EXPECT_GT(sum, 2 * largest);
+}
+
 // Carries a sum, and scans its values: state = state + x.
 Graph loop_graph(bool endless = false) {
   auto body = std::make_shared<Graph>();

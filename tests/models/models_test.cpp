@@ -55,11 +55,8 @@ int64_t largest(const ConstView& x) {
 
 void check_plans(const Session& session, const std::string& name) {
   const auto plans = session.frame().plans();
-  int64_t arena = 0, lower = 0;
-  for (const Plan* plan : plans) {
-    EXPECT_TRUE(valid(plan->memory, plan->buffers, arena_alignment));
-    arena += plan->arena_bytes(), lower += plan->arena_lower_bound;
-  }
+  for (const Plan* plan : plans) EXPECT_TRUE(valid(plan->memory, plan->buffers, arena_alignment));
+  const int64_t arena = session.frame().arena_bytes(), lower = session.frame().arena_lower_bound();
   std::printf("%s: %zu plans, arena %lld bytes, lower bound %lld, ratio %.3f\n", name.c_str(), plans.size(),
               static_cast<long long>(arena), static_cast<long long>(lower),
               lower ? double(arena) / double(lower) : 1.0);
