@@ -14,6 +14,10 @@ enum class Code : int32_t {
   limit = 4,             // larger than limits.h, or the caller's cap, allows
   io = 5,                // the operating system's answer
   cancelled = 6,
+  out_of_memory = 7,
+  timeout = 8,
+  busy = 9,
+  internal = 10,
 };
 
 struct Error : std::runtime_error {

@@ -10,7 +10,7 @@ void Arena::reserve(int64_t bytes) {
   memory = {};
   ++moves;
   memory = kernels::os::Memory::allocate(size_t(bytes));
-  require(bool(memory), Code::limit, "cannot allocate an arena of ", bytes, " bytes");
+  require(bool(memory), Code::out_of_memory, "cannot allocate an arena of ", bytes, " bytes");
 }
 
 Frame::Frame(std::shared_ptr<PlanCache> cache, const RunOptions& options, Arena* shared)
@@ -130,7 +130,7 @@ void Frame::bind_addresses() {
     c.scratch_ = arena() + step.scratch_offset;
     c.pool_ = options_.pool;
     c.threads_ = step.threads ? std::min(step.threads, options_.threads) : options_.threads;
-    c.cancel_ = options_.cancel;
+    c.stop_ = options_.stop;
     for (size_t k = 0; k < step.outputs.size(); ++k) {
       const uint32_t v = step.outputs[k];
       const PlannedValue& value = plan.values[v];
@@ -196,19 +196,19 @@ void Frame::run_steps() {
   size_t s = 0;
   const std::vector<Step>& steps = plan_->steps;
   try {
-    const auto check_cancelled = [&] {
-      if (options_.cancel && options_.cancel->load(std::memory_order_relaxed)) fail(Code::cancelled, "cancelled");
+    const auto check_stop = [&] {
+      if (options_.stop) options_.stop->check();
     };
     if (!options_.observer) {
       for (; s < steps.size(); ++s) {
-        check_cancelled();
+        check_stop();
         steps[s].run(contexts_[s]);
       }
       return;
     }
     using Clock = std::chrono::steady_clock;
     for (; s < steps.size(); ++s) {
-      check_cancelled();
+      check_stop();
       const auto start = Clock::now();
       steps[s].run(contexts_[s]);
       options_.observer(*plan_, s, std::chrono::duration<double>(Clock::now() - start).count(), contexts_[s]);

@@ -9,7 +9,7 @@ namespace engine {
 struct RunOptions {
   kernels::ThreadPool* pool = nullptr;
   int threads = 1;  // at most so many of the pool's
-  const std::atomic<bool>* cancel = nullptr;
+  const Stop* stop = nullptr;
   // Called after each step, with its index in the plan and its time in seconds.
   std::function<void(const Plan&, size_t step, double seconds, const RunContext&)> observer;
 };

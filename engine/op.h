@@ -1,6 +1,7 @@
 // What the engine knows about an op: one constant of type OpDef in engine/ops/<op>.cpp, and nothing elsewhere.
 #pragma once
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include "engine/graph.h"
 #include "kernels/isa.h"
@@ -56,6 +57,17 @@ class BodyRunner {
   virtual Types output_types() const = 0;
 };
 
+// What ends a run early. Checked between steps, and by references between the iterations of a loop.
+struct Stop {
+  using Clock = std::chrono::steady_clock;
+  std::atomic<bool> cancelled = false;
+  Clock::time_point deadline = Clock::time_point::max();
+  void check() const {  // throws cancelled or timeout
+    if (cancelled.load(std::memory_order_relaxed)) fail(Code::cancelled, "cancelled");
+    if (deadline != Clock::time_point::max() && Clock::now() >= deadline) fail(Code::timeout, "the deadline has passed");
+  }
+};
+
 // What a step sees when it runs.
 class RunContext {
  public:
@@ -81,7 +93,9 @@ class RunContext {
   kernels::ThreadPool& pool() const { return *pool_; }
   int threads() const { return threads_; }  // at most so many of the pool's
   BodyRunner& body(size_t k) const { return *bodies_[k]; }
-  bool cancelled() const { return cancel_ && cancel_->load(std::memory_order_relaxed); }
+  void check_stop() const {
+    if (stop_) stop_->check();
+  }
 
   struct Input {
     ConstView view;
@@ -98,7 +112,7 @@ class RunContext {
   Bytes workspace_;
   kernels::ThreadPool* pool_ = nullptr;
   int threads_ = 1;
-  const std::atomic<bool>* cancel_ = nullptr;
+  const Stop* stop_ = nullptr;
 };
 
 // A kernel chosen for a node whose types are all determined.

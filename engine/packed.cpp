@@ -24,7 +24,7 @@ std::shared_ptr<const std::byte> packed_weight(const Constant& weight, const std
   const Key key{content.low64, content.high64, packing, bytes};
   const auto memory = cache.get(key, [&](const Key&) {
     auto made = std::make_shared<kernels::os::Memory>(kernels::os::Memory::allocate(std::max<size_t>(bytes, 1)));
-    require(bool(*made), Code::limit, "cannot allocate ", bytes, " bytes for packed weights");
+    require(bool(*made), Code::out_of_memory, "cannot allocate ", bytes, " bytes for packed weights");
     pack(made->data());
     if (weight.mapping) weight.mapping->release_pages(weight.data - weight.mapping->data(), weight.bytes());
     return made;

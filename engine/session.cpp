@@ -9,31 +9,13 @@ std::shared_ptr<const Model> Model::load(const std::string& path, CompileOptions
   return std::make_shared<const Model>(load_model(path, mode), std::move(options));
 }
 
-namespace {
-template <class Name> size_t find(std::string_view wanted, size_t count, const char* what, Name&& name) {
-  std::string all;
-  for (size_t k = 0; k < count; ++k) {
-    if (name(k) == wanted) return k;
-    all.append(k ? ", " : "").append(name(k));
-  }
-  fail(Code::invalid_argument, "there is no ", what, " '", wanted, "'; the model has: ", all);
-}
-}  // namespace
-
-size_t Model::find_input(std::string_view wanted) const {
-  return find(wanted, inputs(), "input", [&](size_t k) -> const std::string& { return input(k).name; });
-}
-size_t Model::find_output(std::string_view wanted) const {
-  return find(wanted, outputs(), "output", [&](size_t k) -> const std::string& { return output_name(k); });
-}
-
 Session::Session(std::shared_ptr<const Model> model, SessionOptions options)
     : model_(std::move(model)), frame_(model_->plans(), options_), inputs_(model_->inputs()), views_(model_->inputs()),
       bound_(model_->outputs()), results_(model_->outputs()) {
   require(options.threads >= 0, Code::invalid_argument, "a session has at least one thread, not ", options.threads);
   options_.pool = options.pool ? options.pool : &kernels::ThreadPool::process();
   options_.threads = options.threads ? options.threads : options_.pool->size();
-  options_.cancel = &cancel_;
+  options_.stop = &stop_;
   if (options.own_states)
     for (const State& s : model_->graph().states) states_.push_back({s, {}});
   reset_states();
@@ -71,6 +53,7 @@ void Session::set_output(size_t k, const View& view) {
 }
 
 void Session::gather_inputs() {
+  std::ranges::fill(results_, ConstView{});  // a new plan may move what they lie in
   for (size_t k = 0; k < inputs_.size(); ++k) {
     if (!inputs_[k].given) {
       const bool state = std::ranges::any_of(states_, [&](const OwnedState& s) { return s.at.input == k; });
@@ -86,9 +69,8 @@ const Plan& Session::prepare() {
   return frame_.prepare(views_);
 }
 
-void Session::run() {
+void Session::run_armed() {
   gather_inputs();
-  cancel_.store(false, std::memory_order_relaxed);
   const auto outputs = frame_.run(views_);
   for (size_t k = 0; k < results_.size(); ++k) {
     results_[k] = outputs[k];

@@ -1,6 +1,7 @@
 // A loaded model, and sessions that run it.
 #pragma once
 #include "engine/frame.h"
+#include "engine/interface.h"
 #include "engine/model_file.h"
 
 namespace engine {
@@ -17,8 +18,8 @@ class Model {
   const std::string& output_name(size_t k) const { return graph().outputs[k].name; }
   const Type& output_type(size_t k) const { return graph()[graph().outputs[k].value].type; }
   // By ONNX name. Throws invalid_argument, listing the names there are.
-  size_t find_input(std::string_view name) const;
-  size_t find_output(std::string_view name) const;
+  size_t find_input(std::string_view name) const { return engine::find_input(graph(), name); }
+  size_t find_output(std::string_view name) const { return engine::find_output(graph(), name); }
   const std::shared_ptr<PlanCache>& plans() const { return plans_; }
 
  private:
@@ -47,14 +48,21 @@ class Session {
   // Plans for the inputs as they are. run() does so itself when their types are new, and only then allocates.
   const Plan& prepare();
   // Throws on a missing input, a plan that cannot be made, or data that an op refuses.
-  void run();
-  // Valid until the next run.
+  void run() { arm(), run_armed(); }
+  // The two halves of run(): a cancel() after arm() ends the run, also if it comes before run_armed(). A run that passes
+  // its deadline ends with an error of code timeout.
+  void arm(Stop::Clock::time_point deadline = Stop::Clock::time_point::max()) {
+    stop_.cancelled.store(false, std::memory_order_relaxed);
+    stop_.deadline = deadline;
+  }
+  void run_armed();
+  // Of the last run; without data if it failed. Valid until the next run or prepare().
   const ConstView& output(size_t k) const { return results_[k]; }
 
   // Forgets the states: each starts from zeros, or from what set_input gives it.
   void reset_states();
   // From any thread: the run in progress ends with an error of code cancelled.
-  void cancel() { cancel_.store(true, std::memory_order_relaxed); }
+  void cancel() { stop_.cancelled.store(true, std::memory_order_relaxed); }
 
   const Model& model() const { return *model_; }
   const Frame& frame() const { return frame_; }
@@ -79,7 +87,7 @@ class Session {
 
   std::shared_ptr<const Model> model_;
   RunOptions options_;
-  std::atomic<bool> cancel_ = false;
+  Stop stop_;
   Frame frame_;
   std::vector<Input> inputs_;
   std::vector<ConstView> views_;

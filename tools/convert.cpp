@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <filesystem>
 #include "converter/convert.h"
+#include "engine/interface.h"
 #include "engine/shape.h"
 #include "kernels/os.h"
 #include "tools/json.h"
@@ -24,32 +25,10 @@ void check_output(const Arguments& arguments) {
     throw UsageError(cat("-o: ", arguments.output, " is the model itself"));
 }
 
-template <class Range, class Name>
-size_t find(const Range& range, const std::string& wanted, const char* option, const char* what, Name&& name) {
-  std::string all;
-  for (size_t k = 0; k < range.size(); ++k) {
-    if (name(range[k]) == wanted) return k;
-    all += (k ? ", " : "") + name(range[k]);
-  }
-  fail(Code::invalid_argument, option, ": there is no ", what, " '", wanted, "'; the model has: ", all);
-}
-
-size_t find_input(const Graph& graph, const std::string& name, const char* option) {
-  return find(graph.inputs, name, option, "input", [&](ValueId v) -> const std::string& { return graph[v].name; });
-}
-
 void add_states(Graph& graph, const std::vector<std::string>& texts) {
   for (const std::string& text : texts) {
     const auto [input, output] = parse_pair(text, "--state");
-    const State state{find_input(graph, input, "--state"),
-                      find(graph.outputs, output, "--state", "output",
-                           [](const GraphOutput& o) -> const std::string& { return o.name; })};
-    const Type &in = graph[graph.inputs[state.input]].type, &out = graph[graph.outputs[state.output].value].type;
-    require(compatible(in, out), Code::invalid_argument, "--state ", text, ": the output is ", to_text(out),
-            " and does not fit the input ", to_text(in));
-    if (std::ranges::count(graph.states, state.input, &State::input))
-      throw UsageError(cat("--state: '", input, "' is given twice"));
-    graph.states.push_back(state);
+    with_context([&, &in = input, &out = output] { add_state(graph, in, out); }, "--state ", text);
   }
 }
 
@@ -57,18 +36,7 @@ void add_bounds(Graph& graph, const std::vector<std::string>& texts) {
   for (const std::string& text : texts) {
     const auto [symbol, most] = parse_pair(text, "--bound");
     const int64_t upper = parse_integer(most, 1, limits::extent - 1, "--bound " + text);
-    bool found = false;
-    std::string all;
-    for (ValueId v : graph.inputs)
-      for (Dim& d : graph[v].type.dims) {
-        if (!d.name().empty() && all.find("'" + d.name() + "'") == std::string::npos)
-          all += (all.empty() ? "'" : ", '") + d.name() + "'";
-        if (d.name() != symbol) continue;
-        d = Dim::symbol(symbol, std::min(d.lower(), upper), upper);
-        found = true;
-      }
-    require(found, Code::invalid_argument, "--bound: no input has an extent '", symbol,
-            "'; the model has: ", all.empty() ? "none that is open" : all);
+    with_context([&, &name = symbol] { bound_symbol(graph, name, upper); }, "--bound ", text);
   }
   if (!texts.empty()) infer_types(graph);
 }

@@ -57,7 +57,7 @@ void reference(const Loop& op, RunContext& c) {
   std::vector<Object> states[2] = {std::vector<Object>(carried), std::vector<Object>(carried)};
   std::vector<Stack> stacks(scans);
   for (int64_t i = 0; i < trips && go; ++i) {
-    if (c.cancelled()) fail(Code::cancelled, "cancelled");
+    c.check_stop();
     store(iteration.view(), 0, Int(i));
     store(condition.view(), 0, Int(1));
     const auto out = c.body(0).run(in);

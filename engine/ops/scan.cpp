@@ -79,7 +79,7 @@ void reference(const Scan& op, RunContext& c) {
   std::vector<Object> kept[2] = {std::vector<Object>(states), std::vector<Object>(states)}, slices(scans);
   std::vector<Stack> stacks(stacked);
   for (int64_t t = 0; t < length; ++t) {
-    if (c.cancelled()) fail(Code::cancelled, "cancelled");
+    c.check_stop();
     for (size_t k = 0; k < scans; ++k) {
       take(slices[k], c.in(states + k), axes[k], entry(op.input_directions, k) ? length - 1 - t : t);
       in[states + k] = std::as_const(slices[k]).view();

@@ -1,0 +1,164 @@
+#include "engine/api/api.h"
+#include "engine/shape.h"
+#include "kernels/os.h"
+
+using namespace engine;
+using namespace engine::api;
+
+namespace {
+inlay_model::Info describe(const std::string& name, const Type& type) {
+  inlay_model::Info d;
+  d.text = to_text(type);
+  d.info.name = name.c_str();
+  d.info.kind = inlay_kind(type.kind);
+  d.info.dtype = inlay_dtype(type.dtype);
+  d.info.rank = type.is_tensor() && type.ranked ? int32_t(type.rank()) : -1;
+  if (d.info.rank < 0) return d;
+  for (const Dim& dim : type.dims) {
+    d.shape.push_back(dim.known() ? dim.value() : -1);
+    d.upper.push_back(dim.known() ? dim.value() : dim.bounded() ? dim.upper() : -1);
+    d.symbol_texts.push_back(dim.known() ? "" : dim.text());
+  }
+  return d;
+}
+
+std::vector<inlay_model::Info> describe(size_t count, auto&& name, auto&& type) {
+  std::vector<inlay_model::Info> all;
+  for (size_t k = 0; k < count; ++k) all.push_back(describe(name(k), type(k)));
+  for (inlay_model::Info& d : all) {  // where they stay
+    for (const std::string& text : d.symbol_texts) d.symbols.push_back(text.c_str());
+    d.info.shape = d.shape.data(), d.info.symbols = d.symbols.data(), d.info.upper = d.upper.data();
+    d.info.text = d.text.c_str();
+  }
+  return all;
+}
+
+constexpr size_t first_options = INLAY_SIZE_UP_TO(inlay_model_options, custom_op_count);
+
+struct Prepared {
+  inlay_model_options given;
+  CompileOptions compile;
+};
+Prepared prepare(const inlay_model_options* options) {
+  Prepared p{read_options(options, first_options, "inlay_model_options"), {}};
+  const inlay_model_options& o = p.given;
+  require(o.device == INLAY_CPU, o.device == INLAY_CUDA ? Code::unsupported : Code::invalid_argument, "device ", o.device,
+          o.device == INLAY_CUDA ? " (CUDA) is not in this build" : " does not exist");
+  require(kernels::isa::error().empty(), Code::invalid_argument, kernels::isa::error());
+  if (o.max_isa) {
+    const auto mask = kernels::isa::find(o.max_isa);
+    require(mask.has_value(), Code::invalid_argument, "there is no instruction set '", o.max_isa, "'");
+    p.compile.isa &= *mask;
+  }
+  require(o.max_arena_bytes >= 0, Code::invalid_argument, "max_arena_bytes is ", o.max_arena_bytes);
+  if (o.max_arena_bytes) p.compile.max_arena_bytes = o.max_arena_bytes;
+  require(o.bounds || !o.bound_count, Code::invalid_argument, "'bounds' is NULL");
+  require(o.states || !o.state_count, Code::invalid_argument, "'states' is NULL");
+  return p;
+}
+
+void finish(Graph graph, Prepared p, inlay_model** model) {
+  for (const inlay_bound& bound : std::span(p.given.bounds, p.given.bound_count)) {
+    require_given(bound.symbol, "bounds[].symbol");
+    bound_symbol(graph, bound.symbol, bound.upper);
+  }
+  if (p.given.bound_count) infer_types(graph);
+  for (const inlay_state& state : std::span(p.given.states, p.given.state_count)) {
+    require_given(state.input, "states[].input"), require_given(state.output, "states[].output");
+    add_state(graph, state.input, state.output);
+  }
+  *model = new inlay_model(std::make_shared<const Model>(std::move(graph), std::move(p.compile)));
+}
+
+// Calls `release` when the last user of a caller's memory is gone.
+struct Released {
+  void (*release)(void*) = nullptr;
+  void* user = nullptr;
+  Released& operator=(Released&&) = delete;
+  ~Released() {
+    if (release) release(user);
+  }
+};
+}  // namespace
+
+inlay_model::inlay_model(std::shared_ptr<const Model> m)
+    : model(std::move(m)),
+      inputs(describe(
+          model->inputs(), [&](size_t k) -> const std::string& { return model->input(k).name; },
+          [&](size_t k) -> const Type& { return model->input(k).type; })),
+      outputs(describe(
+          model->outputs(), [&](size_t k) -> const std::string& { return model->output_name(k); },
+          [&](size_t k) -> const Type& { return model->output_type(k); })) {}
+
+int32_t inlay_device_available(inlay_device device) { return device == INLAY_CPU; }
+
+inlay_status inlay_model_load(const char* path, const inlay_model_options* options, inlay_model** model) {
+  return guarded([&] {
+    require_given(path, "path"), require_given(model, "model");
+    Prepared p = prepare(options);
+    finish(load_model(path, p.given.copy ? LoadMode::copy : LoadMode::map), std::move(p), model);
+  });
+}
+
+inlay_status inlay_model_load_memory(const void* data, size_t size, void (*release)(void* user), void* user,
+                                     const inlay_model_options* options, inlay_model** model) {
+  Released released{release, user};
+  return guarded([&] {
+    require_given(data, "data"), require_given(model, "model");
+    Prepared p = prepare(options);
+    std::span file(static_cast<const std::byte*>(data), size);
+    std::shared_ptr<const void> owner;
+    if (reinterpret_cast<uintptr_t>(data) % 64 || p.given.copy) {
+      auto copy = std::make_shared<kernels::os::Memory>(kernels::os::Memory::allocate(std::max<size_t>(size, 1)));
+      require(bool(*copy), Code::out_of_memory, "cannot allocate ", size, " bytes for a copy of the model");
+      std::memcpy(copy->data(), data, size);
+      file = {copy->data(), size};
+      owner = std::move(copy);
+    } else {
+      auto shared = std::make_shared<Released>();
+      shared->user = user;
+      shared->release = std::exchange(released.release, nullptr);
+      owner = std::move(shared);
+    }
+    finish(load_model(file, std::move(owner)), std::move(p), model);
+  });
+}
+
+void inlay_model_retain(inlay_model* model) {
+  if (model) model->retain();
+}
+void inlay_model_release(inlay_model* model) { Release<inlay_model>()(model); }
+
+size_t inlay_model_input_count(const inlay_model* model) { return model ? model->inputs.size() : 0; }
+size_t inlay_model_output_count(const inlay_model* model) { return model ? model->outputs.size() : 0; }
+
+namespace {
+inlay_status info_of(const inlay_model* model, std::vector<inlay_model::Info> inlay_model::*list, const char* what, size_t index,
+                     inlay_value_info* info) {
+  return guarded([&] {
+    require_given(model, "model");
+    const auto& infos = model->*list;
+    require(index < infos.size(), Code::invalid_argument, "there is no ", what, " ", index, "; the model has ", infos.size());
+    write_info(info, infos[index].info, INLAY_SIZE_UP_TO(inlay_value_info, image), "inlay_value_info");
+  });
+}
+}  // namespace
+inlay_status inlay_model_input(const inlay_model* model, size_t index, inlay_value_info* info) {
+  return info_of(model, &inlay_model::inputs, "input", index, info);
+}
+inlay_status inlay_model_output(const inlay_model* model, size_t index, inlay_value_info* info) {
+  return info_of(model, &inlay_model::outputs, "output", index, info);
+}
+
+inlay_status inlay_model_find_input(const inlay_model* model, const char* name, size_t* index) {
+  return guarded([&] {
+    require_given(model, "model"), require_given(name, "name"), require_given(index, "index");
+    *index = model->model->find_input(name);
+  });
+}
+inlay_status inlay_model_find_output(const inlay_model* model, const char* name, size_t* index) {
+  return guarded([&] {
+    require_given(model, "model"), require_given(name, "name"), require_given(index, "index");
+    *index = model->model->find_output(name);
+  });
+}
