@@ -10,6 +10,7 @@ packages=(
   libhwy-dev libxbyak-dev                # the kernels
   libcli11-dev nlohmann-json3-dev libstb-dev  # the command: its arguments, --json, pictures
   libgtest-dev libgmock-dev libbenchmark-dev  # tests and benches
+  dpkg-dev pkg-config binutils           # packages, and the test of them
 )
 
 [ -z "${INLAY_SKIP_SETUP:-}" ] || exit 0
