@@ -3,6 +3,10 @@
 #include "engine/tensor.h"
 #include "schema/op.h"
 
+namespace kernels::image {
+struct Preprocess;
+}
+
 namespace engine {
 using schema::Op, schema::OpId;
 
@@ -17,6 +21,7 @@ struct Value {
   std::string name;                     // in the source model; may be empty
   ConstantPtr constant;                 // of a constant
   std::optional<Dims> ints;             // the elements of a small integer tensor, as far as inference knows them
+  std::shared_ptr<const kernels::image::Preprocess> image = nullptr;  // of a graph input: how a picture becomes it
 };
 
 struct Graph;

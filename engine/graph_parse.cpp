@@ -2,6 +2,7 @@
 #include <charconv>
 #include <map>
 #include "engine/graph_text.h"
+#include "engine/image_spec.h"
 #include "engine/op.h"
 
 namespace engine {
@@ -229,7 +230,9 @@ class Parser {
     };
     if (in.accept("input ")) {
       const std::string name = in.name();
-      define(name, graph.add_input(name, read_type(in)));
+      const ValueId v = graph.add_input(name, read_type(in));
+      define(name, v);
+      if (in.accept("image ")) in.expect("\""), set_image(graph[v], parse_image_spec(in.string_rest()));
     } else if (in.accept("const ")) {
       const std::string name = in.name();
       define(name, graph.add_constant(parse_constant(in), name));

@@ -6,6 +6,7 @@
 #include <protozero/exception.hpp>
 #include <protozero/pbf_builder.hpp>
 #include <protozero/pbf_message.hpp>
+#include "engine/image_spec.h"
 #include "engine/op.h"
 #include "engine/shape.h"
 
@@ -15,7 +16,7 @@ namespace {
 namespace tag {
 enum class Dim : protozero::pbf_tag_type { value = 1, symbol, lower, upper };
 enum class Type : protozero::pbf_tag_type { kind = 1, dtype, ranked, dims, element, key };
-enum class Input : protozero::pbf_tag_type { name = 1, type };
+enum class Input : protozero::pbf_tag_type { name = 1, type, image };
 enum class Constant : protozero::pbf_tag_type { name = 1, dtype, shape, offset, inlined, strings };
 enum class Field : protozero::pbf_tag_type { name = 1, integer, real, text, integers, reals, texts };
 enum class Node : protozero::pbf_tag_type { op = 1, version, fields, inputs, outputs, origins, bodies, names };
@@ -77,6 +78,7 @@ class Writer {
       Builder<tag::Input> input(out, tag::Graph::inputs);
       input.add_string(tag::Input::name, graph[v].name);
       input.add_message(tag::Input::type, write_type(graph[v].type));
+      if (graph[v].image) input.add_string(tag::Input::image, to_text(*graph[v].image));
     }
     const auto constant = [&](ValueId v) {
       if (v == ValueId::none || number[size_t(v)] || !graph[v].constant) return;
@@ -282,15 +284,22 @@ class GraphReader {
   void count(const Graph& graph) { require(++values_ <= limits::values && int64_t(graph.values.size()) <= limits::values, Code::limit, "the model has too many values"); }
 
   void read_input(Graph& graph, Reader<tag::Input> in) {
-    std::string name;
+    std::string name, image;
     Type type;
     while (in.next()) switch (in.tag()) {
       case tag::Input::name: name = text_of(in.get_view()); break;
       case tag::Input::type: type = read_type(Reader<tag::Type>(in.get_message()), 0); break;
-      default: malformed("unknown field in an input");
+      case tag::Input::image: image = text_of(in.get_view()); break;
+      default: malformed("unknown field in an input: a newer Inlay made this file");
     }
     count(graph);
-    graph.add_input(std::move(name), std::move(type));
+    const ValueId v = graph.add_input(std::move(name), std::move(type));
+    if (image.empty()) return;
+    try {
+      set_image(graph[v], parse_image_spec(image));
+    } catch (const Error& e) {
+      malformed("input '", graph[v].name, "': ", e.what());
+    }
   }
 
   void read_constant(Graph& graph, Reader<tag::Constant> in) {

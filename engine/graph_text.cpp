@@ -3,6 +3,7 @@
 #include <charconv>
 #include <map>
 #include <set>
+#include "engine/image_spec.h"
 
 namespace engine {
 namespace {
@@ -75,7 +76,8 @@ class Printer {
     names_.clear();
     used_.clear();
     for (ValueId v : graph.inputs)
-      text += cat(indent, "input ", name_of(graph, v), ' ', print_type(graph[v].type), '\n');
+      text += cat(indent, "input ", name_of(graph, v), ' ', print_type(graph[v].type),
+                  graph[v].image ? cat(" image ", quoted(to_text(*graph[v].image))) : "", '\n');
     std::set<ValueId> shown;
     const auto constant = [&](ValueId v) {
       if (v == ValueId::none || !graph[v].constant || !shown.insert(v).second) return;

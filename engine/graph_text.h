@@ -1,6 +1,7 @@
 // A graph as text that people read and tests write:
 //
 //   input x f32[2,H]
+//   input photo f32[1,3,H,W] image "rgb,letterbox:640x640"
 //   const w f32[3] {1,2,3}
 //   y = Binary kind=add (x, w)  # f32[2,3] from add1 (Add)
 //   a, _ = Split parts=2 (y)

@@ -43,6 +43,16 @@ void Session::set_input(size_t k, const ConstView& view) {
   input.given = true;
 }
 
+void Session::set_picture(size_t k, const Picture& picture) {
+  require(k < inputs_.size(), Code::invalid_argument, "there is no input ", k, "; the model has ", inputs_.size());
+  const Value& value = model_->input(k);
+  if (!value.image)
+    fail(Code::invalid_argument, "input '", value.name, "' (", to_text(value.type), ") takes a tensor: the model does not say how a picture becomes it (convert --image)");
+  auto& pictures = inputs_[k].pictures;
+  if (!pictures) pictures = std::make_unique<PictureTensor>(model_->plans()->options().isa);
+  with_context([&] { set_input(k, pictures->make(*value.image, value.type, picture, *options_.pool, options_.threads)); }, "input '", value.name, "'");
+}
+
 void Session::set_output(size_t k, const View& view) {
   require(k < bound_.size(), Code::invalid_argument, "there is no output ", k, "; the model has ", bound_.size());
   require(view.dtype != DType::string && !view.object, Code::invalid_argument, "output '", model_->output_name(k), "': only a tensor of numbers can be bound");

@@ -1,6 +1,7 @@
 // A loaded model, and sessions that run it.
 #pragma once
 #include "engine/frame.h"
+#include "engine/image_spec.h"
 #include "engine/interface.h"
 #include "engine/model_file.h"
 
@@ -42,6 +43,10 @@ class Session {
   // The value that input k has from now on: the memory is the caller's, and stays valid while runs read it. An input
   // that is a state takes it for the next run, and goes on from there.
   void set_input(size_t k, const ConstView&);
+  // Input k from now on is what the model's image spec makes of this picture, which is not read afterwards. Throws,
+  // the input as it was, where the model has none or the picture does not suit it. A second picture of a size allocates
+  // nothing.
+  void set_picture(size_t k, const Picture&);
   // Where output k is written to, in the caller's memory; its type must be what the run gives. Null data: the session's own.
   void set_output(size_t k, const View&);
 
@@ -74,6 +79,7 @@ class Session {
     ConstView view;
     Shape shape;
     bool given = false;
+    std::unique_ptr<PictureTensor> pictures;
   };
   struct Output {
     View view;

@@ -13,8 +13,8 @@ values() {
   od -An -v -w4 -tf4 -j $((10 + header)) "$1"
 }
 
-"$inlay" convert "$demo/demo.onnx" -o "$out/demo.inlay"
-"$inlay" run "$out/demo.inlay" -i "$demo/picture.npy" -o "$out"
+"$inlay" convert "$demo/demo.onnx" -o "$out/demo.inlay" --image rgb,resize:64x64
+"$inlay" run "$out/demo.inlay" -i "$demo/picture.png" -o "$out"
 paste <(values "$demo/expected.npy") <(values "$out/probabilities.npy") | awk '
   { error = $1 - $2; if (error < 0) error = -error; if (error > worst) worst = error }
   NF != 2 || $2 !~ /^-?[0-9]/ { print "line " NR ": expected a pair of numbers, got: " $0; bad = 1 }
@@ -22,6 +22,6 @@ paste <(values "$demo/expected.npy") <(values "$out/probabilities.npy") | awk '
   END { print NR " probabilities, largest error " worst + 0; exit bad || NR != 10 }'
 
 expected=$(paste -d' ' <(values "$demo/expected.npy") "$demo/labels.txt" | sort -rg | awk 'NR == 1 { print $2 }')
-"$inlay" run "$out/demo.inlay" -i "$demo/picture.npy" --labels "$demo/labels.txt" --top 1 | tee "$out/answer"
+"$inlay" run "$out/demo.inlay" -i "$demo/picture.png" --labels "$demo/labels.txt" --top 1 | tee "$out/answer"
 answer=$(awk '$1 == "1." { print $3 }' "$out/answer")
 [ "$answer" = "$expected" ] || { echo "expected the label '$expected', got '$answer'"; exit 1; }

@@ -5,6 +5,7 @@
 #include "engine/interface.h"
 #include "engine/shape.h"
 #include "kernels/os.h"
+#include "tools/inputs.h"
 #include "tools/json.h"
 #include "tools/progress.h"
 #include "tools/verbs.h"
@@ -13,7 +14,7 @@ namespace tools {
 namespace {
 struct Arguments {
   std::string model, output;
-  std::vector<std::string> fix, states, bounds;
+  std::vector<std::string> fix, states, bounds, images;
   bool json = false;
 };
 
@@ -71,6 +72,7 @@ void convert(const Arguments& arguments) {
   Graph graph = import(arguments, before);
   add_bounds(graph, arguments.bounds);
   add_states(graph, arguments.states);
+  set_images(graph, arguments.images);
   save_model(graph, arguments.output);
   const double time = milliseconds(Clock::now() - start);
   std::error_code error;
@@ -97,11 +99,15 @@ void add_convert(CLI::App& command) {
   verb.texts("--state", arguments->states, "Feed this output back into this input, from run to run", "INPUT=OUTPUT");
   verb.texts("--bound", arguments->bounds,
              "An open extent is never larger than this: memory is planned once, for that size", "SYMBOL=MAX");
+  verb.texts("--image", arguments->images,
+             "How a picture becomes an input, stored for run and for apps; inlay run -h says what a SPEC is",
+             "[NAME=]SPEC");
   verb.json(arguments->json);
   verb.examples(
       "  inlay convert m.onnx -o m.inlay --fix input=1x3x224x224\n"
       "  inlay convert vad.onnx -o vad.inlay --state state=stateN\n"
-      "  inlay convert gpt.onnx -o gpt.inlay --bound past=2048");
+      "  inlay convert gpt.onnx -o gpt.inlay --bound past=2048\n"
+      "  inlay convert yolo.onnx -o yolo.inlay --image rgb,letterbox:640x640");
   verb.run([arguments] { convert(*arguments); });
 }
 }  // namespace tools

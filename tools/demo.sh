@@ -19,15 +19,16 @@ cmake --build "$build" --target inlay --parallel "$(nproc)"
 step "Converting the demo model, once: ONNX in, one .inlay file out"
 PATH=$build:$PATH
 model=$build/demo.inlay
-show inlay convert tools/demo/demo.onnx -o "$model"
+show inlay convert tools/demo/demo.onnx -o "$model" --image rgb,resize:64x64
 stat -c '%9s bytes  %n' tools/demo/demo.onnx "$model"
 
 step "Classifying tools/demo/picture.png"
-answer=$(show inlay run "$model" -i tools/demo/picture.npy --labels tools/demo/labels.txt --top 3)
+answer=$(show inlay run "$model" -i tools/demo/picture.png --labels tools/demo/labels.txt --top 3)
 echo "$answer"
 
 step "Done"
 echo "$answer" | awk '$1 == "1." { printf "The picture shows: %s (probability %s)\n", $3, $2 }'
 echo "More to try:
+  $build/inlay run $model -i PHOTO --labels tools/demo/labels.txt    (any JPEG, PNG, BMP or GIF)
   $build/inlay info $model --layers
   $build/inlay bench $model"

@@ -62,7 +62,9 @@ std::string text_of(const Arguments& arguments, const LoadedGraph& loaded, const
               contents.body_nodes ? cat(", and ", contents.body_nodes, " in the bodies of control flow") : "", "\n");
   text += cat("parameters  ", contents.parameters, " (", with_unit(double(contents.parameters), ""), ")\n");
   text += cat("weights     ", contents.weight_bytes, " bytes (", megabytes(contents.weight_bytes), ")\n");
-  for (ValueId v : graph.inputs) text += cat("input       ", graph[v].name, "  ", to_text(graph[v].type), "\n");
+  for (ValueId v : graph.inputs)
+    text += cat("input       ", graph[v].name, "  ", to_text(graph[v].type),
+                graph[v].image ? "  image " + to_text(*graph[v].image) : "", "\n");
   for (const GraphOutput& out : graph.outputs)
     text += cat("output      ", out.name, "  ", to_text(graph[out.value].type), "\n");
   for (const State& s : graph.states)
@@ -108,7 +110,11 @@ Json json_of(const Arguments& arguments, const LoadedGraph& loaded, const Conten
             {"parameters", contents.parameters},
             {"weight_bytes", contents.weight_bytes}};
   for (const char* list : {"inputs", "outputs", "states"}) json[list] = Json::array();
-  for (ValueId v : graph.inputs) json["inputs"].push_back(tools::to_json(graph[v].name, graph[v].type));
+  for (ValueId v : graph.inputs) {
+    Json input = tools::to_json(graph[v].name, graph[v].type);
+    if (graph[v].image) input["image"] = to_text(*graph[v].image);
+    json["inputs"].push_back(std::move(input));
+  }
   for (const GraphOutput& out : graph.outputs)
     json["outputs"].push_back(tools::to_json(out.name, graph[out.value].type));
   for (const State& s : graph.states)

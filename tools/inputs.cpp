@@ -1,5 +1,6 @@
 #include "tools/inputs.h"
 #include <algorithm>
+#include <set>
 #include "engine/shape.h"
 #include "kernels/os.h"
 #include "tools/npy.h"
@@ -48,13 +49,16 @@ Object narrow(Object object, DType dtype) {
   return narrowed;
 }
 
-Object read_tensor(const std::string& path, const std::string& name, const Type& wanted) {
+Object read_tensor(const std::string& path, const std::string& name, const Type& wanted, const ImageSpec* image) {
   kernels::os::Memory memory;
   const auto status = kernels::os::Memory::map_file(path, memory);
   require(status.ok(), Code::io, "input '", name, "': ", status.message);
   const std::span<const std::byte> file(memory.data(), memory.size());
   return with_context([&] {
-    Object object = is_picture(file) ? decode_picture(file, wanted) : narrow(parse_npy(file), wanted.dtype);
+    const bool picture = is_picture(file), npy = is_npy(file);
+    require(picture || npy, Code::invalid_argument,
+            "it is neither a .npy file nor a picture that can be read (JPEG, PNG, BMP, GIF)");
+    Object object = picture ? read_picture(file, wanted, image) : narrow(parse_npy(file), wanted.dtype);
     const Type type = Type::tensor(object.dtype, object.shape);
     require(compatible(wanted, type), Code::invalid_argument, "it is ", to_text(type), ", but the model wants ",
             to_text(wanted));
@@ -62,12 +66,14 @@ Object read_tensor(const std::string& path, const std::string& name, const Type&
   }, "input '", name, "': ", path);
 }
 
-void add_value(std::optional<Object>& value, const Argument& argument, const std::string& name, const Type& wanted) {
+void add_value(std::optional<Object>& value, const Argument& argument, const Value& input) {
+  const std::string& name = input.name;
+  const Type& wanted = input.type;
   const bool nested = wanted.element && !wanted.element->is_tensor();
   require(wanted.kind != ValueKind::map && !nested, Code::unsupported, "input '", name, "' is ", to_text(wanted),
           ", which no file holds");
   if (value && wanted.kind != ValueKind::sequence) throw UsageError(cat("-i: '", name, "' is given twice"));
-  Object item = read_tensor(argument.file, name, wanted.is_tensor() ? wanted : *wanted.element);
+  Object item = read_tensor(argument.file, name, wanted.is_tensor() ? wanted : *wanted.element, input.image.get());
   if (wanted.is_tensor()) {
     value = std::move(item);
     return;
@@ -128,13 +134,31 @@ Values read_inputs(const Graph& graph, const std::vector<std::string>& arguments
   Values values(graph.inputs.size());
   for (const std::string& text : arguments) {
     const Argument argument = resolve(graph, text);
-    const Value& input = graph[graph.inputs[argument.input]];
-    add_value(values[argument.input], argument, input.name, input.type);
+    add_value(values[argument.input], argument, graph[graph.inputs[argument.input]]);
   }
   for (size_t k = 0; k < values.size(); ++k)
     if (const Type& type = graph[graph.inputs[k]].type; !values[k] && type.kind == ValueKind::optional)
       values[k].emplace().set_empty(type.kind, type.dtype);
   return values;
+}
+
+void set_images(Graph& graph, const std::vector<std::string>& texts) {
+  std::set<size_t> given;
+  for (const std::string& text : texts) {
+    const size_t at = text.rfind('=');  // no spec holds one
+    if (at == std::string::npos && graph.inputs.size() != 1)
+      throw UsageError(cat("--image: say which input it is, NAME=", text, "; the model has: ", list(graph)));
+    const size_t k = at == std::string::npos ? 0 : need(graph, text.substr(0, at));
+    Value& input = graph[graph.inputs[k]];
+    if (!given.insert(k).second) throw UsageError(cat("--image: '", input.name, "' is given twice"));
+    ImageSpec spec;
+    try {
+      spec = parse_image_spec(std::string_view(text).substr(at + 1));
+    } catch (const Error& e) {
+      throw UsageError(cat("--image: ", e.what()));
+    }
+    with_context([&] { set_image(input, spec); }, "--image: input '", input.name, "'");
+  }
 }
 
 Values synthetic_inputs(const Graph& graph, Shapes shapes, const std::vector<std::string>& arguments) {

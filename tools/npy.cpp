@@ -205,6 +205,10 @@ DType npy_dtype(DType dtype) {
   return dtype == DType::u4 || dtype == DType::u2 ? DType::u8 : DType::i8;
 }
 
+bool is_npy(std::span<const std::byte> file) {
+  return file.size() >= magic.size() && std::memcmp(file.data(), magic.data(), magic.size()) == 0;
+}
+
 Object parse_npy(std::span<const std::byte> file) {
   const auto [h, data] = split(file);
   const bool text = h.kind == 'U' || h.kind == 'S';

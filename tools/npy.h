@@ -3,6 +3,9 @@
 #include "engine/tensor.h"
 
 namespace tools {
+// True for what looks like a .npy file by its first bytes.
+bool is_npy(std::span<const std::byte> file);
+
 // Reads a tensor: bool, integers, float16 to float64, or strings (U and S), of either byte order and memory order, in
 // format version 1 to 3. Throws invalid_argument naming what is wrong with the file.
 engine::Object read_npy(const std::string& path);

@@ -1,5 +1,6 @@
 #include "tools/picture.h"
 #include <climits>
+#include <memory>
 #define STB_IMAGE_IMPLEMENTATION
 #define STB_IMAGE_STATIC
 #define STBI_NO_STDIO
@@ -21,34 +22,42 @@ bool is_picture(std::span<const std::byte> file) {
          start.starts_with("BM");
 }
 
-Object decode_picture(std::span<const std::byte> file, const Type& wanted) {
+namespace {
+[[noreturn]] void broken() {
+  const char* reason = stbi_failure_reason();
+  fail(Code::invalid_argument, "the picture cannot be decoded: ", reason ? reason : "it is too large");
+}
+
+// The spec of an input that takes pixels as they are.
+ImageSpec pixels_of(const Type& type) {
+  for (const char* text : {"rgb", "grey"}) {
+    const ImageSpec spec = parse_image_spec(text);
+    if (type.dtype != DType::u8) break;
+    try {
+      check_image_spec(spec, type);
+      return spec;
+    } catch (const Error&) {
+    }
+  }
+  fail(Code::invalid_argument, "the model does not say how a picture becomes ", to_text(type),
+       "; --image says it, such as --image rgb,resize:224x224");
+}
+}  // namespace
+
+Object read_picture(std::span<const std::byte> file, const Type& type, const ImageSpec* spec) {
   const auto* bytes = reinterpret_cast<const stbi_uc*>(file.data());
-  int width = 0, height = 0, own = 0;
-  require(file.size() <= INT_MAX && stbi_info_from_memory(bytes, int(file.size()), &width, &height, &own),
-          Code::invalid_argument,
-          "the picture cannot be decoded: ", stbi_failure_reason() ? stbi_failure_reason() : "it is too large");
-  const size_t batch = wanted.rank() == 4 ? 1 : 0;
-  const Dim channels = wanted.dims.empty() ? Dim(0) : wanted.dims.back();
-  const bool pixels = wanted.is_tensor() && wanted.dtype == DType::u8 && wanted.ranked &&
-                      (wanted.rank() == 3 || wanted.rank() == 4) && channels.known() &&
-                      (channels.value() == 1 || channels.value() == 3 || channels.value() == 4);
-  const auto fits = [&](size_t axis, int64_t extent) {
-    return !wanted.dims[axis].known() || wanted.dims[axis].value() == extent;
-  };
-  require(pixels && (!batch || fits(0, 1)) && fits(batch, height) && fits(batch + 1, width), Code::invalid_argument,
-          "a picture of ", width, "x", height, " pixels gives u8[1,", height, ",", width, ",3], but the model wants ",
-          to_text(wanted),
-          pixels ? ": resize it first" : ": bring it into that form first, and pass it as a .npy file");
+  int width = 0, height = 0, channels = 0;
+  if (file.size() > INT_MAX || !stbi_info_from_memory(bytes, int(file.size()), &width, &height, &channels)) broken();
+  if (channels == 2) channels = 1;  // grey with alpha
+  const ImageSpec pixels = spec ? *spec : pixels_of(type);
   int count = 0;
   const std::unique_ptr<stbi_uc, void (*)(void*)> decoded(
-      stbi_load_from_memory(bytes, int(file.size()), &width, &height, &count, int(channels.value())), &stbi_image_free);
-  require(decoded != nullptr, Code::invalid_argument,
-          "the picture cannot be decoded: ", stbi_failure_reason() ? stbi_failure_reason() : "unknown");
-  Shape shape{height, width, channels.value()};
-  if (batch) shape.insert(shape.begin(), 1);
-  Object object;
-  const View view = object.set_tensor(DType::u8, shape);
-  std::memcpy(view.data, decoded.get(), size_t(view.bytes()));
-  return object;
+      stbi_load_from_memory(bytes, int(file.size()), &width, &height, &count, channels), &stbi_image_free);
+  if (!decoded) broken();
+  using kernels::image::PixelFormat;
+  const PixelFormat format = channels == 1 ? PixelFormat::grey : channels == 3 ? PixelFormat::rgb : PixelFormat::rgba;
+  PictureTensor tensor;
+  tensor.make(pixels, type, {format, width, height, decoded.get()}, kernels::ThreadPool::process(), 0);
+  return std::move(tensor).take();
 }
 }  // namespace tools

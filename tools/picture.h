@@ -1,12 +1,13 @@
 // Pictures as inputs.
 #pragma once
-#include "engine/tensor.h"
+#include "engine/image_spec.h"
 
 namespace tools {
 // True for what looks like a picture by its first bytes: PNG, JPEG, BMP, GIF.
 bool is_picture(std::span<const std::byte> file);
 
-// Decodes a picture for an input of this type, which must take it as it is: uint8 pixels [1,H,W,C] or [H,W,C], with 1,
-// 3 or 4 channels and the picture's own size. Throws invalid_argument saying what the input takes otherwise.
-engine::Object decode_picture(std::span<const std::byte> file, const engine::Type& wanted);
+// Decodes a picture, and makes a tensor of this type of it as the spec says. Without a spec (null), the tensor is the
+// picture's pixels as they are: uint8, of 1 or 3 channels and the picture's own size. EXIF's orientation is not
+// applied. Throws invalid_argument where the picture is broken or does not become the type.
+engine::Object read_picture(std::span<const std::byte> file, const engine::Type&, const engine::ImageSpec*);
 }  // namespace tools

@@ -8,7 +8,7 @@ namespace tools {
 namespace {
 struct Arguments {
   std::string model, folder, device = "cpu", labels;
-  std::vector<std::string> inputs;
+  std::vector<std::string> inputs, images;
   int threads = 0;
   int top = 0;
   bool json = false;
@@ -45,7 +45,9 @@ void run(const Arguments& arguments) {
   const bool ranks = !arguments.labels.empty() || arguments.top > 0;
   const auto labels = arguments.labels.empty() ? std::vector<std::string>() : read_labels(arguments.labels);
   std::optional<OutputFolder> folder;
-  const auto model = std::make_shared<const Model>(load_graph(arguments.model).graph);
+  Graph graph = load_graph(arguments.model).graph;
+  set_images(graph, arguments.images);
+  const auto model = std::make_shared<const Model>(std::move(graph));
   const Values values = read_inputs(model->graph(), arguments.inputs);
   std::optional<kernels::ThreadPool> pool;
   if (arguments.threads) pool.emplace(arguments.threads);
@@ -64,8 +66,13 @@ void add_run(CLI::App& command) {
   Verb verb(command, "run", "Run a model once, on inputs from files");
   verb.model(arguments->model);
   verb.texts("-i,--input", arguments->inputs,
-             "The value of an input: a .npy file, or a picture for an input of pixels. A lone input needs no NAME=",
+             "The value of an input: a .npy file, or a picture (JPEG, PNG, BMP, GIF). A lone input needs no NAME=",
              "NAME=FILE");
+  verb.texts("--image", arguments->images,
+             "How a picture becomes an input, in place of what the model says: a list of rgb|bgr|grey, resize:WxH, "
+             "resize:N (the shorter side), crop:WxH, letterbox:WxH, fill:LEVEL, filter:bilinear|bicubic|"
+             "bilinear_aliased|nearest, scale:F (of levels 0 to 255; 1/255 unless given), mean:F/F/F, std:F/F/F",
+             "[NAME=]SPEC");
   verb.text("-o,--output", arguments->folder, "Write one .npy file per output into this folder", "DIR");
   verb.number("-t,--threads", arguments->threads, "Threads to use; by default, as many as there are cores", 1,
               max_threads);
@@ -77,7 +84,8 @@ void add_run(CLI::App& command) {
   verb.examples(
       "  inlay run m.inlay -i x.npy                                  a summary of every output\n"
       "  inlay run m.onnx -i ids=ids.npy -i mask=mask.npy -o out     every output as out/NAME.npy\n"
-      "  inlay run m.inlay -i photo.png --labels labels.txt --top 3");
+      "  inlay run m.inlay -i photo.jpg --labels labels.txt --top 3\n"
+      "  inlay run m.onnx -i photo.jpg --image rgb,resize:256,crop:224,mean:0.485/0.456/0.406,std:0.229/0.224/0.225");
   verb.run([arguments] { run(*arguments); });
 }
 }  // namespace tools

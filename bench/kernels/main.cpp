@@ -7,6 +7,7 @@
 #include "bench/kernels/peak.h"
 #include "kernels/conv/conv.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/image/image.h"
 #include "kernels/os.h"
 #include "kernels/pointwise/pointwise.h"
 
@@ -74,6 +75,19 @@ void run_conv(benchmark::State& state, const conv::Row& row, const conv::Spec& s
   for (auto _ : state)
     kernel->run({.x = x.data(), .w = packed.data(), .bias = bias.data(), .y = y.data(), .height = height}, pool);
   report(state, 2.0 * static_cast<double>(oh * ow * spec.out_channels * in_group * taps), row.isa, threads);
+}
+
+void run_image(benchmark::State& state, const image::Row& row, image::PixelFormat format, const image::Preprocess& p,
+               int threads) {
+  ThreadPool pool(threads);
+  const os::Memory pixels = os::Memory::allocate(1920 * 1080 * 4);
+  for (size_t i = 0; i < pixels.size(); ++i) pixels.data()[i] = static_cast<std::byte>(i * 7 + i / 1920);
+  const image::Picture picture{format, 1920, 1080, reinterpret_cast<const uint8_t*>(pixels.data())};
+  const image::Extent extent = image::output_extent(p, picture.width, picture.height);
+  const Numbers out(extent.width * extent.height * p.channels());
+  image::Scratch scratch;
+  const image::Kernel kernel = row.make(p);
+  for (auto _ : state) kernel.run(picture, p, {out.data(), schema::DType::f32, false}, scratch, pool);
 }
 
 void run_pointwise(benchmark::State& state, const pointwise::Row& row, const Chain& chain, int64_t n) {
@@ -148,6 +162,26 @@ void add_conv(const conv::Row& row, int threads) {
   }
 }
 
+void add_image(const image::Row& row, int threads) {
+  using image::PixelFormat;
+  const image::Preprocess square{.resize = image::Resize::stretch, .width = 224, .height = 224},
+      letterbox{.resize = image::Resize::letterbox, .width = 640, .height = 640}, whole;
+  const struct {
+    const char* problem;
+    PixelFormat format;
+    image::Preprocess preprocess;
+  } problems[] = {{"1920x1080_rgb_224x224", PixelFormat::rgb, square},
+                  {"1920x1080_rgba_224x224", PixelFormat::rgba, square},
+                  {"1920x1080_nv12_224x224", PixelFormat::nv12, square},
+                  {"1920x1080_rgb_letterbox_640x640", PixelFormat::rgb, letterbox},
+                  {"1920x1080_rgb_whole", PixelFormat::rgb, whole}};
+  for (const auto& p : problems)
+    benchmark::RegisterBenchmark(name(row.name, p.problem, threads).c_str(), [&row, p,
+                                                                              threads](benchmark::State& state) {
+      run_image(state, row, p.format, p.preprocess, threads);
+    })->Unit(benchmark::kMicrosecond)->UseRealTime();
+}
+
 void add_pointwise(const pointwise::Row& row) {
   const std::pair<const char*, Chain> chains[] = {
       {"relu", {Stage::of(UnaryKind::relu)}},
@@ -181,6 +215,8 @@ int main(int argc, char** argv) {
       if (isa::runs(row.isa, have)) add_gemm(row, t);
     for (const auto& row : conv::rows())
       if (isa::runs(row.isa, have)) add_conv(row, t);
+    for (const auto& row : image::rows())
+      if (isa::runs(row.isa, have)) add_image(row, t);
   }
   benchmark::RunSpecifiedBenchmarks();
 }

@@ -1,6 +1,7 @@
 // Running a kernel that has been made allocates nothing.
 #include "kernels/conv/conv.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/image/image.h"
 #include "tests/count_allocations.h"
 #include "tests/kernels/util.h"
 
@@ -32,6 +33,23 @@ TEST(Allocation, NoneWhileKernelsRun) {
     const int64_t before = allocations;
     gemm.kernel->run({.a = x.data(), .lda = 64, .b = packed_b.data(), .c = y.data(), .ldc = 70, .m = 50}, pool);
     conv.kernel->run({.x = x.data(), .w = packed_w.data(), .y = y.data(), .height = 20}, pool);
+    EXPECT_EQ(allocations, before) << cap.name;
+  }
+}
+
+TEST(Allocation, NoneForASecondPictureOfASize) {
+  const std::vector<uint8_t> pixels(200 * 300 * 2);
+  const image::Picture picture{image::PixelFormat::nv12, 200, 300, pixels.data()};
+  const image::Preprocess p{.resize = image::Resize::stretch, .width = 60, .height = 50};
+  const test::Buffer out(60 * 50 * 3);
+  ThreadPool pool(2);
+  for (const isa::Level& cap : test::caps()) {
+    const auto image = image::select(p, cap.mask);
+    ASSERT_TRUE(image);
+    image::Scratch scratch;
+    image.kernel.run(picture, p, {out.data(), schema::DType::f32, false}, scratch, pool);
+    const int64_t before = allocations;
+    image.kernel.run(picture, p, {out.data(), schema::DType::f32, false}, scratch, pool);
     EXPECT_EQ(allocations, before) << cap.name;
   }
 }

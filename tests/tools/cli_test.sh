@@ -33,7 +33,7 @@ touch out err
 at() { printf "$2" | dd of="$3" bs=1 seek="$1" conv=notrunc status=none; }  # at OFFSET BYTES FILE: overwrites
 cut_to() { head -c "$1" "$2" > "$3"; }
 
-model=$work/demo.inlay picture=$demo/picture.npy
+model=$work/demo.inlay picture=$demo/picture.png
 
 # --- Every verb ------------------------------------------------------------------------------------------------------
 ok convert run info plan bench -- -h
@@ -48,8 +48,11 @@ for source in "$model" "$demo/demo.onnx"; do
   ok 'f32[1,10]' -- run "$source" -i "picture=$picture" -t 2
   cmp -s out summary || fail "run $source -t 2 gives another summary"
 done
-ok 'f32[1,10]' -- run "$model" -i "$demo/picture.png"
-cmp -s out summary || fail "the picture as .png gives another summary"
+ok -- convert "$demo/demo.onnx" -o photo.inlay --image rgb,resize:64x64
+ok 'image rgb,resize:64x64' -- info photo.inlay
+ok '"image": "rgb,resize:64x64"' -- info photo.inlay --json
+ok 'f32[1,10]' -- run photo.inlay -i "$picture"
+cmp -s out summary || fail "the same picture through a spec gives another summary"
 ok '"name": "probabilities"' '"dtype": "float32"' '"shape"' '"file": "results/probabilities.npy"' -- run "$model" -i \
   "$picture" -o results --json
 [ "$(head -c 6 results/probabilities.npy)" = $'\x93NUMPY' ] || fail "results/probabilities.npy is no .npy file"
@@ -110,7 +113,10 @@ npy '|u1' '(1, 64, 65, 3)' 12480 > wide.npy
 npy '|u1' '(64, 64, 3)' 12288 > flat.npy
 npy '|u1' '(1, 64, 64, 3)' 100 > short.npy
 npy '<c8' '(1,)' 8 > complex.npy
-cut_to 50 "$picture" cut.npy
+npy '|u1' '(1, 64, 64, 3)' 12288 > zeros.npy
+cut_to 50 zeros.npy cut.npy
+ok 'f32[1,10]' -- run "$model" -i zeros.npy
+ok 'f32[1,10]' -- run photo.inlay -i "picture=zeros.npy"
 expect 1 picture "'picture'" u8 -- run "$model"
 expect 1 "'image'" "'picture'" -- run "$model" -i "image=$picture"
 expect 1 "'picture'" float.npy 'f32[1,64,64,3]' u8 -- run "$model" -i float.npy
@@ -120,7 +126,7 @@ expect 1 short.npy '100 bytes' -- run "$model" -i short.npy
 expect 1 complex.npy c8 -- run "$model" -i complex.npy
 expect 1 cut.npy .npy -- run "$model" -i cut.npy
 expect 1 missing.npy -- run "$model" -i missing.npy
-expect 1 labels.txt .npy -- run "$model" -i "$demo/labels.txt"
+expect 1 labels.txt .npy JPEG -- run "$model" -i "$demo/labels.txt"
 cut_to 200 "$demo/picture.png" cut.png
 expect 1 cut.png picture -- run "$model" -i cut.png
 expect 1 no-labels -- run "$model" -i "$picture" --labels no-labels
@@ -134,6 +140,51 @@ expect 1 "picture" -- convert "$demo/demo.onnx" -o x.inlay --fix picture=1x65x64
 expect 1 --state "'a'" -- convert "$demo/demo.onnx" -o x.inlay --state a=probabilities
 expect 1 --state picture f32 -- convert "$demo/demo.onnx" -o x.inlay --state picture=probabilities
 expect 1 --bound "'past'" -- convert "$demo/demo.onnx" -o x.inlay --bound past=64
+
+# --- Pictures --------------------------------------------------------------------------------------------------------
+bytes() { printf "$(printf '%s' "$*" | sed 's/ *\([0-9a-f][0-9a-f]\)/\\x\1/g')"; }
+base64 -d > photo.jpg <<'END'
+/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDACgcHiMeGSgjISMtKygwPGRBPDc3PHtYXUlkkYCZlo+AjIqgtObDoKrarYqMyP/L2u71////m8H////6/+b9
+//j/2wBDASstLTw1PHZBQXb4pYyl+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj/wAARCAAQABgDASIAAhEB
+AxEB/8QAFgABAQEAAAAAAAAAAAAAAAAABAAD/8QAFxAAAwEAAAAAAAAAAAAAAAAAAAIDYf/EABYBAQEBAAAAAAAAAAAAAAAAAAMCBP/EABgRAAMBAQAA
+AAAAAAAAAAAAAAABAwIh/9oADAMBAAIRAxEAPwAKyNFkKWWGiywt0DnUMssIcsiCdDbmvD//2Q==
+END
+# Two rows of two pixels, the lower one first, as B, G, R: the picture's R is 10 20 / 30 40, G 50 more, B 80 more.
+bytes 42 4d 46 00 00 00 00 00 00 00 36 00 00 00 28 00 00 00 02 00 00 00 02 00 00 00 01 00 18 00 00 00 00 00 10 00 00 00 \
+  13 0b 00 00 13 0b 00 00 00 00 00 00 00 00 00 00 6e 50 1e 78 5a 28 00 00 5a 3c 0a 64 46 14 00 00 > four.bmp
+# y = Relu(x) of f32[1,3,2,2], as ONNX.
+bytes 08 08 3a 48 0a 0c 0a 01 78 12 01 79 22 04 52 65 6c 75 > relu.onnx
+for port in '5a 78' '62 79'; do
+  bytes "${port% *}" 1b 0a 01 "${port#* }" 12 16 0a 14 08 01 12 10 0a 02 08 01 0a 02 08 03 0a 02 08 02 0a 02 08 02
+done >> relu.onnx
+# At top level again: the opset.
+bytes 42 02 10 0d >> relu.onnx
+ok 'first 10 20 30 40 60 70' -- run relu.onnx -i four.bmp --image scale:1
+ok 'first 90 100 110 120 60 70' -- run relu.onnx -i four.bmp --image bgr,scale:1
+ok -- convert relu.onnx -o levels.inlay --image x=rgb,scale:1,mean:5/0/0
+ok 'first 5 15 25 35 60 70' -- run levels.inlay -i x=four.bmp
+ok 'first 17.5 22.5 27.5 32.5 67.5' -- run levels.inlay -i four.bmp --image x=rgb,resize:4,crop:2,scale:1
+ok '"shape"' '"min"' -- run levels.inlay -i photo.jpg --image rgb,resize:2x2 --json
+ok 'f32[1,10]' -- run photo.inlay -i photo.jpg
+ok 1. -- run photo.inlay -i photo.jpg --labels "$demo/labels.txt" --top 2
+ok 'p50 ms' -- bench photo.inlay -i photo.jpg --warmup 1ms --duration 5ms
+expect 1 photo.jpg 24x16 'u8[N,64,64,3]' -- run "$model" -i photo.jpg
+expect 1 four.bmp "'x'" 'f32[1,3,2,2]' --image -- run relu.onnx -i four.bmp
+expect 1 photo.jpg 24x16 resize -- run levels.inlay -i photo.jpg
+expect 1 missing.jpg -- run photo.inlay -i missing.jpg
+for n in 3 100 200; do
+  cut_to $n photo.jpg cut.jpg
+  expect 1 "'picture'" cut.jpg 'cannot be decoded' -- run photo.inlay -i cut.jpg
+done
+for spec in rgb,resise:64x64 resize:0x64 std:0 '' mean:1/2; do
+  expect 2 --image "image spec '$spec'" -- run "$model" -i photo.jpg --image "picture=$spec"
+  expect 2 --image "image spec '$spec'" -- convert "$demo/demo.onnx" -o x.inlay --image "$spec"
+done
+expect 2 --image twice -- run "$model" -i photo.jpg --image rgb --image picture=grey
+expect 1 "'image'" "'picture'" -- run "$model" -i photo.jpg --image image=rgb
+expect 1 --image "'picture'" 65x64 -- convert "$demo/demo.onnx" -o x.inlay --image resize:65x64
+expect 1 --image "'picture'" grey -- run "$model" -i photo.jpg --image grey,resize:64x64
+expect 1 --image scale -- convert "$demo/demo.onnx" -o x.inlay --image resize:64x64,scale:1
 
 # --- Models ----------------------------------------------------------------------------------------------------------
 mkdir folder
@@ -169,7 +220,6 @@ done
 expect 1 demo.inlay already -- convert "$model" -o x.inlay
 
 # ONNX models written by hand: field 7 of a model is its graph, field 1 of that a node {input 1, output 2, op 4}.
-bytes() { printf "$(printf '%s' "$*" | sed 's/ *\([0-9a-f][0-9a-f]\)/\\x\1/g')"; }
 # field TAG FILE: a message of under 128 bytes
 field() { bytes "$1"; printf "\\x$(printf %02x $(stat -c %s "$2"))"; cat "$2"; }
 node() { printf "\x0a\x01$1\x12\x01$2\x22\x04$3" > node; field 0a node; }

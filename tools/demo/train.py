@@ -157,7 +157,6 @@ def main():
     if not args.evaluate:
         picture = x[DEMO_PICTURE:DEMO_PICTURE + 1]
         Image.fromarray(picture[0]).save(args.out / "picture.png")
-        np.save(args.out / "picture.npy", picture)
         np.save(args.out / "expected.npy", run(picture))
         (args.out / "labels.txt").write_text("".join(kind + "\n" for kind in render.KINDS))
         print(f"picture {DEMO_PICTURE}: {render.KINDS[y[DEMO_PICTURE]]}, probabilities {np.round(run(picture)[0], 4)}")
