@@ -1,10 +1,10 @@
-// Resampling: Resize and its ancestor, Upsample.
+// Resampling: Resize and its ancestor, Upsample; GridSample.
 #include <algorithm>
 #include "converter/onnx_node.h"
 
 namespace converter {
 namespace {
-using schema::ResizeAspect, schema::ResizeCoordinates, schema::ResizeMode, schema::ResizeNearest;
+using schema::GridPadding, schema::ResizeAspect, schema::ResizeCoordinates, schema::ResizeMode, schema::ResizeNearest;
 
 ResizeMode mode(OnnxNode& n) {
   return n.choice<ResizeMode>("mode", "nearest", {{"nearest", ResizeMode::nearest}, {"linear", ResizeMode::linear},
@@ -68,7 +68,25 @@ void resize(OnnxNode& n) {
   n.finish(op, inputs);
 }
 
-constexpr Row rows[] = {{"Resize", resize}, {"Upsample", upsample}};
+// Opset 20 renamed two of the modes.
+void grid_sample(OnnxNode& n) {
+  n.expect_inputs(2, 2);
+  schema::GridSample op;
+  op.mode = n.choice<ResizeMode>("mode", n.opset() < 20 ? "bilinear" : "linear",
+                                 {{"linear", ResizeMode::linear},
+                                  {"bilinear", ResizeMode::linear},
+                                  {"nearest", ResizeMode::nearest},
+                                  {"cubic", ResizeMode::cubic},
+                                  {"bicubic", ResizeMode::cubic}});
+  op.padding = n.choice<GridPadding>("padding_mode", "zeros",
+                                     {{"zeros", GridPadding::zeros},
+                                      {"border", GridPadding::border},
+                                      {"reflection", GridPadding::reflection}});
+  op.align_corners = n.flag("align_corners", false);
+  n.finish(op, n.all());
+}
+
+constexpr Row rows[] = {{"Resize", resize}, {"Upsample", upsample}, {"GridSample", grid_sample}};
 }  // namespace
 
 Group resize_group() { return {onnx_domain, rows}; }

@@ -147,6 +147,17 @@ struct Resize {
                 F(extrapolation), F(axes))
 };
 
+// Samples x [N,C,spatial…] at the places that grid [N,out…,r] names, where -1 and 1 are the ends of each of the r spatial
+// dims: the centres of the outermost pixels, or with `align_corners` unset their far edges. The last spatial dim comes
+// first in the grid. Nearest rounds ties to even; cubic has the coefficient -0.75. Output: [N,C,out…].
+struct GridSample {
+  static constexpr int version = 1;
+  ResizeMode mode = ResizeMode::linear;
+  GridPadding padding = GridPadding::zeros;
+  bool align_corners = false;
+  SCHEMA_FIELDS(GridSample, F(mode), F(padding), F(align_corners))
+};
+
 // --- Reductions and normalisations -----------------------------------------------------------------------------------
 
 // Inputs: x, [axes (i64)]. No axes: all, or none of them with `noop_with_empty_axes`.

@@ -11,6 +11,9 @@ constexpr int64_t bytes = sizeof(float);
 constexpr int64_t panel_block_bytes = 192 << 10;  // of packed weights, read again for each tile of pixels
 constexpr int64_t x_block_bytes = 256 << 10;      // of x, read again for each panel
 constexpr int64_t serial_work = 1 << 16;          // multiply-adds that one thread does sooner than two can share
+// The channels of an image are all positive, and the sums of a large kernel over them are large where they cancel:
+// beyond so many terms, it is summed in parts. 9x9 taps of three channels become three times as exact.
+constexpr int64_t image_channels = 4, most_image_terms = 160, image_part_terms = 48;
 
 // A pixel is a row of A: without kernel extent, stride or padding, the whole tensor is one matrix.
 class PixelGemm final : public Conv {
@@ -45,6 +48,7 @@ class ImplicitGemm final : public Conv {
         pixel_(spec.nchw_input ? 1 : spec.in_pitch()),
         panels_(backend, out_, spec.stride_w * pixel_ * bytes),
         k_(blocks()),
+        parts_(parts()),
         epilogue_(backend, spec.epilogue) {
     for (int last = panels_.count == 1; last < 2; ++last) ok_ = ok_ && plan_row(backend, last);
   }
@@ -104,6 +108,14 @@ class ImplicitGemm final : public Conv {
     return tile::KBlocks::even(in_, std::clamp<int64_t>(limit, 32, tile::max_tap_k));
   }
 
+  // How many parts the rows of the kernel are summed in.
+  int parts() const {
+    if (in_ > image_channels || taps() * in_ <= most_image_terms) return 1;
+    const int64_t rows = std::max<int64_t>(1, image_part_terms / (s_.kernel_w * in_));
+    return static_cast<int>((s_.kernel_h + rows - 1) / rows);
+  }
+  int sums() const { return k_.count() * parts_; }
+
   bool plan_row(const tile::Backend& backend, bool last) {
     tile::Shape shape;
     shape.vectors = last ? panels_.last_vectors : panels_.vectors;
@@ -124,8 +136,8 @@ class ImplicitGemm final : public Conv {
       shape.rows = rows;
       shape.taps = previous = taps;
       Segment segment{(pixel * s_.stride_w - s_.pad_left) * pixel_, pixel * s_.out_pitch(), 1, {}};
-      for (int b = 0; b < k_.count(); ++b) {
-        const tile::Place place = tile::place(b, k_.count());
+      for (int b = 0; b < sums(); ++b) {
+        const tile::Place place = tile::place(b, sums());
         tile::Tile& tile = segment.by_place[static_cast<int>(place)];
         if (tile) continue;
         set_place(shape, place, s_.bias, epilogue_.in_tile);
@@ -149,16 +161,17 @@ class ImplicitGemm final : public Conv {
     const int64_t oh_count = s_.out_height(args.height), ow_count = s_.out_width();
     const int64_t x_row = s_.width * pixel_, plane = args.height * s_.width;
     const auto* w = static_cast<const float*>(args.w) + g * group_floats();
-    for (int i = 0; i < k_.count() && row0 < row1; ++i) {
-      const int place = static_cast<int>(tile::place(i, k_.count()));
+    for (int sum = 0; sum < sums() && row0 < row1; ++sum) {
+      const int i = sum / parts_, part = sum % parts_, place = static_cast<int>(tile::place(sum, sums()));
+      const int64_t part0 = s_.kernel_h * part / parts_, part1 = s_.kernel_h * (part + 1) / parts_;
       for (int p = first; p < last; ++p) {
         const int64_t column = g * out_ + panels_.column(p), width = panels_.width(p);
         const float* panel = w + panels_.column(p) * in_ * taps() + k_.begin(i) * taps() * width;
         for (int64_t row = row0; row < row1; ++row) {
           const int64_t image = row / oh_count, oh = row % oh_count, top = oh * s_.stride_h - s_.pad_top;
-          // The rows of the kernel that lie inside x.
-          const int64_t d = s_.dilation_h, kh0 = top < 0 ? (-top + d - 1) / d : 0;
-          const int64_t kh1 = top >= args.height ? 0 : std::min<int64_t>(s_.kernel_h, (args.height - 1 - top) / d + 1);
+          // The rows of the kernel, in this part, that lie inside x.
+          const int64_t d = s_.dilation_h, kh0 = std::max(part0, top < 0 ? (-top + d - 1) / d : 0);
+          const int64_t kh1 = top >= args.height ? 0 : std::min(part1, (args.height - 1 - top) / d + 1);
           const int64_t inside = std::max<int64_t>(0, kh1 - kh0);
           pointwise::Cursors cursors(epilogue_.in_tile, args.operands, row * ow_count, column);
           tile::Args t{};
@@ -198,6 +211,7 @@ class ImplicitGemm final : public Conv {
   int64_t pixel_;     // floats from pixel to pixel of x
   tile::Panels panels_;
   tile::KBlocks k_;
+  int parts_;
   tile::Epilogue epilogue_;
   std::vector<Segment> segments_[2];  // by whether the panel is the last
   bool ok_ = true;

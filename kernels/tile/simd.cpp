@@ -27,12 +27,16 @@ HWY_INLINE const float* offset(const float* p, int64_t bytes) {
 template <int M, int V> struct Tile {
   Vec sum[M][V];
 
+  static HWY_INLINE Vec load(const float* from, int v, int tail) {
+    return tail && v == V - 1 ? load_first(from + v * lanes, tail) : hn::LoadU(vector, from + v * lanes);
+  }
+
   // One tap for all rows. B of a direct tail is read lane by lane into the last vector.
   HWY_INLINE const float* dense(const float* a, int64_t lda, const float* b, int64_t k, int64_t b_step, int tail) {
     for (; k > 0; --k, ++a, b = offset(b, b_step)) {
       Vec columns[V];
       UNROLL(int v = 0; v < V; ++v)
-      columns[v] = tail && v == V - 1 ? load_first(b + v * lanes, tail) : hn::LoadU(vector, b + v * lanes);
+      columns[v] = load(b, v, tail);
       UNROLL(int m = 0; m < M; ++m) {
         const Vec row = hn::Set(vector, *offset(a, m * lda));
         UNROLL(int v = 0; v < V; ++v) sum[m][v] = hn::MulAdd(row, columns[v], sum[m][v]);
@@ -71,10 +75,7 @@ template <int M, int V> struct Tile {
       Tile t;
       UNROLL(int m = 0; m < M; ++m) {
         UNROLL(int v = 0; v < V; ++v) {
-          const float* from = s.accumulate ? offset(args->c, m * ldc) : args->bias;
-          t.sum[m][v] = !s.accumulate && !s.bias ? hn::Zero(vector)
-                        : s.tail && v == V - 1   ? load_first(from + v * lanes, s.tail)
-                                                 : hn::LoadU(vector, from + v * lanes);
+          t.sum[m][v] = s.bias ? load(args->bias, v, s.tail) : hn::Zero(vector);
         }
       }
       const float *a = args->a, *b = args->b;
@@ -93,6 +94,7 @@ template <int M, int V> struct Tile {
       float* c = args->c;
       UNROLL(int m = 0; m < M; ++m) {
         UNROLL(int v = 0; v < V; ++v) {
+          if (s.accumulate) t.sum[m][v] = hn::Add(t.sum[m][v], load(c, v, s.tail));
           if (s.tail && v == V - 1) {
             store_first(t.sum[m][v], c + v * lanes, s.tail);
           } else {

@@ -14,8 +14,7 @@ void run_scalar(Args* args) {
   for (int64_t tile = 0; tile < args->tiles; ++tile) {
     float sum[scalar_rows][scalar_vectors * lanes] = {};
     for (int r = 0; r < s.rows; ++r) {
-      const float* from = s.accumulate ? offset(args->c, r * args->ldc) : s.bias ? args->bias : nullptr;
-      if (from) std::copy_n(from, columns, sum[r]);
+      if (s.bias) std::copy_n(args->bias, columns, sum[r]);
     }
     const float *b = args->b, *image = args->a;
     const int64_t k_step = s.strided ? args->k_step : sizeof(float);
@@ -31,7 +30,10 @@ void run_scalar(Args* args) {
         }
       }
     }
-    for (int r = 0; r < s.rows; ++r) std::copy_n(sum[r], columns, const_cast<float*>(offset(args->c, r * args->ldc)));
+    for (int r = 0; r < s.rows; ++r) {
+      auto* c = const_cast<float*>(offset(args->c, r * args->ldc));
+      for (int n = 0; n < columns; ++n) c[n] = s.accumulate ? sum[r][n] + c[n] : sum[r][n];
+    }
     args->a = offset(args->a, s.rows * args->lda);
     args->c = const_cast<float*>(offset(args->c, s.rows * args->ldc));
   }

@@ -1,12 +1,13 @@
 // The register tile that gemm and conv are made of: rows × columns of C, reduced over k and over taps, for every
 // instruction set behind one calling convention. gemm.cpp and conv.cpp hold the blocking; this holds the arithmetic.
 //
-//   C[r][n] = epilogue( (accumulate ? C[r][n] : bias[n] or 0)
-//                       + Σ over outer, taps, k of  A(outer, tap, r, k) * B[outer][tap][k][n] )
+//   C[r][n] = epilogue( (bias[n] or 0) + Σ over outer, taps, k of  A(outer, tap, r, k) * B[outer][tap][k][n]
+//                       + (accumulate ? C[r][n] : 0) )
 //   A(outer, tap, r, k) is at  a + outer * outer_step + tap.offset + r * lda + k * k_step
 //
 // summed in this order by fused multiply-adds where the instruction set has them, so that an element's value does not
-// depend on the tile it lies in. B is walked once in order [outer][tap][k][columns rounded up to whole vectors], or,
+// depend on the tile it lies in. C comes last: the error of a long reduction grows with the terms of a block, not with
+// all of them. B is walked once in order [outer][tap][k][columns rounded up to whole vectors], or,
 // when `direct`, is a plain matrix with b_stride from k to k. A tap adds to the rows [first, last) only: the others
 // would read padding.
 #pragma once
@@ -25,8 +26,8 @@ struct Shape {
   int rows = 1;
   int vectors = 1;
   int tail = 0;             // columns in the last vector; 0: all
-  bool accumulate = false;  // start from C; else from bias
-  bool bias = false;
+  bool accumulate = false;  // add C at the end
+  bool bias = false;        // start from it; else from zero
   bool strided = false;  // k_step is read; else it is one float
   bool direct = false;
   std::vector<Tap> taps{{}};
@@ -92,7 +93,7 @@ struct RowSplit {
   RowSplit(int64_t total, int max_rows);
 };
 
-// The reduction cut into blocks of k: which tiles start from C, and which finish it.
+// The reduction cut into blocks of k: which tiles add to C, and which finish it.
 struct KBlocks {
   int64_t k, block;
   int count() const { return k > 0 ? static_cast<int>((k + block - 1) / block) : 1; }

@@ -89,14 +89,6 @@ template <class Isa> class TileGenerator : public jit::Generator {
 
   void begin() {
     const Vmm spare(0);
-    if (s_.accumulate) {
-      mov(step, c);
-      for (int m = 0; m < s_.rows; ++m) {
-        for (int v = 0; v < s_.vectors; ++v) load(sum(m, v), ptr[step + v * vector_bytes], v, spare);
-        if (m + 1 < s_.rows) add(step, ldc);
-      }
-      return;
-    }
     if (s_.bias) mov(rax, field(offsetof(Args, bias)));
     for (int v = 0; v < s_.vectors; ++v) {
       const Vmm start = sum(0, v);
@@ -164,8 +156,14 @@ template <class Isa> class TileGenerator : public jit::Generator {
   void finish() {
     for (int m = 0; m < s_.rows; ++m) {
       for (int v = 0; v < s_.vectors; ++v) {
+        const Xbyak::Address to = ptr[c + v * vector_bytes];
+        if (s_.accumulate && is_tail(v)) {
+          load(emit_.t0, to, v, emit_.t1), vaddps(sum(m, v), sum(m, v), emit_.t0);
+        } else if (s_.accumulate) {
+          vaddps(sum(m, v), sum(m, v), to);
+        }
         for (const pointwise::Stage& stage : s_.epilogue) apply(stage, sum(m, v), v);
-        store(ptr[c + v * vector_bytes], sum(m, v), v, emit_.t0);
+        store(to, sum(m, v), v, emit_.t0);
       }
       add(c, ldc);
       for (int i = 0; i < s_.epilogue.operand_count(); ++i) {
@@ -194,7 +192,7 @@ template <class Isa> class TileGenerator : public jit::Generator {
   Xbyak::Label mask_;
   const Xbyak::Reg64 args = rdi, b = rdx, k = rax, lda = r8, lda3 = r9, image = rcx, outer_count = rbx, c = r10,
                      ldc = r11, cursors = r14, first_row = rbp;
-  const Xbyak::Reg64 step = r15;  // of k in A, or in a direct B; while C is read, the row of C
+  const Xbyak::Reg64 step = r15;  // of k in A, or in a direct B
   const Xbyak::Reg64 a[3] = {rsi, r12, r13};
 };
 

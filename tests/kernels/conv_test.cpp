@@ -201,6 +201,33 @@ TEST_P(ConvRow, ManyChannels) {
   check(row, first);
 }
 
+// Pixels from 0 to 255 under a large kernel: what a sum of all terms in one go would round away.
+TEST_P(ConvRow, LargeKernelsOnImages) {
+  for (const bool planar : {false, true})
+    for (const int pad : {0, 4, 11}) {  // with 11, the outermost windows lie outside
+      Problem p = square(3, 5, 14, 9, 1, pad);
+      p.spec.nchw_input = planar;
+      p.spec.epilogue = {Stage::of(UnaryKind::relu)};
+      check(row, p);
+    }
+  const Problem p = square(3, 8, 24, 9);
+  if (!row.supports(p.spec).refusal.empty()) return;
+  const conv::Kernel kernel = row.make(p.spec);
+  ASSERT_TRUE(kernel);
+  Data data(p);
+  for (size_t i = 0; i < data.x.size(); ++i) data.x[i] = 127.5f * (data.x[i] + 1);
+  ThreadPool one(1);
+  const std::vector<float> y = data.run(*kernel, one);
+  double error = 0, sum = 0;
+  for (int64_t pixel = 0; pixel < data.pixels; ++pixel)
+    for (int64_t c = 0; c < 8; ++c) {
+      const double want = data.want(pixel, c);
+      error += (y[pixel * 8 + c] - want) * (y[pixel * 8 + c] - want);
+      sum += want * want;
+    }
+  EXPECT_LT(std::sqrt(error / sum), 1.2e-7);
+}
+
 INSTANTIATE_TEST_SUITE_P(Rows, ConvRow, testing::Range<size_t>(0, conv::rows().size()),
                          [](const auto& info) { return std::string(conv::rows()[info.param].name); });
 
