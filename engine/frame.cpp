@@ -46,6 +46,7 @@ void Frame::adopt(std::shared_ptr<const Plan> plan) {
   objects_.resize(plan->objects);
   if (int64_t(arena_.size()) < plan->arena_bytes()) {
     arena_ = {};
+    arena_charge_.set(plan->arena_bytes());
     arena_ = kernels::os::Memory::allocate(size_t(plan->arena_bytes()));
     require(bool(arena_), Code::limit, "cannot allocate an arena of ", plan->arena_bytes(), " bytes");
   }
@@ -184,20 +185,22 @@ std::span<const ConstView> Frame::run(std::span<const ConstView> inputs) {
 void Frame::run_steps() {
   size_t s = 0;
   const std::vector<Step>& steps = plan_->steps;
+  Budget* const budget = Budget::current().get();
   try {
-    const auto check_cancelled = [&] {
+    const auto before_step = [&] {
       if (options_.cancel && options_.cancel->load(std::memory_order_relaxed)) fail(Code::cancelled, "cancelled");
+      if (budget) budget->spend(steps[s].work());
     };
     if (!options_.observer) {
       for (; s < steps.size(); ++s) {
-        check_cancelled();
+        before_step();
         steps[s].run(contexts_[s]);
       }
       return;
     }
     using Clock = std::chrono::steady_clock;
     for (; s < steps.size(); ++s) {
-      check_cancelled();
+      before_step();
       const auto start = Clock::now();
       steps[s].run(contexts_[s]);
       options_.observer(*plan_, s, std::chrono::duration<double>(Clock::now() - start).count(), contexts_[s]);

@@ -51,6 +51,7 @@ class Frame final : public BodyRunner {
   const RunOptions& options_;
   std::shared_ptr<const Plan> plan_;
   kernels::os::Memory arena_;
+  Charge arena_charge_;
   std::vector<Object> objects_;
   std::vector<Shape> shapes_;              // by value of the plan
   std::vector<Shape> bound_;               // the input shapes that a bounded plan is bound to

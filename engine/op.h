@@ -96,6 +96,7 @@ class RunContext {
   std::vector<BodyRunner*> bodies_;
   std::byte* scratch_ = nullptr;
   Bytes workspace_;
+  int64_t longest_text_ = 0;  // of the strings that an output may be made of
   kernels::ThreadPool* pool_ = nullptr;
   int threads_ = 1;
   const std::atomic<bool>* cancel_ = nullptr;

@@ -29,6 +29,7 @@ struct SessionOptions {
   int threads = 0;                           // at most; 0: all of the pool's
   kernels::ThreadPool* pool = nullptr;       // null: the process' own; outlives the session
   bool own_states = true;                    // feed each state from the run before
+  double time_limit = Budget::no_limit;      // seconds of one run, planning included: it then ends with code limit
 };
 
 // One arena and its states. Cheap; used by one thread at a time.
@@ -58,6 +59,7 @@ class Session {
 
   const Model& model() const { return *model_; }
   const Frame& frame() const { return frame_; }
+  const Budget& budget() const { return *budget_; }
   // See RunOptions::observer.
   void set_observer(decltype(RunOptions::observer) observer) { options_.observer = std::move(observer); }
 
@@ -76,8 +78,11 @@ class Session {
     Object value;
   };
   void gather_inputs();
+  void start_budget();
 
   std::shared_ptr<const Model> model_;
+  double time_limit_;
+  std::shared_ptr<Budget> budget_;
   RunOptions options_;
   std::atomic<bool> cancel_ = false;
   Frame frame_;
