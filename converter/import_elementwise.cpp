@@ -13,11 +13,10 @@ template <UnaryKind kind> void unary(OnnxNode& n) {
 }
 
 // With one parameter, an attribute.
-template <UnaryKind kind, const char* name, float fallback> void with_alpha(OnnxNode& n) {
+void with_alpha(OnnxNode& n, UnaryKind kind, float fallback) {
   n.ignore({"consumed_inputs"});
-  n.finish(schema::Unary{kind, n.real(name, fallback)}, {n.in(0)});
+  n.finish(schema::Unary{kind, n.real("alpha", fallback)}, {n.in(0)});
 }
-constexpr char alpha[] = "alpha";
 
 void selu(OnnxNode& n) {
   n.ignore({"consumed_inputs"});
@@ -25,7 +24,7 @@ void selu(OnnxNode& n) {
   n.finish(schema::Unary{UnaryKind::selu, n.real("alpha", old ? 1.6732f : 1.67326319217681884765625f),
                          n.real("gamma", old ? 1.0507f : 1.05070102214813232421875f)}, {n.in(0)});
 }
-template <UnaryKind kind, float a, float b> void with_alpha_beta(OnnxNode& n) {
+void with_alpha_beta(OnnxNode& n, UnaryKind kind, float a, float b) {
   n.ignore({"consumed_inputs"});
   n.finish(schema::Unary{kind, n.real("alpha", a), n.real("beta", b)}, {n.in(0)});
 }
@@ -129,7 +128,7 @@ void swiglu(OnnxNode& n) {
 }
 
 // a0 - a1 cos(2πi/N) + a2 cos(4πi/N) with N the size, or the size - 1 if not periodic.
-template <double a0, double a1, double a2> void window(OnnxNode& n) {
+void window(OnnxNode& n, double a0, double a1, double a2) {
   n.expect_inputs(1, 1);
   const DType dtype = dtype_of(int32_t(n.integer("output_datatype", 1)));
   const ValueId size = n.cast(n.in(0), DType::f32);
@@ -155,10 +154,13 @@ constexpr Row rows[] = {
     {"Cosh", unary<UnaryKind::cosh>}, {"Tanh", unary<UnaryKind::tanh>}, {"Asinh", unary<UnaryKind::asinh>},
     {"Acosh", unary<UnaryKind::acosh>}, {"Atanh", unary<UnaryKind::atanh>}, {"BitwiseNot", unary<UnaryKind::bit_not>},
     {"Not", unary<UnaryKind::logical_not>}, {"IsNaN", unary<UnaryKind::is_nan>}, {"IsInf", is_inf},
-    {"LeakyRelu", with_alpha<UnaryKind::leaky_relu, alpha, 0.01f>}, {"Elu", with_alpha<UnaryKind::elu, alpha, 1.f>},
-    {"ThresholdedRelu", with_alpha<UnaryKind::thresholded_relu, alpha, 1.f>}, {"Celu", with_alpha<UnaryKind::celu, alpha, 1.f>},
-    {"Swish", with_alpha<UnaryKind::silu, alpha, 1.f>}, {"Selu", selu}, {"HardSigmoid", with_alpha_beta<UnaryKind::hard_sigmoid, 0.2f, 0.5f>}, {"Shrink", shrink},
-    {"ScaledTanh", with_alpha_beta<UnaryKind::scaled_tanh, 1.f, 1.f>},
+    {"LeakyRelu", [](OnnxNode& n) { with_alpha(n, UnaryKind::leaky_relu, 0.01f); }},
+    {"Elu", [](OnnxNode& n) { with_alpha(n, UnaryKind::elu, 1.f); }},
+    {"ThresholdedRelu", [](OnnxNode& n) { with_alpha(n, UnaryKind::thresholded_relu, 1.f); }},
+    {"Celu", [](OnnxNode& n) { with_alpha(n, UnaryKind::celu, 1.f); }},
+    {"Swish", [](OnnxNode& n) { with_alpha(n, UnaryKind::silu, 1.f); }}, {"Selu", selu}, {"Shrink", shrink},
+    {"HardSigmoid", [](OnnxNode& n) { with_alpha_beta(n, UnaryKind::hard_sigmoid, 0.2f, 0.5f); }},
+    {"ScaledTanh", [](OnnxNode& n) { with_alpha_beta(n, UnaryKind::scaled_tanh, 1.f, 1.f); }},
     {"Gelu", gelu}, {"Add", binary<BinaryKind::add>}, {"Sub", binary<BinaryKind::sub>}, {"Mul", binary<BinaryKind::mul>},
     {"Div", binary<BinaryKind::div>}, {"Pow", binary<BinaryKind::pow>}, {"Mod", mod}, {"PRelu", prelu},
     {"Equal", binary<BinaryKind::equal>}, {"Less", binary<BinaryKind::less>}, {"LessOrEqual", binary<BinaryKind::less_equal>},
@@ -167,8 +169,10 @@ constexpr Row rows[] = {
     {"BitwiseAnd", binary<BinaryKind::bit_and>}, {"BitwiseOr", binary<BinaryKind::bit_or>},
     {"BitwiseXor", binary<BinaryKind::bit_xor>}, {"BitShift", bit_shift}, {"Sum", variadic<BinaryKind::add>},
     {"Max", variadic<BinaryKind::max>}, {"Min", variadic<BinaryKind::min>}, {"Mean", mean}, {"Clip", clip}, {"Cast", cast},
-    {"CastLike", cast_like}, {"Where", where}, {"SwiGLU", swiglu}, {"HannWindow", window<0.5, 0.5, 0.0>},
-    {"HammingWindow", window<25.0 / 46, 21.0 / 46, 0.0>}, {"BlackmanWindow", window<0.42, 0.5, 0.08>}};
+    {"CastLike", cast_like}, {"Where", where}, {"SwiGLU", swiglu},
+    {"HannWindow", [](OnnxNode& n) { window(n, 0.5, 0.5, 0.0); }},
+    {"HammingWindow", [](OnnxNode& n) { window(n, 25.0 / 46, 21.0 / 46, 0.0); }},
+    {"BlackmanWindow", [](OnnxNode& n) { window(n, 0.42, 0.5, 0.08); }}};
 }  // namespace
 
 Group elementwise_group() { return {onnx_domain, rows}; }

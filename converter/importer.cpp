@@ -286,7 +286,7 @@ void Importer::record(const Scope& scope, const onnx::NodeProto& node, Code code
   const size_t end = origin.rfind(" (");
   std::string line = cat('\'', origin.substr(0, end), "' (", node.op_type(), domain.empty() ? "" : ", domain " + domain,
                          "): ", reason);
-  if (std::ranges::find(errors_, line) != errors_.end()) return;
+  if (!known_errors_.insert(line).second) return;
   errors_.push_back(std::move(line));
   if (code != Code::unsupported && !code_) code_ = code;
 }

@@ -2,6 +2,7 @@
 #pragma once
 #include <set>
 #include <unordered_map>
+#include <unordered_set>
 #include "converter/onnx.h"
 #include "converter/onnx_node.h"
 #include "converter/onnx_tensor.h"
@@ -63,6 +64,7 @@ class Importer {
   std::map<std::string, Function> functions_;  // by domain, name and overload
   std::vector<const onnx::FunctionProto*> calls_;
   std::vector<std::string> errors_;
+  std::unordered_set<std::string> known_errors_;
   std::optional<Code> code_;  // of the first error that is not `unsupported`
   int64_t nodes_ = 0;
   bool inputs_failed_ = false;  // of the node at hand: so are those of its bodies

@@ -21,6 +21,9 @@ ConstantPtr fold(const Graph& graph, const Node& node, size_t k) {
     if (!type.is_tensor()) return nullptr;
     if (type.determined() && bytes_of(type.dtype, type.shape()) > limits::folded_bytes) return nullptr;
   }
+  const double work = cost(node.op, types_of(graph, node.inputs), types_of(graph, node.outputs)).flops;
+  if (work > limits::folded_work) return nullptr;
+  if (const auto& budget = Budget::current()) budget->spend(work);
   RunContext context;
   std::vector<Object> objects(node.outputs.size());
   for (ValueId v : node.inputs)

@@ -9,6 +9,7 @@ void Arena::reserve(int64_t bytes) {
   if (int64_t(memory.size()) >= bytes) return;
   memory = {};
   ++moves;
+  charge.set(bytes);
   memory = kernels::os::Memory::allocate(size_t(bytes));
   require(bool(memory), Code::out_of_memory, "cannot allocate an arena of ", bytes, " bytes");
 }
@@ -195,20 +196,22 @@ std::span<const ConstView> Frame::run(std::span<const ConstView> inputs) {
 void Frame::run_steps() {
   size_t s = 0;
   const std::vector<Step>& steps = plan_->steps;
+  Budget* const budget = Budget::current().get();
   try {
-    const auto check_stop = [&] {
+    const auto before_step = [&] {
       if (options_.stop) options_.stop->check();
+      if (budget) budget->spend(steps[s].work());
     };
     if (!options_.observer) {
       for (; s < steps.size(); ++s) {
-        check_stop();
+        before_step();
         steps[s].run(contexts_[s]);
       }
       return;
     }
     using Clock = std::chrono::steady_clock;
     for (; s < steps.size(); ++s) {
-      check_stop();
+      before_step();
       const auto start = Clock::now();
       steps[s].run(contexts_[s]);
       options_.observer(*plan_, s, std::chrono::duration<double>(Clock::now() - start).count(), contexts_[s]);

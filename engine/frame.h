@@ -17,6 +17,7 @@ struct RunOptions {
 // The memory that tensors of a plan lie in. The bodies of a graph's steps share one, since a step copies what a body
 // leaves before another body runs.
 struct Arena {
+  Charge charge;
   kernels::os::Memory memory;
   uint64_t moves = 0;  // how often the memory changed its address
   void reserve(int64_t bytes);

@@ -262,7 +262,8 @@ Op make_op(const std::string& op, uint32_t version, const std::vector<Field>& fi
 
 class GraphReader {
  public:
-  explicit GraphReader(const Weights& weights) : weights_(weights) {}
+  GraphReader(const Weights& weights, size_t section_bytes)
+      : weights_(weights), most_values_(std::min<int64_t>(limits::values, int64_t(section_bytes))) {}
 
   Graph read(Reader<tag::Graph> in, int nesting) {
     require(nesting < limits::nesting, Code::limit, "bodies nest more than ", limits::nesting, " deep");
@@ -281,7 +282,8 @@ class GraphReader {
   }
 
  private:
-  void count(const Graph& graph) { require(++values_ <= limits::values && int64_t(graph.values.size()) <= limits::values, Code::limit, "the model has too many values"); }
+  // Every value takes a byte of the file or more.
+  void count() { require(++values_ <= most_values_, Code::limit, "the model has more than ", most_values_, " values"); }
 
   void read_input(Graph& graph, Reader<tag::Input> in) {
     std::string name, image;
@@ -292,7 +294,7 @@ class GraphReader {
       case tag::Input::image: image = text_of(in.get_view()); break;
       default: malformed("unknown field in an input: a newer Inlay made this file");
     }
-    count(graph);
+    count();
     const ValueId v = graph.add_input(std::move(name), std::move(type));
     if (image.empty()) return;
     try {
@@ -322,7 +324,7 @@ class GraphReader {
       case tag::Constant::strings: strings.push_back(in.get_string()); break;
       default: malformed("unknown field in a constant");
     }
-    count(graph);
+    count();
     const uint64_t bytes = uint64_t(bytes_of(c.dtype, c.shape));
     if (c.dtype == DType::string) {
       require(int64_t(strings.size()) == elements(c.shape), Code::invalid_model, "constant '", name, "' has ", strings.size(), " strings for the shape ", to_text(c.shape));
@@ -366,7 +368,7 @@ class GraphReader {
     with_context([&] {
       node.op = make_op(op, version, fields);
       for (uint32_t k = 0; k < outputs; ++k) {
-        count(graph);
+        count();
         node.outputs.push_back(ValueId(graph.values.size()));
         graph.values.push_back({{}, NodeId(graph.nodes.size()), k < names.size() ? names[k] : "", nullptr, {}});
       }
@@ -404,6 +406,7 @@ class GraphReader {
 
   using Strings = schema::Strings;
   const Weights& weights_;
+  const int64_t most_values_;
   int64_t nodes_ = 0, values_ = 0;
 };
 }  // namespace
@@ -412,7 +415,7 @@ std::string write_graph(const Graph& graph, const WeightSink& sink) { return Wri
 
 Graph read_graph(std::span<const std::byte> section, const Weights& weights) {
   try {
-    return GraphReader(weights).read(Reader<tag::Graph>(reinterpret_cast<const char*>(section.data()), section.size()), 0);
+    return GraphReader(weights, section.size()).read(Reader<tag::Graph>(reinterpret_cast<const char*>(section.data()), section.size()), 0);
   } catch (const protozero::exception& e) {
     fail(Code::invalid_model, "the graph section is malformed: ", e.what());
   }

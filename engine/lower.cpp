@@ -9,6 +9,11 @@ namespace {
 // What lives outside the arena: anything but tensors, strings, and tensors whose size only the run tells.
 bool in_object(const Type& type) { return !type.is_tensor() || type.dtype == DType::string || !type.placeable(); }
 int64_t largest_bytes(const Type& type) { return bytes_of(type.dtype, type.largest()); }
+Types at_bounds(Types types) {
+  for (Type& t : types)
+    if (t.is_tensor() && t.placeable() && !t.determined()) t = Type::tensor(t.dtype, t.largest());
+  return types;
+}
 
 class Compiler {
  public:
@@ -64,7 +69,7 @@ class Compiler {
       root_[step.outputs[0]] = root_[step.inputs[0]];
       return;
     }
-    step.cost = cost(node.op, in, out);
+    step.cost = cost(node.op, at_bounds(in), at_bounds(out));
     for (const auto& body : node.bodies) step.bodies.push_back(std::make_shared<PlanCache>(*body, options_));
     int64_t scratch = 0;
     const bool fixed = !options_.reference_only && std::ranges::all_of(in, &Type::determined) && std::ranges::all_of(out, &Type::determined);

@@ -70,6 +70,11 @@ View RunContext::set_out(size_t k, DType dtype, std::span<const int64_t> shape) 
   Output& out = out_[k];
   if (out.found_at_run || out.view.object) {
     const View view = out.view.object->set_tensor(dtype, shape);
+    if (dtype == DType::string) {
+      const __int128 characters = __int128(view.elements()) * longest_text_;
+      require(characters <= limits::bytes, Code::limit, "output ", k, " would take too many characters");
+      out.view.object->charge_text(int64_t(characters));
+    }
     return out.found_at_run ? view : out.view = view;
   }
   require(out.view.dtype == dtype && std::ranges::equal(out.view.shape, shape), Code::invalid_model, "output ", k, " is ",
@@ -83,11 +88,34 @@ void RunContext::set_out(size_t k, const ConstView& from) {
 }
 
 Types infer(const Graph& graph, const Node& node) {
+  if (const auto& budget = Budget::current()) budget->check_time();
   const InferContext context(graph, node);
   return with_context([&] { return visit([&](const auto& p) { return def(p).infer(p, context); }, node.op); },
                       name(node.op.id()), '(', to_text(types_of(graph, node.inputs)), ')');
 }
+namespace {
+// No string that an op makes is longer than the longest of each of its inputs together: what the outputs take is drawn
+// from the budget before they are made.
+void charge_strings(RunContext& context) {
+  __int128 longest = 0;
+  for (const RunContext::Input& in : context.in_) {
+    if (!in.present || in.view.dtype != DType::string || (in.view.object && in.view.object->kind != ValueKind::tensor)) continue;
+    size_t most = 0;
+    for (const std::string& s : in.view.as<std::string>()) most = std::max(most, s.size());
+    longest += most;
+  }
+  context.longest_text_ = int64_t(std::min<__int128>(longest, limits::extent));
+  for (const RunContext::Output& out : context.out_) {
+    if (!out.present || out.found_at_run || out.view.dtype != DType::string || !out.view.object) continue;
+    const __int128 characters = longest * out.view.elements();
+    require(characters <= limits::bytes, Code::limit, "strings would take ", int64_t(std::min<__int128>(characters, INT64_MAX)), " bytes");
+    out.view.object->charge_text(int64_t(characters));
+  }
+}
+}  // namespace
+
 void reference(const Op& op, RunContext& context) {
+  charge_strings(context);
   visit([&](const auto& p) { def(p).reference(p, context); }, op);
 }
 std::optional<Lowered> lower(const LowerContext& context) {

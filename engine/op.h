@@ -1,7 +1,6 @@
 // What the engine knows about an op: one constant of type OpDef in engine/ops/<op>.cpp, and nothing elsewhere.
 #pragma once
 #include <atomic>
-#include <chrono>
 #include <functional>
 #include "engine/graph.h"
 #include "kernels/isa.h"
@@ -57,14 +56,11 @@ class BodyRunner {
   virtual Types output_types() const = 0;
 };
 
-// What ends a run early. Checked between steps, and by references between the iterations of a loop.
+// What the caller ends a run with. Looked at between steps, and by references between the iterations of a loop.
 struct Stop {
-  using Clock = std::chrono::steady_clock;
   std::atomic<bool> cancelled = false;
-  Clock::time_point deadline = Clock::time_point::max();
-  void check() const {  // throws cancelled or timeout
+  void check() const {
     if (cancelled.load(std::memory_order_relaxed)) fail(Code::cancelled, "cancelled");
-    if (deadline != Clock::time_point::max() && Clock::now() >= deadline) fail(Code::timeout, "the deadline has passed");
   }
 };
 
@@ -95,6 +91,7 @@ class RunContext {
   BodyRunner& body(size_t k) const { return *bodies_[k]; }
   void check_stop() const {
     if (stop_) stop_->check();
+    if (const auto& budget = Budget::current()) budget->check_time();
   }
 
   struct Input {
@@ -110,6 +107,7 @@ class RunContext {
   std::vector<BodyRunner*> bodies_;
   std::byte* scratch_ = nullptr;
   Bytes workspace_;
+  int64_t longest_text_ = 0;  // of the strings that an output may be made of
   kernels::ThreadPool* pool_ = nullptr;
   int threads_ = 1;
   const Stop* stop_ = nullptr;

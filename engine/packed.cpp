@@ -19,16 +19,20 @@ struct KeyHash {
 
 std::shared_ptr<const std::byte> packed_weight(const Constant& weight, const std::string& packing, size_t bytes,
                                                const std::function<void(std::byte*)>& pack) {
-  static kernels::WeakCache<Key, kernels::os::Memory, KeyHash> cache;
+  struct Packed {
+    Charge charge;  // of whoever packed it
+    kernels::os::Memory memory;
+  };
+  static kernels::WeakCache<Key, Packed, KeyHash> cache;
   const XXH128_hash_t content = XXH3_128bits(weight.data, size_t(weight.bytes()));
   const Key key{content.low64, content.high64, packing, bytes};
-  const auto memory = cache.get(key, [&](const Key&) {
-    auto made = std::make_shared<kernels::os::Memory>(kernels::os::Memory::allocate(std::max<size_t>(bytes, 1)));
-    require(bool(*made), Code::out_of_memory, "cannot allocate ", bytes, " bytes for packed weights");
-    pack(made->data());
+  const auto packed = cache.get(key, [&](const Key&) {
+    auto made = std::make_shared<Packed>(Packed{Charge(int64_t(bytes)), kernels::os::Memory::allocate(std::max<size_t>(bytes, 1))});
+    require(bool(made->memory), Code::out_of_memory, "cannot allocate ", bytes, " bytes for packed weights");
+    pack(made->memory.data());
     if (weight.mapping) weight.mapping->release_pages(weight.data - weight.mapping->data(), weight.bytes());
     return made;
   });
-  return {memory, memory->data()};
+  return {packed, packed->memory.data()};
 }
 }  // namespace engine

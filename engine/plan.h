@@ -1,6 +1,7 @@
 // Everything decided for one device and one set of input types: kernels chosen, weights packed, memory placed. Immutable
 // and shared: it holds no address of an arena, an input or an output.
 #pragma once
+#include <algorithm>
 #include <list>
 #include <mutex>
 #include "engine/graph.h"
@@ -13,7 +14,12 @@ class PlanCache;
 struct CompileOptions {
   kernels::isa::Mask isa = kernels::isa::detected();
   bool reference_only = false;              // no kernels: what every other plan is compared with
-  int64_t max_arena_bytes = limits::bytes;  // compiling fails above it
+  int64_t max_arena_bytes = limits::bytes;  // of one plan: compiling fails above it
+  // Of a session, all it holds at once: arenas, values outside of them, and what folding, packing and references make.
+  // Planning and running fail above it. The description of plans, in proportion to the model's nodes, is not counted.
+  int64_t max_memory_bytes = limits::bytes;
+  // Of one run, planning included: operations as Step::work counts them.
+  double max_work = Budget::no_limit;
   std::vector<std::string> disabled_passes;
 };
 
@@ -49,6 +55,8 @@ struct Step {
   int threads = 0;  // at most; 0: as many as the session has
   std::vector<std::shared_ptr<PlanCache>> bodies;
   Cost cost;
+  // Operations or bytes, whichever are more, and as many as calling the step costs; extents that vary at their bounds.
+  double work() const { return std::max({cost.flops, cost.bytes, 1000.0}); }
 };
 
 struct Plan {

@@ -10,7 +10,8 @@ std::shared_ptr<const Model> Model::load(const std::string& path, CompileOptions
 }
 
 Session::Session(std::shared_ptr<const Model> model, SessionOptions options)
-    : model_(std::move(model)), frame_(model_->plans(), options_), inputs_(model_->inputs()), views_(model_->inputs()),
+    : model_(std::move(model)), time_limit_(options.time_limit),
+      budget_(std::make_shared<Budget>(model_->plans()->options().max_memory_bytes)), frame_(model_->plans(), options_), inputs_(model_->inputs()), views_(model_->inputs()),
       bound_(model_->outputs()), results_(model_->outputs()) {
   require(options.threads >= 0, Code::invalid_argument, "a session has at least one thread, not ", options.threads);
   options_.pool = options.pool ? options.pool : &kernels::ThreadPool::process();
@@ -21,7 +22,15 @@ Session::Session(std::shared_ptr<const Model> model, SessionOptions options)
   reset_states();
 }
 
+void Session::start_budget(Budget::Clock::time_point deadline) {
+  const double now = std::chrono::duration<double>(Budget::Clock::now().time_since_epoch()).count(), longest = 1e9;
+  if (time_limit_ < longest)
+    deadline = std::min(deadline, Budget::Clock::time_point(std::chrono::duration_cast<Budget::Clock::duration>(std::chrono::duration<double>(now + time_limit_))));
+  budget_->start(model_->plans()->options().max_work, deadline);
+}
+
 void Session::reset_states() {
+  const BudgetScope scope(budget_);
   for (OwnedState& s : states_) {
     const Type& type = model_->input(s.at.input).type;
     inputs_[s.at.input].given = false;
@@ -75,11 +84,15 @@ void Session::gather_inputs() {
 }
 
 const Plan& Session::prepare() {
+  const BudgetScope scope(budget_);
+  start_budget(Budget::Clock::time_point::max());
   gather_inputs();
   return frame_.prepare(views_);
 }
 
 void Session::run_armed() {
+  const BudgetScope scope(budget_);
+  start_budget(deadline_);
   gather_inputs();
   const auto outputs = frame_.run(views_);
   for (size_t k = 0; k < results_.size(); ++k) {

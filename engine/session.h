@@ -31,6 +31,7 @@ struct SessionOptions {
   int threads = 0;                           // at most; 0: all of the pool's
   kernels::ThreadPool* pool = nullptr;       // null: the process' own; outlives the session
   bool own_states = true;                    // feed each state from the run before
+  double time_limit = Budget::no_limit;      // seconds of one run, planning included: it then ends with code timeout
 };
 
 // One arena and its states. Cheap; used by one thread at a time.
@@ -56,9 +57,9 @@ class Session {
   void run() { arm(), run_armed(); }
   // The two halves of run(): a cancel() after arm() ends the run, also if it comes before run_armed(). A run that passes
   // its deadline ends with an error of code timeout.
-  void arm(Stop::Clock::time_point deadline = Stop::Clock::time_point::max()) {
+  void arm(Budget::Clock::time_point deadline = Budget::Clock::time_point::max()) {
     stop_.cancelled.store(false, std::memory_order_relaxed);
-    stop_.deadline = deadline;
+    deadline_ = deadline;
   }
   void run_armed();
   // Of the last run; without data if it failed. Valid until the next run or prepare().
@@ -71,6 +72,7 @@ class Session {
 
   const Model& model() const { return *model_; }
   const Frame& frame() const { return frame_; }
+  const Budget& budget() const { return *budget_; }
   // See RunOptions::observer.
   void set_observer(decltype(RunOptions::observer) observer) { options_.observer = std::move(observer); }
 
@@ -90,8 +92,12 @@ class Session {
     Object value;
   };
   void gather_inputs();
+  void start_budget(Budget::Clock::time_point deadline);
 
   std::shared_ptr<const Model> model_;
+  double time_limit_;
+  Budget::Clock::time_point deadline_ = Budget::Clock::time_point::max();
+  std::shared_ptr<Budget> budget_;
   RunOptions options_;
   Stop stop_;
   Frame frame_;

@@ -41,7 +41,8 @@ Bytes& Bytes::operator=(const Bytes& other) {
 void Bytes::resize(size_t size) {
   if (size > capacity_) {
     data_.reset();
-    capacity_ = 0;
+    capacity_ = size_ = 0;
+    charge_.set(int64_t(size));
     data_.reset(static_cast<std::byte*>(::operator new(size, std::align_val_t(alignment))));
     capacity_ = size;
   }
@@ -76,13 +77,16 @@ View Object::set_tensor(DType new_dtype, std::span<const int64_t> new_shape) {
   if (shape.data() != new_shape.data()) shape.assign(new_shape.begin(), new_shape.end());
   if (dtype == DType::string) {
     bytes_of(dtype, shape);
-    strings.assign(engine::elements(shape), {});
+    charge_text(0);
+    strings.assign(size_t(engine::elements(shape)), {});
   } else {
     bytes.resize(bytes_of(dtype, shape));
     if (bits_of(dtype) < 8 && bytes.size()) bytes.data()[bytes.size() - 1] = {};  // the bits after the last element
   }
   return view();
 }
+
+void Object::charge_text(int64_t characters) { text.set(engine::elements(shape) * int64_t(sizeof(std::string)) + characters); }
 
 void Object::assign(const ConstView& from) {
   if (from.object == this) return;
@@ -92,7 +96,13 @@ void Object::assign(const ConstView& from) {
     for (size_t i = 0; i < items.size(); ++i) items[i].assign(from.object->items[i].view());
     return;
   }
-  copy_tensor(set_tensor(from.dtype, from.shape), from);
+  const View to = set_tensor(from.dtype, from.shape);
+  if (dtype == DType::string) {
+    int64_t characters = 0;
+    for (const std::string& s : from.as<std::string>()) characters += int64_t(s.size());
+    charge_text(characters);
+  }
+  copy_tensor(to, from);
 }
 
 void Object::set_empty(ValueKind new_kind, DType new_dtype) { kind = new_kind, dtype = new_dtype, items.clear(); }

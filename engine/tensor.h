@@ -7,6 +7,7 @@
 #include <utility>
 #include <string>
 #include <vector>
+#include "engine/budget.h"
 #include "engine/number.h"
 #include "engine/type.h"
 
@@ -89,6 +90,7 @@ class Bytes {
   struct Free { void operator()(std::byte*) const; };
   std::unique_ptr<std::byte[], Free> data_;
   size_t size_ = 0, capacity_ = 0;
+  Charge charge_;
 };
 
 // Owns a value of any kind, and keeps its memory when it is given a new one.
@@ -99,10 +101,12 @@ struct Object {
   Bytes bytes;
   std::vector<std::string> strings;
   std::vector<Object> items;  // of a sequence; of an optional, none or one; of a map, its keys and its values (tensors)
+  Charge itself{int64_t(sizeof(Object))}, text;  // the budget's share; `text`: of what strings take
 
   // Makes this a tensor of the given type. A string tensor's elements are empty.
   View set_tensor(DType, std::span<const int64_t> shape);
   void assign(const ConstView&);  // copies a value of any kind
+  void charge_text(int64_t characters);  // before the strings of a tensor are given so many
   // A sequence without items, or an empty optional.
   void set_empty(ValueKind, DType);
   View view();

@@ -8,6 +8,7 @@ struct Dim::Expr {
   std::string name;
   int64_t lower = 0, upper = limits::extent;
   Dim a, b;
+  int64_t size = 1;  // symbols, numbers and operators in it
 };
 
 Dim Dim::make(Expr e) {
@@ -15,8 +16,8 @@ Dim Dim::make(Expr e) {
   d.expr_ = std::make_shared<const Expr>(std::move(e));
   return d;
 }
-Dim Dim::symbol(std::string name, int64_t lower, int64_t upper) { return make({'s', std::move(name), lower, upper, {}, {}}); }
-Dim Dim::unknown() { return make({'?', {}, 0, limits::extent, {}, {}}); }
+Dim Dim::symbol(std::string name, int64_t lower, int64_t upper) { return make({'s', std::move(name), lower, upper, {}, {}, 1}); }
+Dim Dim::unknown() { return make({'?', {}, 0, limits::extent, {}, {}, 1}); }
 
 const std::string& Dim::name() const {
   static const std::string none;
@@ -38,6 +39,7 @@ namespace {
 int64_t clamp(__int128 v) {
   return static_cast<int64_t>(std::clamp<__int128>(v, -limits::extent, limits::extent));
 }
+int64_t wrapping_add(int64_t a, int64_t b) { return int64_t(uint64_t(a) + uint64_t(b)); }
 int64_t floor_div(int64_t a, int64_t b) { return a / b - ((a % b != 0 && (a < 0) != (b < 0)) ? 1 : 0); }
 }  // namespace
 
@@ -73,11 +75,11 @@ Dim Dim::combine(char op, const Dim& a, const Dim& b) {
   if (op == '*' && a.known()) return combine('*', b, a);
   if (op == '*' && is(b, 1)) return a;
   if (op == '*' && is(b, 0)) return 0;
-  if (op == '-' && b.known()) return combine('+', a, -b.value_);
+  if (op == '-' && b.known()) return combine('+', a, wrapping_add(~b.value_, 1));
   if (op == '-' && a == b && trusted(a)) return 0;
   if (a.expr_ && (op == '+' || op == '-') && a.expr_->op == '+') {
     const Expr& e = *a.expr_;
-    if (op == '+' && b.known() && e.b.known()) return combine('+', e.a, e.b.value_ + b.value_);  // (x + c) + d
+    if (op == '+' && b.known() && e.b.known()) return combine('+', e.a, wrapping_add(e.b.value_, b.value_));  // (x + c) + d
     if (op == '-' && e.a == b && trusted(b)) return e.b;                                                        // (x + y) - x
     if (op == '-' && e.b == b && trusted(b)) return e.a;
   }
@@ -93,7 +95,9 @@ Dim Dim::combine(char op, const Dim& a, const Dim& b) {
     lower = clamp(__int128(a.lower()) * b.lower()), upper = clamp(__int128(a.upper()) * b.upper());
   if (op == '/' && a.lower() >= 0 && b.lower() > 0) lower = a.lower() / b.upper(), upper = a.upper() / b.lower();
   if (op == '%' && b.lower() > 0) lower = 0, upper = b.upper() - 1;
-  return make({op, {}, lower, upper, a, b});
+  const auto size = [](const Dim& d) { return d.expr_ ? d.expr_->size : 1; };
+  const int64_t total = size(a) + size(b) + 1;
+  return total > limits::expression ? unknown() : make({op, {}, lower, upper, a, b, total});
 }
 
 Dim Dim::bind_with(const void* context, std::optional<int64_t> (*lookup)(const void*, const std::string&)) const {

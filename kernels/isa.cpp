@@ -1,5 +1,8 @@
 #include "kernels/isa.h"
 #include <cstdlib>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #if defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
@@ -11,10 +14,18 @@ constexpr Level table[] = {
     {"scalar", scalar},           {"avx2", avx2}, {"avx512", avx512},     {"avx512_vnni", avx512_vnni},
     {"avx512_bf16", avx512_bf16}, {"neon", neon}, {"neon_dot", neon_dot}, {"neon_i8mm", neon_i8mm}};
 
+#if defined(__x86_64__)
+// clang 14's __builtin_cpu_supports does not know the name.
+bool has_f16c() {
+  unsigned a, b, c = 0, d;
+  return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+#endif
+
 Mask machine() {
 #if defined(__x86_64__)
 #define HAS(feature) __builtin_cpu_supports(feature)
-  if (!(HAS("avx2") && HAS("fma") && HAS("f16c") && HAS("bmi2"))) return scalar;
+  if (!(HAS("avx2") && HAS("fma") && has_f16c() && HAS("bmi2"))) return scalar;
   if (!(HAS("avx512f") && HAS("avx512bw") && HAS("avx512vl") && HAS("avx512dq"))) return avx2;
   return !HAS("avx512vnni") ? avx512 : HAS("avx512bf16") ? avx512_bf16 : avx512_vnni;
 #undef HAS

@@ -87,7 +87,7 @@ struct inlay_pool : engine::api::Counted {
 
 struct inlay_model : engine::api::Counted {
   struct Info {
-    std::string text;
+    std::string text, image;
     engine::Shape shape, upper;
     std::vector<std::string> symbol_texts;
     std::vector<const char*> symbols;

@@ -1,4 +1,5 @@
 #include "engine/api/api.h"
+#include "engine/image_spec.h"
 #include "engine/shape.h"
 #include "kernels/os.h"
 
@@ -6,9 +7,11 @@ using namespace engine;
 using namespace engine::api;
 
 namespace {
-inlay_model::Info describe(const std::string& name, const Type& type) {
+inlay_model::Info describe(const std::string& name, const Value& value) {
+  const Type& type = value.type;
   inlay_model::Info d;
   d.text = to_text(type);
+  if (value.image) d.image = to_text(*value.image);
   d.info.name = name.c_str();
   d.info.kind = inlay_kind(type.kind);
   d.info.dtype = inlay_dtype(type.dtype);
@@ -22,13 +25,14 @@ inlay_model::Info describe(const std::string& name, const Type& type) {
   return d;
 }
 
-std::vector<inlay_model::Info> describe(size_t count, auto&& name, auto&& type) {
+std::vector<inlay_model::Info> describe(size_t count, auto&& name, auto&& value) {
   std::vector<inlay_model::Info> all;
-  for (size_t k = 0; k < count; ++k) all.push_back(describe(name(k), type(k)));
+  for (size_t k = 0; k < count; ++k) all.push_back(describe(name(k), value(k)));
   for (inlay_model::Info& d : all) {  // where they stay
     for (const std::string& text : d.symbol_texts) d.symbols.push_back(text.c_str());
     d.info.shape = d.shape.data(), d.info.symbols = d.symbols.data(), d.info.upper = d.upper.data();
     d.info.text = d.text.c_str();
+    if (!d.image.empty()) d.info.image = d.image.c_str();
   }
   return all;
 }
@@ -52,6 +56,11 @@ Prepared prepare(const inlay_model_options* options) {
   }
   require(o.max_arena_bytes >= 0, Code::invalid_argument, "max_arena_bytes is ", o.max_arena_bytes);
   if (o.max_arena_bytes) p.compile.max_arena_bytes = o.max_arena_bytes;
+  require(o.max_memory_bytes >= 0, Code::invalid_argument, "max_memory_bytes is ", o.max_memory_bytes);
+  if (o.max_memory_bytes) p.compile.max_memory_bytes = o.max_memory_bytes;
+  require(o.max_work >= 0, Code::invalid_argument, "max_work is ", o.max_work);
+  if (o.max_work > 0) p.compile.max_work = o.max_work;
+  require(!o.custom_op_count, Code::unsupported, "custom ops are not in this build");
   require(o.bounds || !o.bound_count, Code::invalid_argument, "'bounds' is NULL");
   require(o.states || !o.state_count, Code::invalid_argument, "'states' is NULL");
   return p;
@@ -85,10 +94,10 @@ inlay_model::inlay_model(std::shared_ptr<const Model> m)
     : model(std::move(m)),
       inputs(describe(
           model->inputs(), [&](size_t k) -> const std::string& { return model->input(k).name; },
-          [&](size_t k) -> const Type& { return model->input(k).type; })),
+          [&](size_t k) -> const Value& { return model->input(k); })),
       outputs(describe(
           model->outputs(), [&](size_t k) -> const std::string& { return model->output_name(k); },
-          [&](size_t k) -> const Type& { return model->output_type(k); })) {}
+          [&](size_t k) -> const Value& { return model->graph()[model->graph().outputs[k].value]; })) {}
 
 int32_t inlay_device_available(inlay_device device) { return device == INLAY_CPU; }
 
@@ -96,6 +105,7 @@ inlay_status inlay_model_load(const char* path, const inlay_model_options* optio
   return guarded([&] {
     require_given(path, "path"), require_given(model, "model");
     Prepared p = prepare(options);
+    const BudgetScope budget(std::make_shared<Budget>(p.compile.max_memory_bytes));
     finish(load_model(path, p.given.copy ? LoadMode::copy : LoadMode::map), std::move(p), model);
   });
 }
@@ -106,6 +116,7 @@ inlay_status inlay_model_load_memory(const void* data, size_t size, void (*relea
   return guarded([&] {
     require_given(data, "data"), require_given(model, "model");
     Prepared p = prepare(options);
+    const BudgetScope budget(std::make_shared<Budget>(p.compile.max_memory_bytes));
     std::span file(static_cast<const std::byte*>(data), size);
     std::shared_ptr<const void> owner;
     if (reinterpret_cast<uintptr_t>(data) % 64 || p.given.copy) {

@@ -5,6 +5,9 @@
 
 using namespace engine;
 using namespace engine::api;
+using kernels::image::PixelFormat;
+static_assert(INLAY_RGB == int(PixelFormat::rgb) && INLAY_RGBA == int(PixelFormat::rgba) && INLAY_BGR == int(PixelFormat::bgr) &&
+              INLAY_BGRA == int(PixelFormat::bgra) && INLAY_NV12 == int(PixelFormat::nv12) && INLAY_GREY == int(PixelFormat::grey));
 
 kernels::ThreadPool& engine::api::pool_of(const inlay_pool* pool) {
   return pool ? const_cast<inlay_pool*>(pool)->pool : kernels::ThreadPool::process();
@@ -53,7 +56,7 @@ struct inlay_session {
 
   void arm(const inlay_run_options& options) {
     require(options.timeout_ns >= 0, Code::invalid_argument, "timeout_ns is ", options.timeout_ns);
-    const auto now = Stop::Clock::now(), never = Stop::Clock::time_point::max();
+    const auto now = Budget::Clock::now(), never = Budget::Clock::time_point::max();
     const std::chrono::nanoseconds timeout(options.timeout_ns);
     session.arm(options.timeout_ns && timeout < never - now ? now + timeout : never);
   }
@@ -154,6 +157,17 @@ inlay_status inlay_session_set_input_value(inlay_session* session, size_t index,
   return with_session(session, [&](inlay_session& s) {
     require_given(value, "value");
     s.session.set_input(index, object_of(value).view());
+  });
+}
+
+inlay_status inlay_session_set_picture(inlay_session* session, size_t index, const inlay_picture* picture) {
+  return with_session(session, [&](inlay_session& s) {
+    require_given(picture, "picture");
+    require(picture->format >= INLAY_RGB && picture->format <= INLAY_GREY, Code::invalid_argument, "there is no pixel format ",
+            picture->format);
+    s.session.set_picture(index, {.format = PixelFormat(picture->format), .width = picture->width, .height = picture->height,
+                                  .data = picture->data, .stride = picture->stride, .uv = picture->uv,
+                                  .uv_stride = picture->uv_stride});
   });
 }
 

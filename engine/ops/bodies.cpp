@@ -58,6 +58,8 @@ void Stack::append(const ConstView& x) {
   all.insert(all.begin(), ++count_);
   const size_t bytes = size_t(bytes_of(dtype_, all)), n = size_t(elements(shape_));
   if (dtype_ == DType::string) {
+    for (const std::string& s : x.as<std::string>()) characters_ += int64_t(s.size());
+    text_.set(characters_);
     strings_.insert(strings_.end(), x.as<std::string>().begin(), x.as<std::string>().end());
     return;
   }

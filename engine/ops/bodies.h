@@ -23,7 +23,9 @@ class Stack {
   DType dtype_ = DType::f32;
   Shape shape_;
   int64_t count_ = 0;
-  std::vector<std::byte> bytes_;
-  std::vector<std::string> strings_;
+  Scratch<std::byte> bytes_;
+  Scratch<std::string> strings_;
+  Charge text_;
+  int64_t characters_ = 0;
 };
 }  // namespace engine

@@ -24,7 +24,7 @@ void reference(const Compress& op, RunContext& c) {
   const int64_t axis = op.flat ? 0 : normal_axis(op.axis, x.rank());
   const AxisSplit at(shape, axis);
   check(condition.elements() <= at.extent, "the condition has ", condition.elements(), " elements for an extent of ", at.extent);
-  std::vector<int64_t> kept;
+  Scratch<int64_t> kept;
   for (int64_t i = 0; i < condition.elements(); ++i)
     if (load<Int>(condition, i).v) kept.push_back(i);
   shape[axis] = int64_t(kept.size());

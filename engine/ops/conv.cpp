@@ -45,14 +45,14 @@ template <int B> void accumulate(double* __restrict to, int64_t plane, const dou
 
 void reference(const Conv& op, RunContext& c) {
   const View& y = c.out(0);
-  const std::vector<double> x = to_doubles(c.in(0)), w = to_doubles(c.in(1)), bias = c.has(2) ? to_doubles(c.in(2)) : std::vector<double>();
+  const Scratch<double> x = to_doubles(c.in(0)), w = to_doubles(c.in(1)), bias = c.has(2) ? to_doubles(c.in(2)) : Scratch<double>();
   const auto in = c.in(0).shape.subspan(2), kernel = c.in(1).shape.subspan(2), out = std::span(y.shape).subspan(2);
   const auto spatial = windows(op, in.size());
   Shape before;
   for (size_t d = 0; d < in.size(); ++d) before.push_back(spatial[d].before(in[d], kernel[d]));
   const int64_t channels = c.in(1).shape[1], features = c.in(1).shape[0] / op.groups, taps = elements(kernel);
   const int64_t in_size = elements(in), plane = elements(out);
-  std::vector<double> sum(size_t(features * plane));
+  Scratch<double> sum(size_t(features * plane));
   for (int64_t n = 0; n < y.shape[0]; ++n)
     for (int64_t g = 0; g < op.groups; ++g) {
       const int64_t first = g * features;

@@ -33,16 +33,16 @@ Types infer(const ConvLast& op, const InferContext& in) {
 void reference(const ConvLast& op, RunContext& c) {
   const View& y = c.out(0);
   const auto xs = c.in(0).shape, ws = c.in(1).shape, ys = std::span<const int64_t>(y.shape);
-  const std::vector<double> x = to_doubles(c.in(0)), w = to_doubles(c.in(1)), bias = c.has(2) ? to_doubles(c.in(2)) : std::vector<double>();
+  const Scratch<double> x = to_doubles(c.in(0)), w = to_doubles(c.in(1)), bias = c.has(2) ? to_doubles(c.in(2)) : Scratch<double>();
   const int64_t height = xs[op.planar_input ? 2 : 1], width = xs[op.planar_input ? 3 : 2], all = xs[op.planar_input ? 1 : 3];
   const int64_t pixel = op.planar_input ? 1 : all, step = op.planar_input ? height * width : 1;  // from pixel to pixel, channel to channel
   const int64_t features = ws[0], channels = ws[1], taps = ws[2] * ws[3], per_group = features / op.groups;
-  std::vector<double> packed(w.size());  // [tap, channel, feature], the channels of a feature's own group
+  Scratch<double> packed(w.size());  // [tap, channel, feature], the channels of a feature's own group
   for (int64_t k = 0, i = 0; k < features; ++k)
     for (int64_t ch = 0; ch < channels; ++ch)
       for (int64_t t = 0; t < taps; ++t, ++i) packed[(t * channels + ch) * features + k] = w[i];
   const auto spatial = windows(op, 2);
-  std::vector<double> sum(static_cast<size_t>(features));
+  Scratch<double> sum(static_cast<size_t>(features));
   for (int64_t n = 0; n < ys[0]; ++n)
     for (int64_t i = 0; i < ys[1]; ++i)
       for (int64_t j = 0; j < ys[2]; ++j) {

@@ -64,7 +64,7 @@ Types infer(const ConvTranspose& op, const InferContext& in) {
 // Each tap adds x to what lies at its place in y: the rows of Conv, with x and y in each other's place.
 void reference(const ConvTranspose& op, RunContext& c) {
   const View& y = c.out(0);
-  const std::vector<double> x = to_doubles(c.in(0)), w = to_doubles(c.in(1)), bias = c.has(2) ? to_doubles(c.in(2)) : std::vector<double>();
+  const Scratch<double> x = to_doubles(c.in(0)), w = to_doubles(c.in(1)), bias = c.has(2) ? to_doubles(c.in(2)) : Scratch<double>();
   const auto in = c.in(0).shape.subspan(2), kernel = c.in(1).shape.subspan(2), out = std::span(y.shape).subspan(2);
   auto spatial = all_windows(op, in.size());
   Shape before;
@@ -75,7 +75,7 @@ void reference(const ConvTranspose& op, RunContext& c) {
   }
   const int64_t channels = c.in(1).shape[0] / op.groups, features = c.in(1).shape[1], taps = elements(kernel);
   const int64_t in_size = elements(in), plane = elements(out);
-  std::vector<double> sum(size_t(features * plane));
+  Scratch<double> sum(size_t(features * plane));
   for (int64_t n = 0; n < y.shape[0]; ++n)
     for (int64_t g = 0; g < op.groups; ++g) {
       for (int64_t k = 0; k < features; ++k) std::fill_n(sum.begin() + k * plane, plane, bias.empty() ? 0 : bias[g * features + k]);

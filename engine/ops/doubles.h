@@ -6,9 +6,9 @@
 namespace engine {
 inline Shape shape_of(const ConstView& v) { return Shape(v.shape.begin(), v.shape.end()); }
 
-inline std::vector<double> to_doubles(const ConstView& v) {
+inline Scratch<double> to_doubles(const ConstView& v) {
   bytes_of(DType::f64, v.shape);
-  std::vector<double> values(size_t(v.elements()));
+  Scratch<double> values(size_t(v.elements()));
   if (v.dtype == DType::f32) std::ranges::copy(v.as<float>(), values.begin());
   else
     for (size_t i = 0; i < values.size(); ++i) values[i] = load<double>(v, int64_t(i));

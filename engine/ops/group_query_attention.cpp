@@ -71,8 +71,8 @@ void reference(const GroupQueryAttention& op, RunContext& c) {
   const auto qs = c.in(0).shape;
   const int64_t batch = qs[0], length = qs[1], size = qs[2] / op.heads, past = c.has(3) ? c.in(3).shape[2] : 0, capacity = past + length;
   const int64_t kv_heads = op.kv_heads, group = op.heads / kv_heads;
-  std::vector<double> q = to_doubles(c.in(0)), fresh[2] = {to_doubles(c.in(1)), to_doubles(c.in(2))}, cache[2];
-  const std::vector<double> cos = op.rotary ? to_doubles(c.in(7)) : std::vector<double>(), sin = op.rotary ? to_doubles(c.in(8)) : std::vector<double>();
+  Scratch<double> q = to_doubles(c.in(0)), fresh[2] = {to_doubles(c.in(1)), to_doubles(c.in(2))}, cache[2];
+  const Scratch<double> cos = op.rotary ? to_doubles(c.in(7)) : Scratch<double>(), sin = op.rotary ? to_doubles(c.in(8)) : Scratch<double>();
   const int64_t half = op.rotary ? c.in(7).shape[1] : 0, positions = op.rotary ? c.in(7).shape[0] : INT64_MAX;
   const std::vector<int64_t> lengths = to_ints(c.in(5));
   check(c.in(6).elements() == 1, "the total length must have one element");
@@ -82,12 +82,12 @@ void reference(const GroupQueryAttention& op, RunContext& c) {
   for (int k = 0; k < 2; ++k) {
     cache[k].assign(size_t(elements(shape)), 0);
     if (!past) continue;
-    const std::vector<double> old = to_doubles(c.in(size_t(3 + k)));
+    const Scratch<double> old = to_doubles(c.in(size_t(3 + k)));
     for (int64_t h = 0; h < batch * kv_heads; ++h)
       std::copy_n(old.begin() + h * past * size, past * size, cache[k].begin() + h * capacity * size);
   }
   const double scale = op.scale ? op.scale : 1 / std::sqrt(double(size));
-  std::vector<double> scores(size_t(capacity), 0.0), y(q.size());
+  Scratch<double> scores(size_t(capacity), 0.0), y(q.size());
   for (int64_t b = 0; b < batch; ++b) {
     const int64_t before = first_run ? 0 : lengths[size_t(b)] + 1 - length;
     check(before >= 0 && before <= past, "sequence ", b, " has a past of ", before, ", the cache one of ", past);

@@ -49,15 +49,15 @@ void reference(const NonMaxSuppression& op, RunContext& c) {
   const int64_t most = c.has(2) && c.in(2).elements() ? std::clamp<int64_t>(load<Int>(c.in(2), 0).v, 0, count) : 0;
   const double limit = scalar(3, 0), least = scalar(4, -INFINITY);
   check(limit >= 0 && limit <= 1, "the IoU threshold ", limit, " is outside 0 to 1");
-  std::vector<std::array<int64_t, 3>> selected;
+  Scratch<std::array<int64_t, 3>> selected;
   for (int64_t b = 0; b < batches; ++b)
     for (int64_t k = 0; k < classes; ++k) {
       const auto score = scores.subspan((b * classes + k) * count, count);
-      std::vector<int64_t> order;
+      Scratch<int64_t> order;
       for (int64_t i = 0; i < count; ++i)
         if (score[i] > least) order.push_back(i);
       std::ranges::stable_sort(order, std::greater(), [&](int64_t i) { return score[i]; });
-      std::vector<Box> kept;
+      Scratch<Box> kept;
       for (int64_t i : order) {
         if (int64_t(kept.size()) >= most) break;
         const Box box = read_box(&boxes[(b * count + i) * 4], op.center_point_box);

@@ -13,7 +13,7 @@ Types infer(const NonZero&, const InferContext& in) {
 
 void reference(const NonZero&, RunContext& c) {
   const ConstView& x = c.in(0);
-  std::vector<int64_t> found;
+  Scratch<int64_t> found;
   for (int64_t i = 0, n = x.elements(); i < n; ++i) {
     const bool set = x.dtype == DType::string ? !x.as<std::string>()[i].empty()
                                               : with_carrier(x.dtype, [&]<class T>(T) { return load<T>(x, i) != T(0); });

@@ -28,9 +28,9 @@ Types infer(const Pool& op, const InferContext& in) {
 }
 
 // How many taps of the kernel an average counts, by position in each dim.
-std::vector<std::vector<double>> counts(const Pool& op, const std::vector<Window>& spatial, const Shape& before,
+std::vector<Scratch<double>> counts(const Pool& op, const std::vector<Window>& spatial, const Shape& before,
                                         std::span<const int64_t> in, std::span<const int64_t> out) {
-  std::vector<std::vector<double>> all(in.size());
+  std::vector<Scratch<double>> all(in.size());
   for (size_t d = 0; d < in.size(); ++d)
     for (int64_t o = 0; o < out[d]; ++o) {
       const int64_t stride = spatial[d].stride, dilation = spatial[d].dilation, start = o * stride - before[d];
@@ -54,7 +54,7 @@ void reference(const Pool& op, RunContext& c) {
   const ConstView& view = c.in(0);
   const Shape y_shape(c.wants(0) ? shape_of(c.out(0)) : shape_of(c.out(1)));
   const auto in = view.shape.subspan(2), out = std::span<const int64_t>(y_shape).subspan(2);
-  const std::vector<double> x = to_doubles(view);
+  const Scratch<double> x = to_doubles(view);
   bytes_of(DType::f64, y_shape);
   const auto spatial = windows(op, in.size());
   Shape before;
@@ -62,7 +62,7 @@ void reference(const Pool& op, RunContext& c) {
   const bool max = op.kind == PoolKind::max, indices = c.wants(1);
   const int64_t planes = y_shape[0] * y_shape[1], in_size = elements(in), plane = elements(out);
   const double lowest = schema::is_real(view.dtype) ? -INFINITY : view.dtype == DType::i8 ? -128 : 0;
-  std::vector<double> y(size_t(planes * plane), max ? lowest : 0);
+  Scratch<double> y(size_t(planes * plane), max ? lowest : 0);
   std::vector<int64_t> where(indices ? y.size() : 0, -1);
   for_each_tap(spatial, before, in, op.kernel, out, [&](int64_t, const std::vector<Run>& runs, int64_t count, int64_t step) {
     for (int64_t p = 0; p < planes; ++p)
@@ -85,9 +85,9 @@ void reference(const Pool& op, RunContext& c) {
   if (op.kind == PoolKind::lp && op.p != 1)
     for (double& v : y) v = op.p == 2 ? std::sqrt(v) : std::pow(v, 1.0 / double(op.p));
   if (op.kind == PoolKind::average) {
-    std::vector<double> divisor{1};
+    Scratch<double> divisor{1};
     for (const auto& count : counts(op, spatial, before, in, out)) {
-      std::vector<double> wider;
+      Scratch<double> wider;
       for (double a : divisor)
         for (double b : count) wider.push_back(a * b);
       divisor.swap(wider);

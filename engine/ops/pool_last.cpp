@@ -37,12 +37,12 @@ struct Taps {
 void reference(const PoolLast& op, RunContext& c) {
   const View& y = c.out(0);
   const auto xs = c.in(0).shape, ys = std::span<const int64_t>(y.shape);
-  const std::vector<double> x = to_doubles(c.in(0));
+  const Scratch<double> x = to_doubles(c.in(0));
   const int64_t channels = xs[3];
   const auto spatial = windows(op, 2);
   const bool max = op.kind == PoolKind::max;
   const double lowest = schema::is_real(y.dtype) ? -INFINITY : y.dtype == DType::i8 ? -128 : 0;
-  std::vector<double> sum(static_cast<size_t>(channels));
+  Scratch<double> sum(static_cast<size_t>(channels));
   for (int64_t n = 0; n < ys[0]; ++n)
     for (int64_t i = 0; i < ys[1]; ++i)
       for (int64_t j = 0; j < ys[2]; ++j) {

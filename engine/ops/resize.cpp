@@ -16,7 +16,7 @@ struct Axis {
 
 // What the small inputs say, as far as they are known. Empty: not given.
 struct Request {
-  std::vector<double> roi, scales;
+  Scratch<double> roi, scales;
   Dims sizes;
 };
 
@@ -73,7 +73,7 @@ std::vector<Axis> resized_axes(const Resize& op, const Dims& x, const Request& r
   return all;
 }
 
-std::vector<double> doubles_of(const ConstantPtr& c) { return c ? to_doubles(c->view()) : std::vector<double>(); }
+Scratch<double> doubles_of(const ConstantPtr& c) { return c ? to_doubles(c->view()) : Scratch<double>(); }
 
 // An input that is there with no elements is one that is not given.
 bool given(const InferContext& in, size_t k) {
@@ -96,7 +96,7 @@ Types infer(const Resize& op, const InferContext& in) {
     if (op.axes.empty() || std::ranges::any_of(op.axes, [&](int64_t a) { return normal_axis(a, x.rank()) == int64_t(k); })) unknown[k] = Dim::unknown();
   const bool crop = op.coordinates == ResizeCoordinates::tf_crop_and_resize;
   check(!crop || in.has(1), "tf_crop_and_resize needs a region of interest");
-  Request request{crop ? doubles_of(in.constant(1)) : std::vector<double>(), {}, {}};
+  Request request{crop ? doubles_of(in.constant(1)) : Scratch<double>(), {}, {}};
   if (crop && request.roi.empty()) request.roi.assign(2 * (op.axes.empty() ? x.dims.size() : op.axes.size()), 0);  // the extents do not depend on it
   if (given(in, 3)) {
     const auto sizes = in.ints(3);
@@ -128,7 +128,7 @@ double coordinate(const Resize& op, const Axis& a, int64_t in, int64_t o) {
 // Output o is the sum of weight[t] * x[index[t]] for t in [first[o], first[o + 1]); with no t, it lies outside.
 struct Table {
   std::vector<int64_t> first{0}, index;
-  std::vector<double> weight;
+  Scratch<double> weight;
 };
 
 Table table(const Resize& op, const Axis& a, int64_t in) {
@@ -184,14 +184,14 @@ void nearest(const Resize& op, const std::vector<Axis>& axes, const ConstView& x
       from = from * x.shape[d] + (outside ? 0 : tables[d].index[t]);
     }
     if (!outside) copy_elements(y, o * run, x, from * run, run);
-    else if (x.dtype != DType::string) store_doubles(y, o * run, std::vector<double>(size_t(run), op.extrapolation));
+    else if (x.dtype != DType::string) store_doubles(y, o * run, Scratch<double>(size_t(run), op.extrapolation));
     for (size_t d = dims; d-- > 0 && ++at[d] == axes[d].out.value();) at[d] = 0;
   }
 }
 
 // Weighted sums, one dim after the other, the last first.
 void weighted(const Resize& op, const std::vector<Axis>& axes, const ConstView& x, const View& y) {
-  std::vector<double> from = to_doubles(x), to;
+  Scratch<double> from = to_doubles(x), to;
   Shape shape = shape_of(x);
   for (size_t d = axes.size(); d-- > 0;) {
     if (!axes[d].resized) continue;
@@ -235,7 +235,7 @@ void simplify(const Resize& op, NodeId n, Rewriter& rewriter) {
   const Graph& graph = rewriter.graph;
   const Node& node = graph[n];
   if (op.coordinates == ResizeCoordinates::tf_crop_and_resize || node.inputs.size() < 3 || node.inputs[2] == ValueId::none) return;
-  const std::vector<double> scales = doubles_of(graph[node.inputs[2]].constant);
+  const Scratch<double> scales = doubles_of(graph[node.inputs[2]].constant);
   if (!scales.empty() && std::ranges::count(scales, 1) == int64_t(scales.size())) rewriter.replace(node.outputs[0], node.inputs[0]);
 }
 }  // namespace

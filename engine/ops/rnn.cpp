@@ -96,15 +96,15 @@ Types infer(const Rnn& op, const InferContext& in) {
 // --- One direction ---------------------------------------------------------------------------------------------------
 
 // m [rows, columns] of a direction, transposed, so that a product with it runs along rows.
-std::vector<double> transposed(const std::vector<double>& m, int64_t direction, int64_t rows, int64_t columns) {
-  std::vector<double> t(size_t(rows * columns));
+Scratch<double> transposed(const Scratch<double>& m, int64_t direction, int64_t rows, int64_t columns) {
+  Scratch<double> t(size_t(rows * columns));
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < columns; ++j) t[j * rows + i] = m[(direction * rows + i) * columns + j];
   return t;
 }
 
 // to[i] += sum of v[j] * m[j, first + i], m having `rows` columns.
-void add_product(double* __restrict to, int64_t count, std::span<const double> v, const std::vector<double>& m, int64_t rows, int64_t first) {
+void add_product(double* __restrict to, int64_t count, std::span<const double> v, const Scratch<double>& m, int64_t rows, int64_t first) {
   for (size_t j = 0; j < v.size(); ++j) {
     const double x = v[j], *__restrict row = m.data() + int64_t(j) * rows + first;
     for (int64_t i = 0; i < count; ++i) to[i] += x * row[i];
@@ -115,8 +115,8 @@ struct Cell {
   const Rnn& op;
   int64_t hidden;
   std::vector<Activation> functions;
-  std::vector<double> w, r, wb, rb, peepholes;  // transposed; wb and rb: the biases of either product
-  std::vector<double> gate, other, reset;
+  Scratch<double> w, r, wb, rb, peepholes;  // transposed; wb and rb: the biases of either product
+  Scratch<double> gate, other, reset;
 
   double call(size_t k, double x) const {
     if (op.clip > 0) x = std::clamp(x, -op.clip, op.clip);
@@ -160,21 +160,21 @@ struct Cell {
 void reference(const Rnn& op, RunContext& c) {
   const auto xs = c.in(0).shape;
   const int64_t time = xs[0], batch = xs[1], width = xs[2], hidden = c.in(2).shape[2], rows = gates(op) * hidden, count = directions(op);
-  const auto input = [&](size_t k) { return c.has(k) ? to_doubles(c.in(k)) : std::vector<double>(); };
+  const auto input = [&](size_t k) { return c.has(k) ? to_doubles(c.in(k)) : Scratch<double>(); };
   const auto x = input(0), w = input(1), r = input(2), b = input(3), h0 = input(5), c0 = input(6), peepholes = input(7);
   std::vector<int64_t> lengths = c.has(4) ? to_ints(c.in(4)) : std::vector<int64_t>(size_t(batch), time);
   for (int64_t length : lengths) check(length >= 0 && length <= time, "sequence length ", length, " is out of range for ", time, " steps");
   const auto all = activations(op);
-  const std::vector<double> zeros(size_t(c.wants(0) ? hidden : 0));
+  const Scratch<double> zeros(size_t(c.wants(0) ? hidden : 0));
   for (int64_t d = 0; d < count; ++d) {
     const bool reverse = op.direction == RnnDirection::reverse || d == 1;
     Cell cell{op, hidden, {all.begin() + d * int64_t(functions(op)), all.begin() + (d + 1) * int64_t(functions(op))},
-              transposed(w, d, rows, width), transposed(r, d, rows, hidden), std::vector<double>(size_t(rows)), std::vector<double>(size_t(rows)), {}, {}, {}, {}};
+              transposed(w, d, rows, width), transposed(r, d, rows, hidden), Scratch<double>(size_t(rows)), Scratch<double>(size_t(rows)), {}, {}, {}, {}};
     if (!b.empty()) std::copy_n(b.begin() + d * 2 * rows, rows, cell.wb.begin()), std::copy_n(b.begin() + (d * 2 + 1) * rows, rows, cell.rb.begin());
     if (!peepholes.empty()) cell.peepholes.assign(peepholes.begin() + d * 3 * hidden, peepholes.begin() + (d + 1) * 3 * hidden);
     for (int64_t n = 0; n < batch; ++n) {
       const int64_t at = (d * batch + n) * hidden;
-      std::vector<double> h(static_cast<size_t>(hidden)), state(static_cast<size_t>(hidden));
+      Scratch<double> h(static_cast<size_t>(hidden)), state(static_cast<size_t>(hidden));
       if (!h0.empty()) std::copy_n(h0.begin() + at, hidden, h.begin());
       if (!c0.empty()) std::copy_n(c0.begin() + at, hidden, state.begin());
       for (int64_t s = 0; s < time; ++s) {

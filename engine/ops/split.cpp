@@ -31,6 +31,7 @@ Types infer(const Split& op, const InferContext& in) {
     in.expect_dtype(1, {DType::i64});
     check(!in.in(1).ranked || in.in(1).rank() == 1, "the sizes must have rank 1, not ", in.in(1).rank());
   }
+  check(in.outputs() >= 1, "has no outputs");
   check(op.parts >= 0 && op.parts <= limits::ports && (!op.parts || int64_t(in.outputs()) <= op.parts), "has ", in.outputs(), " outputs but ", op.parts, " parts");
   const Type& x = in.in(0);
   Types types(in.outputs(), x);

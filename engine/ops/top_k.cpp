@@ -37,9 +37,9 @@ void reference(const TopK& op, RunContext& c) {
   shape[axis] = k;
   const View values = c.set_out(0, x.dtype, shape);
   const View indices = c.wants(1) ? c.set_out(1, DType::i64, shape) : View{};
-  std::vector<int64_t> order(at.extent);
+  Scratch<int64_t> order(at.extent);
   with_carrier(x.dtype, [&]<class T>(T) {
-    std::vector<T> row(at.extent);
+    Scratch<T> row(at.extent);
     // NaN counts as the largest; of equals, the first comes first.
     const auto before = [&](int64_t a, int64_t b) {
       const T p = op.largest ? row[a] : row[b], q = op.largest ? row[b] : row[a];

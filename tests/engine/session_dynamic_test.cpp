@@ -145,7 +145,7 @@ TEST(Session, IsCancelledFromAnotherThread) {
   canceller.join();
   const ConstantPtr two = make_scalar(DType::i64, int64_t{2});
   session.set_input(0, two->view());
-  session.arm(Stop::Clock::now());
+  session.arm(Budget::Clock::now());
   EXPECT_ERROR(session.run_armed(), "deadline");
   session.run();  // the next run is not cancelled
   EXPECT_EQ(numbers(session.output(0)), (Numbers{2, 14}));

@@ -168,6 +168,8 @@ typedef struct inlay_model_options {
   int32_t copy;             /* 1: read the file into memory, so that it may change or vanish; 0: map it */
   const char* max_isa;      /* "scalar", "avx2", "avx512", …: use nothing above; NULL: what the machine has */
   int64_t max_arena_bytes;  /* a plan that needs more is refused; 0: no cap */
+  int64_t max_memory_bytes; /* of loading, and of each session: all that it holds, but for what describes plans; 0: no cap */
+  double max_work;          /* operations of one run, planning included; 0: no cap */
   const inlay_bound* bounds; /* beside those that the file has */
   size_t bound_count;
   const inlay_state* states; /* beside those that the file has */
@@ -175,7 +177,7 @@ typedef struct inlay_model_options {
   const inlay_custom_op* const* custom_ops; /* for the model's custom ops; copied */
   size_t custom_op_count;
 } inlay_model_options;
-#define INLAY_MODEL_OPTIONS_INIT {sizeof(inlay_model_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define INLAY_MODEL_OPTIONS_INIT {sizeof(inlay_model_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* A loaded model: its graph, its weights, and the plans made for it so far. */
 typedef struct inlay_model inlay_model;
@@ -252,6 +254,27 @@ INLAY_API void inlay_session_release(inlay_session* session);
 INLAY_API inlay_status inlay_session_set_input(inlay_session* session, size_t index, const inlay_tensor* tensor);
 /* The same for a value of any kind, which stays unchanged and alive while runs read it. */
 INLAY_API inlay_status inlay_session_set_input_value(inlay_session* session, size_t index, const inlay_value* value);
+
+/* Bytes of a pixel, in memory order; an alpha is ignored. NV12 is a plane of luma, and one of U, V pairs at half the width
+ * and height (rounded up), in BT.601 limited range. */
+typedef int32_t inlay_pixel_format;
+enum { INLAY_RGB = 0, INLAY_RGBA = 1, INLAY_BGR = 2, INLAY_BGRA = 3, INLAY_NV12 = 4, INLAY_GREY = 5 };
+
+/* A picture in the caller's memory. Strides are bytes from row to row; 0: rows follow each other; negative: the last row
+ * comes first, and `data` is still that of the top row. This struct never changes. */
+typedef struct inlay_picture {
+  const uint8_t* data;
+  int64_t stride;
+  const uint8_t* uv; /* of NV12; NULL: right behind the last row of luma */
+  int64_t uv_stride; /* 0: as the luma's, or what a row needs if that is more */
+  int32_t width, height; /* pixels */
+  inlay_pixel_format format;
+} inlay_picture;
+
+/* The value of input `index` from now on is what the model's image spec (inlay_value_info.image, from `inlay convert
+ * --image`) makes of the picture: resized, cut out, ordered and normalised. The picture is not read after this returns. A
+ * second one of a size allocates nothing, and no size needs another plan. */
+INLAY_API inlay_status inlay_session_set_picture(inlay_session* session, size_t index, const inlay_picture* picture);
 
 /* Where output `index` is written to from now on, in the caller's memory: a tensor of numbers of the very type and shape
  * that the run gives, else the run fails. NULL: the session's own memory. */

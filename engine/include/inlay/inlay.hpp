@@ -209,7 +209,9 @@ struct ModelOptions {
   inlay_device device = INLAY_CPU;
   bool copy = false;             // read the file into memory instead of mapping it
   std::string max_isa = {};      // "avx2": use nothing above; empty: what the machine has
-  int64_t max_arena_bytes = 0;   // 0: no cap
+  int64_t max_arena_bytes = 0;   // of one plan; 0: no cap
+  int64_t max_memory_bytes = 0;  // of loading, and of each session; 0: no cap
+  double max_work = 0;           // operations of one run; 0: no cap
   std::vector<std::pair<std::string, int64_t>> bounds = {};       // symbol, upper bound
   std::vector<std::pair<std::string, std::string>> states = {};   // input, the output that feeds it
   std::vector<const inlay_custom_op*> custom_ops = {};
@@ -259,6 +261,7 @@ class Model {
     std::vector<inlay_state> states;
     for (const auto& state : options.states) states.push_back({state.first.c_str(), state.second.c_str()});
     o.device = options.device, o.copy = options.copy, o.max_arena_bytes = options.max_arena_bytes;
+    o.max_memory_bytes = options.max_memory_bytes, o.max_work = options.max_work;
     if (!options.max_isa.empty()) o.max_isa = options.max_isa.c_str();
     o.bounds = bounds.data(), o.bound_count = bounds.size(), o.states = states.data(), o.state_count = states.size();
     o.custom_ops = options.custom_ops.data(), o.custom_op_count = options.custom_ops.size();
@@ -309,6 +312,10 @@ class Session {
     check(inlay_session_set_input(c(), input.input_of(model_), &t));
   }
   void set_input(Port input, const Value& value) { check(inlay_session_set_input_value(c(), input.input_of(model_), value.c())); }
+  // A picture, prepared as the model's image spec says. Not read afterwards.
+  void set_picture(Port input, const inlay_picture& picture) {
+    check(inlay_session_set_picture(c(), input.input_of(model_), &picture));
+  }
   // Where an output is written to from now on.
   void set_output(Port output, const TensorView& tensor) {
     const inlay_tensor t = tensor.c();

@@ -1,0 +1,87 @@
+// Small ONNX models, one per part of the importer and the engine.
+#pragma once
+#include "tests/converter/onnx_text.h"
+
+namespace fuzz {
+inline std::vector<std::pair<std::string, onnx::ModelProto>> seeds() {
+  using namespace converter::test;
+  const std::string i64_scalar = "type { tensor_type { elem_type: 7 shape { } } }", truth = "type { tensor_type { elem_type: 9 shape { } } }",
+                    row = "type { tensor_type { elem_type: 1 shape { dim { dim_value: 4 } } } }";
+  const auto input_of = [](const std::string& name, const std::string& type) { return "input { name: '" + name + "' " + type + " } "; };
+  const auto output_of = [](const std::string& name, const std::string& type) { return "output { name: '" + name + "' " + type + " } "; };
+  const auto iota = [](size_t n) {
+    std::vector<double> all;
+    for (size_t i = 0; i < n; ++i) all.push_back(double(i % 13) / 6 - 1);
+    return all;
+  };
+  std::vector<std::pair<std::string, onnx::ModelProto>> all;
+  const auto add = [&](const char* name, int opset, const std::string& graph, const std::string& rest = {}) { all.emplace_back(name, model(opset, graph, rest)); };
+  add("convnet", 17,
+      input("x", {"N", "3", "12", "12"}) + floats("w", {8, 3, 3, 3}, iota(216)) + floats("b", {8}, iota(8)) + floats("one", {8}, std::vector<double>(8, 1)) +
+          floats("d", {8, 1, 3, 3}, iota(72)) + floats("f", {8, 5}, iota(40)) +
+          node("Conv", {"x", "w", "b"}, {"c"}, int_list("pads", {1, 1, 1, 1}) + int_list("strides", {2, 2})) + node("BatchNormalization", {"c", "one", "b", "b", "one"}, {"n"}) +
+          node("Relu", {"n"}, {"r"}) + node("Conv", {"r", "d"}, {"e"}, attribute("group", 8) + attribute("auto_pad", "SAME_UPPER")) + node("Add", {"e", "r"}, {"s"}) +
+          node("MaxPool", {"s"}, {"p"}, int_list("kernel_shape", {2, 2})) + node("GlobalAveragePool", {"p"}, {"g"}) + node("Flatten", {"g"}, {"l"}) +
+          node("Gemm", {"l", "f"}, {"y"}) + output("y"));
+  add("shapes", 18,
+      input("x", {"batch", "seq", "8"}) + ints("two", {0, 0, 2, 4}) + ints("zero", {0}) + node("Shape", {"x"}, {"s"}) + node("Gather", {"s", "zero"}, {"n"}) +
+          node("Reshape", {"x", "two"}, {"h"}, attribute("allowzero", 0)) + node("Transpose", {"h"}, {"t"}, int_list("perm", {0, 2, 1, 3})) +
+          node("ConstantOfShape", {"s"}, {"z"}) + node("Add", {"x", "z"}, {"y"}) + node("Expand", {"n", "n"}, {"e"}) + node("Range", {"zs", "ns", "os"}, {"r"}) +
+          node("Squeeze", {"zero"}, {"zs"}) + node("Squeeze", {"n"}, {"ns"}) + ints("one", {1}) + node("Squeeze", {"one"}, {"os"}) + output("t") + output("y") + output("e") + output("r"));
+  add("loop", 16,
+      input_of("trips", i64_scalar) + input_of("go", truth) + input_of("v", row) +
+          node("Loop", {"trips", "go", "v"}, {"last", "all"},
+               body("body", input_of("i", i64_scalar) + input_of("c", truth) + input_of("a", row) + node("Add", {"a", "v"}, {"b"}) + node("Identity", {"c"}, {"d"}) +
+                                node("Identity", {"b"}, {"k"}) + output_of("d", truth) + output_of("b", row) + output_of("k", row))) +
+          output("last") + output("all"));
+  add("growing_loop", 16,
+      input_of("go", truth) + input("v", {"n", "4"}) + ints("many", {5}) + node("Squeeze", {"many"}, {"trips"}) +
+          node("Loop", {"trips", "go", "v"}, {"last"},
+               body("body", input_of("i", i64_scalar) + input_of("c", truth) + input("a", {"m", "4"}) + node("Concat", {"a", "v"}, {"b"}, attribute("axis", 0)) +
+                                node("Identity", {"c"}, {"d"}) + output_of("d", truth) + output("b"))) +
+          output("last"));
+  add("scan", 16,
+      input_of("h", row) + input("x", {"t", "4"}) +
+          node("Scan", {"h", "x"}, {"last", "all"},
+               body("body", input_of("s", row) + input_of("e", row) + node("Mul", {"s", "e"}, {"p"}) + node("Tanh", {"p"}, {"q"}) + node("Identity", {"q"}, {"o"}) + output_of("q", row) + output_of("o", row)) +
+                   attribute("num_scan_inputs", 1)) +
+          output("last") + output("all"));
+  add("choice", 16,
+      input_of("go", truth) + input("x", {"n", "4"}) +
+          node("If", {"go"}, {"y"}, body("then_branch", node("Relu", {"x"}, {"a"}) + output("a")) + body("else_branch", node("Neg", {"x"}, {"b"}) + output("b"))) + output("y"));
+  add("found_at_run", 18,
+      input("x", {"n", "6"}) + input("boxes", {"1", "5", "4"}) + input("scores", {"1", "2", "5"}) + ints("most", {3}) + ints("k", {2}) + node("NonZero", {"x"}, {"at"}) +
+          node("Transpose", {"at"}, {"t"}) + node("GatherND", {"x", "t"}, {"picked"}) + node("NonMaxSuppression", {"boxes", "scores", "most"}, {"sel"}) +
+          node("TopK", {"x", "k"}, {"v", "i"}) + node("Compress", {"x", "mask"}, {"c"}) + node("Greater", {"x", "x"}, {"wide"}) + node("Reshape", {"wide", "flat"}, {"mask"}) + ints("flat", {-1}) +
+          output("picked") + output("sel") + output("v") + output("i") + output("c"));
+  add("recurrent", 14,
+      input("x", {"5", "2", "3"}) + floats("w", {1, 16, 3}, iota(48)) + floats("r", {1, 16, 4}, iota(64)) + floats("gw", {2, 12, 4}, iota(96)) + floats("gr", {2, 12, 4}, iota(96)) +
+          node("LSTM", {"x", "w", "r"}, {"y", "h", "c"}, attribute("hidden_size", 4)) + ints("one", {1}) + node("Squeeze", {"y", "one"}, {"z"}) +
+          node("GRU", {"z", "gw", "gr"}, {"g"}, attribute("hidden_size", 4) + attribute("direction", "bidirectional")) + output("g") + output("c"));
+  add("quantised", 19,
+      input("x", {"2", "8"}) + floats("s", {}, {0.1}) + "initializer { name: 'z' data_type: 2 int32_data: 128 } " + node("QuantizeLinear", {"x", "s", "z"}, {"q"}) +
+          node("DequantizeLinear", {"q", "s", "z"}, {"d"}) + node("Cast", {"d"}, {"h"}, attribute("to", 10)) + node("Cast", {"h"}, {"e"}, attribute("to", 17)) +
+          node("Cast", {"e"}, {"f"}, attribute("to", 1)) + output("q") + output("f"));
+  add("norms", 18,
+      input("x", {"2", "6", "4", "4"}) + floats("c", {6}, iota(6)) + floats("l", {4}, iota(4)) + node("InstanceNormalization", {"x", "c", "c"}, {"i"}) +
+          node("LayerNormalization", {"i", "l", "l"}, {"n"}, attribute("axis", -1)) + node("Softmax", {"n"}, {"s"}) + node("ReduceMean", {"s"}, {"m"}, attribute("keepdims", 0)) +
+          node("ArgMax", {"s"}, {"a"}, attribute("axis", 1)) + floats("sc", {4}, {1, 1, 2, 1.5}) + node("Resize", {"x", "", "sc"}, {"z"}, attribute("mode", "linear")) +
+          node("CumSum", {"x", "ax"}, {"k"}) + "initializer { name: 'ax' data_type: 7 int64_data: 1 } " + output("m") + output("a") + output("z") + output("k"));
+  add("words", 21,
+      "input { name: 'x' type { tensor_type { elem_type: 8 shape { dim { dim_value: 2 } } } } } initializer { name: 'w' data_type: 8 dims: 2 string_data: 'a b' string_data: 'c' } " +
+          node("StringConcat", {"x", "w"}, {"y"}) + node("StringSplit", {"y"}, {"p", "n"}) + node("StringNormalizer", {"w"}, {"u"}, attribute("case_change_action", "UPPER")) + output("p") + output("n") + output("u"));
+  add("sequences", 17,
+      input("x", {"4", "3"}) + ints("one", {1}) + node("SplitToSequence", {"x"}, {"s"}, attribute("axis", 0)) + node("Squeeze", {"one"}, {"k"}) + node("SequenceAt", {"s", "k"}, {"a"}) +
+          node("SequenceInsert", {"s", "a"}, {"t"}) + node("ConcatFromSequence", {"t"}, {"y"}, attribute("axis", 0)) + node("SequenceLength", {"t"}, {"n"}) + node("Optional", {"x"}, {"o"}) +
+          node("OptionalHasElement", {"o"}, {"h"}) + node("OptionalGetElement", {"o"}, {"g"}) + output("y") + output("n") + output("h") + output("g"));
+  add("function", 17, input("x", {"4", "4"}) + node("Twice", {"x"}, {"y"}, "domain: 'f' " + attribute("by", 1)) + output("y"),
+      "opset_import { domain: 'f' version: 1 } functions { name: 'Twice' domain: 'f' input: 'a' output: 'b' attribute: 'by' opset_import { version: 17 } node { op_type: 'Add' input: 'a' input: 'a' output: 'c' } "
+      "node { op_type: 'Softmax' input: 'c' output: 'b' attribute { name: 'axis' type: INT ref_attr_name: 'by' } } } ");
+  add("pieces", 18,
+      input("x", {"2", "9", "4"}) + ints("sizes", {4, 5}) + node("Split", {"x", "sizes"}, {"a", "b"}, attribute("axis", 1)) + ints("from", {1}) + ints("to", {-1}) + ints("one", {1}) +
+          node("Slice", {"b", "from", "to", "one"}, {"c"}) + node("Concat", {"a", "c"}, {"d"}, attribute("axis", 1)) + ints("pads", {0, 1, 0, 0, 0, 2}) + node("Pad", {"d", "pads"}, {"e"}, attribute("mode", "reflect")) +
+          ints("reps", {1, 2, 1}) + node("Tile", {"e", "reps"}, {"f"}) + ints("pick", {0, 2}) + node("Gather", {"f", "pick"}, {"g"}, attribute("axis", 2)) + node("Where", {"w", "g", "g"}, {"h"}) + node("Less", {"g", "g"}, {"w"}) +
+          node("Einsum", {"x", "x"}, {"m"}, attribute("equation", "bij,bkj->bik")) + node("Trilu", {"m"}, {"tri"}) + output("h") + output("tri"));
+  return all;
+}
+}  // namespace fuzz
