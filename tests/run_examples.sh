@@ -1,6 +1,13 @@
 # Sourced by package.sh: each example, run.
 run two_models_cpp "$model" "$model"
 run asynchronous_cpp "$model"
+run inspect_c "$model"
+# Any bytes make a picture; the command's answer for it is the same.
+{ printf 'P6 70 60 255\n'; head -c 12600 "$source/tools/demo/demo.onnx"; } > "$work/picture.ppm"
+labels=$source/tools/demo/labels.txt
+run classify_cpp "$model" "$work/picture.ppm" "$labels" | tee "$work/answer"
+"$root/usr/bin/inlay" run "$model" -i "$work/picture.ppm" --labels "$labels" --top 1 > "$work/expected"
+[ "$(awk 'NR == 2 { print $1, $2 }' "$work/answer")" = "$(awk '$1 == "1." { print $2, $3 }' "$work/expected")" ] || fail "classify: $(cat "$work/expected")"
 silero=$source/../shared/models/silero_vad_v5/model.onnx
 if [ -e "$silero" ]; then
   "$root/usr/bin/inlay" convert "$silero" -o "$work/vad.inlay" --state state=stateN 2> /dev/null

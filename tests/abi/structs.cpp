@@ -5,5 +5,5 @@
 #define SIZE(S) std::printf("%s %zu\n", #S, sizeof(S));
 #define FIELD(S, F) std::printf("%s.%s %zu %zu\n", #S, #F, offsetof(S, F), sizeof(S::F));
 int main() {
-#include "structs.inc"
+#include <structs.inc>  // written by check.sh
 }

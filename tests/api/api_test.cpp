@@ -1,6 +1,7 @@
 // The C ABI and the C++ header over it, as an app meets them: linked to the shared library alone.
 #include <gmock/gmock.h>
 #include <inlay/inlay.hpp>
+#include "engine/image_spec.h"
 #include "tests/api/models.h"
 #include "tests/count_allocations.h"
 
@@ -290,6 +291,45 @@ TEST(Api, CancelAndBusy) {
   session.set_input("trips", inlay::view(endless, {}));
   session.run_async();
 }  // is cancelled with its session
+
+TEST(Api, TakesPictures) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", f32_type({1, 3, 2, 2}));
+  set_image(graph[x], parse_image_spec("bgr,scale:1,mean:1"));
+  Rewriter r(graph);
+  graph.outputs = {{"y", unary(r, UnaryKind::neg, x)}};
+  inlay::Session session(model_of(graph));
+  EXPECT_THAT(session.model().input(0).image, HasSubstr("bgr"));
+  const uint8_t rows[2][8] = {{10, 20, 30, 11, 21, 31, 0, 0}, {12, 22, 32, 13, 23, 33, 0, 0}};
+  inlay_picture picture{};
+  picture.data = rows[0], picture.width = picture.height = 2, picture.stride = 8, picture.format = INLAY_RGB;
+  session.set_picture("x", picture);
+  EXPECT_THAT(floats(session.run()[0]), ElementsAre(-29, -30, -31, -32, -19, -20, -21, -22, -9, -10, -11, -12));
+  const int64_t before = allocations;
+  ASSERT_EQ(inlay_session_set_picture(session.c(), 0, &picture), INLAY_OK);
+  EXPECT_EQ(allocations, before);
+  picture.format = 17;
+  EXPECT_FAILS(INLAY_INVALID_ARGUMENT, "pixel format 17", session.set_picture("x", picture));
+  picture.format = INLAY_RGB, picture.width = 3;
+  EXPECT_FAILS(INLAY_INVALID_ARGUMENT, "", session.set_picture("x", picture));
+  inlay::Session without(model_of(two_outputs()));
+  picture.width = 2;
+  EXPECT_FAILS(INLAY_INVALID_ARGUMENT, "x", without.set_picture("x", picture));
+}
+
+TEST(Api, CapsOfMemoryAndWork) {
+  const File file(counter());
+  const std::vector<int64_t> trips{100000};
+  const std::vector<float> start{0, 1};
+  inlay::Session session(inlay::Model::load(file.path(), {.max_work = 1e6}));
+  session.set_input("start", inlay::view(start, {2}));
+  EXPECT_FAILS(INLAY_LIMIT, "operations", session.run({{"trips", inlay::view(trips, {})}}));
+  const File wide(two_outputs(), "wide.inlay");
+  const std::vector<float> x(30000);
+  inlay::Session small(inlay::Model::load(wide.path(), {.max_memory_bytes = 100000}));
+  EXPECT_FAILS(INLAY_LIMIT, "100000", small.run({{0, inlay::view(x, {10000, 3})}}));
+  small.run({{0, inlay::view(x.data(), {100, 3})}});
+}
 
 TEST(Api, SessionsShareAPool) {
   const inlay::Pool pool(3);

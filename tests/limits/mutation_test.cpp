@@ -111,7 +111,9 @@ template <class Load> void check(const std::string& bytes, const Load& load, Out
   outcome.slowest = std::max(outcome.slowest, seconds);
   outcome.most = std::max(outcome.most, most_bytes_held() - before);
   EXPECT_LE(seconds, 2 * most_seconds + 4);  // loading and running have a deadline each; a step ends when it ends
-  if (counts_bytes) EXPECT_LE(most_bytes_held() - before, most);
+  if (counts_bytes) {
+    EXPECT_LE(most_bytes_held() - before, most);
+  }
 }
 
 template <class Load> void check_all(const std::vector<File>& files, const Load& load) {
