@@ -1,5 +1,6 @@
 #include "engine/fold.h"
 #include <algorithm>
+#include "engine/plan.h"
 #include "kernels/threads.h"
 
 namespace engine {
@@ -21,7 +22,7 @@ ConstantPtr fold(const Graph& graph, const Node& node, size_t k) {
     if (!type.is_tensor()) return nullptr;
     if (type.determined() && bytes_of(type.dtype, type.shape()) > limits::folded_bytes) return nullptr;
   }
-  const double work = cost(node.op, types_of(graph, node.inputs), types_of(graph, node.outputs)).flops;
+  const double work = work_of(node.op, types_of(graph, node.inputs), types_of(graph, node.outputs));
   if (work > limits::folded_work) return nullptr;
   if (const auto& budget = Budget::current()) budget->spend(work);
   RunContext context;

@@ -175,6 +175,7 @@ void Frame::redirect(size_t k, std::byte* data, int64_t bytes) {
 }
 
 std::span<const ConstView> Frame::run(std::span<const ConstView> inputs) {
+  if (const auto& budget = Budget::current()) budget->spend(1000);  // a loop's body may have no steps
   prepare(inputs);
   for (size_t k = 0; k < inputs.size(); ++k)
     for (ConstView* view : input_views_[k]) view->data = inputs[k].data, view->object = inputs[k].object;
@@ -200,7 +201,7 @@ void Frame::run_steps() {
   try {
     const auto before_step = [&] {
       if (options_.stop) options_.stop->check();
-      if (budget) budget->spend(steps[s].work());
+      if (budget) budget->spend(steps[s].work);
     };
     if (!options_.observer) {
       for (; s < steps.size(); ++s) {
@@ -218,6 +219,8 @@ void Frame::run_steps() {
     }
   } catch (const Error& e) {
     fail(e.code, to_text(steps[s].origins), ": ", name(steps[s].op.id()), ": ", e.what());
+  } catch (const std::bad_alloc&) {
+    fail(Code::limit, to_text(steps[s].origins), ": ", name(steps[s].op.id()), ": there is not enough memory");
   }
 }
 }  // namespace engine

@@ -55,7 +55,7 @@ class Compiler {
   }
 
   void add_step(const Node& node) {
-    Step step{"reference", node.op, node.origins, {}, {}, {}, 0, 0, {}, {}};
+    Step step{"reference", node.op, node.origins, {}, {}, {}, 0, 0, {}, {}, 0};
     Types in, out;
     for (ValueId v : node.inputs) {
       step.inputs.push_back(value(v));
@@ -69,7 +69,9 @@ class Compiler {
       root_[step.outputs[0]] = root_[step.inputs[0]];
       return;
     }
-    step.cost = cost(node.op, at_bounds(in), at_bounds(out));
+    const Types most_in = at_bounds(in), most_out = at_bounds(out);
+    step.cost = cost(node.op, most_in, most_out);
+    step.work = work_of(node.op, most_in, most_out);
     for (const auto& body : node.bodies) step.bodies.push_back(std::make_shared<PlanCache>(*body, options_));
     int64_t scratch = 0;
     const bool fixed = !options_.reference_only && std::ranges::all_of(in, &Type::determined) && std::ranges::all_of(out, &Type::determined);
@@ -146,6 +148,18 @@ class Compiler {
   std::vector<Buffer> life_;      // by root
 };
 }  // namespace
+
+double work_of(const Op& op, std::span<const Type> in, std::span<const Type> out) {
+  const Cost c = cost(op, in, out);
+  double most = std::max({c.flops, c.bytes, 1000.0});
+  for (const auto types : {in, out})
+    for (const Type& t : types) {
+      double turns = 1;
+      for (const Dim& d : t.dims) turns *= double(std::max<int64_t>(1, d.known() ? d.value() : 1));
+      most = std::max(most, turns);
+    }
+  return most;
+}
 
 Plan compile(const Graph& graph, const Types& inputs, const CompileOptions& options) {
   require(inputs.size() == graph.inputs.size(), Code::invalid_argument, "expects ", graph.inputs.size(), " inputs, not ", inputs.size());

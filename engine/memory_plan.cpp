@@ -102,15 +102,14 @@ class Planner {
 };
 }  // namespace
 
-MemoryPlan plan_memory(std::span<const Buffer> buffers, size_t alignment) {
-  constexpr size_t budget = 4'000'000;  // pairs: some ten milliseconds
+MemoryPlan plan_memory(std::span<const Buffer> buffers, size_t alignment, size_t work) {
   Planner planner(buffers, alignment);
   const size_t bound = lower_bound(buffers, alignment);
   MemoryPlan best;
   std::vector<uint32_t> best_order;
   Planner::Fit best_fit = Planner::Fit::best;
   size_t done = 0;
-  const auto enough = [&] { return !best.offset.empty() && (best.arena_size <= bound || done + planner.work() > budget); };
+  const auto enough = [&] { return !best.offset.empty() && (best.arena_size <= bound || done + planner.work() > work); };
   std::vector<std::vector<uint32_t>> orders;
   const auto attempt = [&](const std::vector<uint32_t>& order, Planner::Fit fit) {
     if (enough()) return;

@@ -1,7 +1,6 @@
 // Everything decided for one device and one set of input types: kernels chosen, weights packed, memory placed. Immutable
 // and shared: it holds no address of an arena, an input or an output.
 #pragma once
-#include <algorithm>
 #include <list>
 #include <mutex>
 #include "engine/graph.h"
@@ -18,7 +17,7 @@ struct CompileOptions {
   // Of a session, all it holds at once: arenas, values outside of them, and what folding, packing and references make.
   // Planning and running fail above it. The description of plans, in proportion to the model's nodes, is not counted.
   int64_t max_memory_bytes = limits::bytes;
-  // Of one run, planning included: operations as Step::work counts them.
+  // Of one run, planning included: operations as work_of counts them.
   double max_work = Budget::no_limit;
   std::vector<std::string> disabled_passes;
 };
@@ -55,9 +54,12 @@ struct Step {
   int threads = 0;  // at most; 0: as many as the session has
   std::vector<std::shared_ptr<PlanCache>> bodies;
   Cost cost;
-  // Operations or bytes, whichever are more, and as many as calling the step costs; extents that vary at their bounds.
-  double work() const { return std::max({cost.flops, cost.bytes, 1000.0}); }
+  double work = 0;  // see work_of; extents that vary are at their bounds
 };
+
+// What a step draws on a budget: operations, bytes, or turns of the loops around empty extents, whichever are more, and
+// as many as calling it costs.
+double work_of(const Op&, std::span<const Type> in, std::span<const Type> out);
 
 struct Plan {
   Types inputs;

@@ -167,6 +167,10 @@ std::string to_text(std::span<const int64_t> shape) {
   return text + ']';
 }
 
+namespace {
+constexpr int64_t most_turns = int64_t{1} << 31;  // of a tensor without elements: loops over its other extents still turn
+}
+
 int64_t elements(std::span<const int64_t> shape) {
   __int128 count = 1, positive = 1;
   for (int64_t d : shape) {
@@ -174,6 +178,7 @@ int64_t elements(std::span<const int64_t> shape) {
     count *= d, positive *= std::max<int64_t>(d, 1);
     require(positive <= limits::bytes, Code::limit, "shape ", to_text(shape), " is larger than this build allows");
   }
+  require(count > 0 || positive <= most_turns, Code::limit, "shape ", to_text(shape), " is larger than this build allows");
   return static_cast<int64_t>(count);
 }
 

@@ -75,7 +75,8 @@ class Folder {
   ValueId into_producer(const Node& norm, const Affine& affine) {
     const ValueId x = norm.inputs[0];
     const NodeId producer = graph_[x].producer;
-    if (producer == NodeId::none || users_[size_t(x)] != 1) return ValueId::none;
+    // What this run has made is looked at in the next one, when its users are counted.
+    if (producer == NodeId::none || size_t(x) >= users_.size() || users_[size_t(x)] != 1) return ValueId::none;
     const Node node = graph_[producer];
     const auto* conv = node.op.get_if<schema::Conv>();
     const auto* transposed = node.op.get_if<schema::ConvTranspose>();

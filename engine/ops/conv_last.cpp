@@ -48,7 +48,7 @@ void reference(const ConvLast& op, RunContext& c) {
       for (int64_t j = 0; j < ys[2]; ++j) {
         if (bias.empty()) std::ranges::fill(sum, 0);
         else std::ranges::copy(bias, sum.begin());
-        for (int64_t t = 0; t < taps; ++t) {
+        for (int64_t t = 0; t < (channels ? taps : 0); ++t) {
           const int64_t row = i * spatial[0].stride + t / ws[3] * spatial[0].dilation - spatial[0].begin;
           const int64_t column = j * spatial[1].stride + t % ws[3] * spatial[1].dilation - spatial[1].begin;
           if (row < 0 || row >= height || column < 0 || column >= width) continue;

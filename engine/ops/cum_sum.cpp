@@ -10,7 +10,7 @@ Types infer(const CumSum&, const InferContext& in) {
   in.expect_number(0);
   in.expect_dtype(1, {DType::i32, DType::i64});
   check(!in.in(1).ranked || in.in(1).rank() == 0 || may_equal(in.in(1).dims[0], 1), "the axis must be a scalar");
-  if (const auto axis = in.known_ints(1); axis && in.in(0).ranked) normal_axis(axis->at(0), in.in(0).rank());
+  if (const auto axis = in.known_ints(1); axis && axis->size() == 1 && in.in(0).ranked) normal_axis((*axis)[0], in.in(0).rank());
   return {in.in(0)};
 }
 

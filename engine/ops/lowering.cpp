@@ -50,7 +50,7 @@ std::optional<Lowered> lower_mat_mul(const schema::MatMul& op, const LowerContex
   auto choice = gemm::select(spec, c.isa);
   if (!choice) return std::nullopt;
   if (packed) {  // all leading dims of A are rows
-    const int64_t m = elements(a) / std::max<int64_t>(k, 1);
+    const int64_t m = elements(y) / std::max<int64_t>(n, 1);  // also where k is 0
     auto w = packed_weight(*weight, cat(choice.name, " n", n, " k", k, " t", op.trans_b), choice.kernel->packed_bytes(),
                            [&](std::byte* to) { choice.kernel->pack_b(reinterpret_cast<const float*>(weight->data), b_stride, to); });
     return Lowered{choice.name, [kernel = choice.kernel, w, m, k, n](RunContext& r) {
@@ -59,8 +59,10 @@ std::optional<Lowered> lower_mat_mul(const schema::MatMul& op, const LowerContex
   }
   const int64_t m = a[a.size() - 2];
   const Shape batch(y.begin(), y.end() - 2);
+  if (elements(y) == 0) return std::nullopt;
+  Charge offsets(elements(batch) * int64_t(2 * sizeof(int64_t)));
   const auto from_a = batch_offsets(a, batch, m * k), from_b = batch_offsets(b, batch, k * n);
-  return Lowered{choice.name, [kernel = choice.kernel, from_a, from_b, m, k, n, b_stride](RunContext& r) {
+  return Lowered{choice.name, [kernel = choice.kernel, from_a, from_b, m, k, n, b_stride, offsets = std::move(offsets)](RunContext& r) {
     for (size_t i = 0; i < from_a.size(); ++i)
       kernel->run({.a = f32(r.in(0)) + from_a[i], .lda = k, .b = f32(r.in(1)) + from_b[i], .ldb = b_stride,
                    .c = f32(r.out(0)) + int64_t(i) * m * n, .ldc = n, .m = m, .scratch = r.scratch()}, r.pool(), r.threads());
@@ -71,6 +73,12 @@ std::optional<Lowered> lower_conv_last(const schema::ConvLast& op, const LowerCo
   const Constant* w = c.constant(1);
   if (!w || !all_f32(c)) return std::nullopt;
   const Shape x = c.in(0).shape();
+  // Kernels add positions up in ints: a stride, a padding or a reach near their limit is left to the reference.
+  constexpr int64_t most = 1 << 20;
+  const auto far = [](int64_t v) { return v > most; };
+  if (std::ranges::any_of(op.stride, far) || std::ranges::any_of(op.pad, far)) return std::nullopt;
+  for (size_t d = 0; d < 2; ++d)
+    if (op.dilation[d] > most || w->shape[d + 2] > most || (w->shape[d + 2] - 1) * op.dilation[d] > most) return std::nullopt;
   conv::Spec spec;
   spec.channels = x[op.planar_input ? 1 : 3], spec.width = x[op.planar_input ? 3 : 2];
   spec.out_channels = w->shape[0], spec.groups = op.groups;

@@ -60,6 +60,7 @@ void reference(const NonMaxSuppression& op, RunContext& c) {
       Scratch<Box> kept;
       for (int64_t i : order) {
         if (int64_t(kept.size()) >= most) break;
+        if (const auto& budget = Budget::current()) budget->spend(double(kept.size()));
         const Box box = read_box(&boxes[(b * count + i) * 4], op.center_point_box);
         if (std::ranges::any_of(kept, [&](const Box& better) { return overlap(box, better) > limit; })) continue;
         kept.push_back(box);

@@ -6,7 +6,11 @@ using schema::OptionalConstruct, schema::OptionalGet, schema::OptionalHas;
 
 Types infer_construct(const OptionalConstruct& op, const InferContext& in) {
   in.expect_inputs(0, 1);
-  if (in.has(0)) return {Type::optional(in.in(0))};
+  if (in.has(0)) {
+    const ValueKind kind = in.in(0).kind;
+    check(kind == ValueKind::tensor || kind == ValueKind::sequence, "holds a tensor or a sequence, not ", to_text(in.in(0)));
+    return {Type::optional(in.in(0))};
+  }
   const Type tensor = Type::unranked(op.dtype);
   check(op.kind == ValueKind::tensor || op.kind == ValueKind::sequence, "holds a tensor or a sequence");
   return {Type::optional(op.kind == ValueKind::tensor ? tensor : Type::sequence(tensor))};

@@ -48,7 +48,7 @@ void run_chain(const pw::Kernel& kernel, const View2d& v, const float* x, const 
       const int64_t stop = v.mode == pw::Mode::per_row ? std::min(end, (r / v.rows + 1) * v.rows) : end;
       const int64_t count = flat ? 1 : stop - r, columns = flat ? std::min(width, v.columns - r * width) : width;
       pw::Operand at{operand, columns};
-      if (v.mode == pw::Mode::full) at.data += r * width;
+      if (v.mode == pw::Mode::full && operand) at.data += r * width;
       if (v.mode == pw::Mode::per_row) at.data += r % v.rows;
       kernel.run(x + r * width, &at, y + r * width, count, columns);
       r = flat ? end : stop;

@@ -15,9 +15,10 @@ Types infer_split(const SplitToSequence& op, const InferContext& in) {
 }
 
 // The extents of the parts: as given, or equal ones of the given size with the rest in the last.
-std::vector<int64_t> part_sizes(RunContext& c, int64_t extent) {
-  if (!c.has(1)) return std::vector<int64_t>(extent, 1);
-  std::vector<int64_t> sizes = to_ints(c.in(1));
+Scratch<int64_t> part_sizes(RunContext& c, int64_t extent) {
+  if (!c.has(1)) return Scratch<int64_t>(size_t(extent), 1);
+  const std::vector<int64_t> given = to_ints(c.in(1));
+  Scratch<int64_t> sizes(given.begin(), given.end());
   if (c.in(1).rank() == 0) {
     const int64_t size = sizes[0];
     check(size > 0, "a part has size ", size);

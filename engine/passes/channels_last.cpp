@@ -103,7 +103,7 @@ class ChannelsLast {
     if (one_dim) {  // [N,C,L] as [N,L,1,C] would need another kernel shape: [N,1,L,C] keeps rows contiguous
       const Shape &s = extents, &k = kernel;
       const auto reshape = [&](ValueId v, std::initializer_list<int64_t> shape) {
-        return add(schema::Reshape{}, {v, graph_.add_constant(make_ints(shape))}, node.origins);
+        return add(schema::Reshape{.allow_zero = true}, {v, graph_.add_constant(make_ints(shape))}, node.origins);
       };
       in[1] = reshape(in[1], {k[0], k[1], 1, k[2]});
       fold_constant(in[1]);
@@ -121,8 +121,9 @@ class ChannelsLast {
     const Type& x = type(node.inputs[0]);
     if (op.kind == schema::PoolKind::lp || op.kernel.size() != 2 || !x.determined()) return ValueId::none;
     const Shape extents = x.shape();
+    const bool ceil = op.ceil_mode && !windows(op, 2)[0].same();  // auto_pad has said how many windows there are
     const schema::PoolLast out{op.kind, op.kernel, pair(op.stride, 1, false), pair(op.dilation, 1, false),
-                               pads(op, std::span(extents).subspan(2), op.kernel), op.ceil_mode, op.count_pad};
+                               pads(op, std::span(extents).subspan(2), op.kernel), ceil, op.count_pad};
     return first(add(out, {source(node.inputs[0])}, node.origins), node.origins);
   }
 
@@ -135,7 +136,7 @@ class ChannelsLast {
       } else if (t.determined() && t.rank() < 4) {
         Shape shape = t.shape();
         shape.insert(shape.begin(), 4 - shape.size(), 1);
-        ValueId wide = add(schema::Reshape{}, {v, graph_.add_constant(make_ints(shape))}, node.origins);
+        ValueId wide = add(schema::Reshape{.allow_zero = true}, {v, graph_.add_constant(make_ints(shape))}, node.origins);
         fold_constant(wide);
         in.push_back(last(wide, node.origins));
       } else {

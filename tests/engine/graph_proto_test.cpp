@@ -1,5 +1,6 @@
 // The graph section, with libprotobuf on the other side.
 #include <gtest/gtest.h>
+#include <random>
 #include "inlay.pb.h"
 #include "tests/engine/stored_graph.h"
 
@@ -134,6 +135,83 @@ TEST(GraphProto, NamesWhatItDoesNotKnow) {
   bad = relu_proto();
   bad.mutable_inputs(0)->mutable_type()->mutable_dims(0)->set_value(int64_t{1} << 50);
   expect(bad, {"out of range"});
+}
+
+class RandomGraph {
+ public:
+  explicit RandomGraph(unsigned seed) : random_(seed) {}
+  Graph make() {
+    Graph graph;
+    Rewriter r(graph);
+    ValueIds known;
+    const auto any = [&] { return known[below(known.size())]; };
+    for (size_t n = 1 + below(3); n > 0; --n) known.push_back(graph.add_input(cat("in", n), Type::tensor(DType::f32, dims())));
+    if (below(2)) graph.add_input("odd", odd(0));
+    for (size_t n = below(12); n > 0; --n) {
+      const Origins origins(1 + below(3), cat("node", n));
+      try {
+        switch (below(6)) {
+          case 0: known.push_back(r.add(schema::Unary{schema::UnaryKind(below(30)), number(), number()}, {any()}, origins)[0]); break;
+          case 1: known.push_back(r.add(schema::Binary{schema::BinaryKind(below(5))}, {any(), below(2) ? any() : constant(graph)}, origins)[0]); break;
+          case 2: known.push_back(r.add(schema::Cast{DType::f32, below(2) != 0}, {any()}, origins)[0]); break;
+          case 3: known.push_back(r.add(schema::Transpose{{1, 0}}, {any()}, origins)[0]); break;
+          case 4: known.push_back(r.add(schema::LayerNorm{-1, 1e-3 * number(), true}, {any(), constant(graph)}, origins)[0]); break;
+          default: {
+            const ValueId x = any();
+            std::vector<std::shared_ptr<const Graph>> bodies;
+            for (UnaryKind kind : {UnaryKind::relu, UnaryKind::neg}) {
+              auto body = std::make_shared<Graph>();
+              const ValueId in = body->add_input("x", graph[x].type);
+              Rewriter inner(*body);
+              body->outputs = {{"y", unary(inner, kind, in)}};
+              bodies.push_back(body);
+            }
+            const ValueId yes = graph.add_constant(make_scalar(DType::boolean, int64_t(below(2))));
+            known.push_back(r.add(schema::If{}, {yes, x}, origins, 1, bodies)[0]);
+          }
+        }
+      } catch (const Error&) {
+        // These operands do not fit the op.
+      }
+    }
+    for (size_t n = 1 + below(3); n > 0; --n) graph.outputs.push_back({cat("out", n), any()});
+    if (below(2)) graph.states.push_back({0, 0});
+    return graph;
+  }
+
+ private:
+  size_t below(size_t n) { return random_() % n; }
+  double number() { return double(int(below(2000)) - 1000) / 64; }
+  Dims dims() {
+    Dims all;
+    for (size_t n = below(4); n > 0; --n)
+      all.push_back(below(2) ? Dim(int64_t(below(5))) : below(2) ? Dim::symbol(cat("s", below(3))) : below(2) ? Dim::symbol(cat("b", below(3)), int64_t(below(4)), 64) : Dim::unknown());
+    return all;
+  }
+  Type odd(int depth) {
+    if (depth == 3 || below(3) == 0) return below(2) ? Type::unranked(DType(below(10))) : Type::tensor(DType::string, dims());
+    return below(2) ? Type::sequence(odd(depth + 1)) : Type::optional(odd(depth + 1));
+  }
+  ValueId constant(Graph& graph) { return graph.add_constant(below(2) ? f32_iota({int64_t(below(40))}) : make_scalar(DType::f32, number()), below(2) ? "c" : ""); }
+  std::mt19937 random_;
+};
+
+// What either side writes, the other reads, and nothing is lost on the way.
+TEST(GraphProto, RandomGraphsGoBothWays) {
+  for (unsigned seed = 0; seed < 300; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    const Graph graph = RandomGraph(seed).make();
+    const Stored stored = store(graph);
+    inlay::Graph proto;
+    ASSERT_TRUE(proto.ParseFromString(stored.section));
+    EXPECT_EQ(proto.GetReflection()->GetUnknownFields(proto).field_count(), 0);
+    ASSERT_EQ(proto.nodes_size(), int(graph.nodes.size()));
+    const Graph again = read(proto.SerializeAsString(), stored.weights);
+    verify(again);
+    inlay::Graph proto_again;
+    ASSERT_TRUE(proto_again.ParseFromString(store(again).section));
+    EXPECT_EQ(proto_again.SerializeAsString(), proto.SerializeAsString());
+  }
 }
 
 TEST(GraphProto, RefusesDeepNesting) {

@@ -25,6 +25,7 @@ bool read(File& file, const uint8_t* data, size_t size) {
 
 // What stands behind the section moves by whole pages.
 size_t write(File& file, uint8_t* data, size_t max_size) {
+  const google::protobuf::LogSilencer silence;
   const std::string section = file.graph.SerializePartialAsString();
   uint64_t old, size = section.size(), weights, file_size;
   std::memcpy(&old, file.before.data() + 48, 8);

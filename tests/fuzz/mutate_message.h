@@ -34,7 +34,7 @@ inline int64_t number(int64_t old, Random& random) {
   static constexpr int64_t telling[] = {0, 1, -1, 2, 3, 4, 7, 8, 16, 32, 33, 64, 255, 256, 1000, 65535, 65536, 1 << 20, (1 << 24) + 1, INT32_MAX, INT32_MIN,
                                         int64_t{1} << 32, int64_t{1} << 40, (int64_t{1} << 40) + 1, INT64_MAX, INT64_MIN};
   switch (random() % 4) {
-    case 0: return old + int64_t(random() % 7) - 3;
+    case 0: return int64_t(uint64_t(old) + random() % 7 - 3);
     case 1: return int64_t(uint64_t(old) ^ (uint64_t{1} << random() % 64));
     case 2: return int64_t(random() % 12);
     default: return telling[random() % std::size(telling)];

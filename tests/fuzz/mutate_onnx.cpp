@@ -4,6 +4,7 @@
 
 namespace {
 size_t write(const onnx::ModelProto& model, uint8_t* data, size_t max_size) {
+  const google::protobuf::LogSilencer silence;
   const std::string bytes = model.SerializePartialAsString();
   if (bytes.size() > max_size) return 0;
   std::copy(bytes.begin(), bytes.end(), data);

@@ -23,6 +23,9 @@ inline std::vector<std::pair<std::string, onnx::ModelProto>> seeds() {
           node("Relu", {"n"}, {"r"}) + node("Conv", {"r", "d"}, {"e"}, attribute("group", 8) + attribute("auto_pad", "SAME_UPPER")) + node("Add", {"e", "r"}, {"s"}) +
           node("MaxPool", {"s"}, {"p"}, int_list("kernel_shape", {2, 2})) + node("GlobalAveragePool", {"p"}, {"g"}) + node("Flatten", {"g"}, {"l"}) +
           node("Gemm", {"l", "f"}, {"y"}) + output("y"));
+  add("norm_after_norm", 17,
+      input("x", {"1", "2", "4", "4"}) + floats("w", {2, 2, 1, 1}, iota(4)) + floats("c", {2}, {1, 2}) + node("Conv", {"x", "w"}, {"y"}) +
+          node("BatchNormalization", {"y", "c", "c", "c", "c"}, {"z"}) + node("BatchNormalization", {"z", "c", "c", "c", "c"}, {"u"}) + node("BatchNormalization", {"u", "c", "c", "c", "c"}, {"v"}) + output("v"));
   add("shapes", 18,
       input("x", {"batch", "seq", "8"}) + ints("two", {0, 0, 2, 4}) + ints("zero", {0}) + node("Shape", {"x"}, {"s"}) + node("Gather", {"s", "zero"}, {"n"}) +
           node("Reshape", {"x", "two"}, {"h"}, attribute("allowzero", 0)) + node("Transpose", {"h"}, {"t"}, int_list("perm", {0, 2, 1, 3})) +
