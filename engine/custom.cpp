@@ -14,7 +14,7 @@ struct Table {
   int64_t last = 0;
 };
 Table& table() {
-  static Table table;
+  static Table& table = *new Table;  // outlives every handle, also those that are destroyed at exit
   return table;
 }
 

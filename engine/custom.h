@@ -5,9 +5,9 @@
 #include "engine/op.h"
 
 namespace engine {
-// Absent inputs keep their places: see `is_absent`. Both functions may be called by several threads at once. They may
-// throw, and the error gets the node's name. Equal ops of equal inputs are computed once: the result must follow from
-// the inputs.
+// Absent inputs keep their places (see `is_absent`), but for the last ones, which are left out. Both functions may be
+// called by several threads at once. They may throw, and the error gets the node's name. Equal ops of equal inputs are
+// computed once: the result must follow from the inputs.
 struct CustomOp {
   std::string domain, name;
   // The types of op.outputs.size() tensors, as far as those of the inputs say; null: nothing but their dtypes is known.
