@@ -43,6 +43,7 @@ Graph Importer::run() {
   read_functions();
   Builder builder;
   Scope scope{builder, nullptr, opsets};
+  scope.declared = {&proto.value_info(), &proto.output()};
   add_initializers(scope, proto);
   add_inputs(scope, proto);
   import_nodes(scope, proto.node(), true);
@@ -146,6 +147,7 @@ Body Importer::import_body(Scope& outer, const onnx::GraphProto& proto, const Ty
           " inputs, not ", inputs.size());
   Builder builder;
   Scope scope{builder, &outer, outer.opsets, outer.call, outer.prefix, outer.nesting + 1};
+  scope.declared = {&proto.value_info(), &proto.output()};
   Graph& graph = builder.graph;
   for (int i = 0; i < proto.input_size(); ++i) {
     const ValueId v = graph.add_input(proto.input(i).name(), inputs[size_t(i)]);
@@ -173,6 +175,7 @@ ValueIds Importer::inline_body(Scope& outer, const onnx::GraphProto& proto, cons
   require(int(inputs.size()) == proto.input_size(), Code::invalid_model, "the body has ", proto.input_size(),
           " inputs, not ", inputs.size());
   Scope scope{outer.builder, &outer, outer.opsets, outer.call, outer.prefix, outer.nesting + 1};
+  scope.declared = {&proto.value_info(), &proto.output()};
   for (int i = 0; i < proto.input_size(); ++i) define(scope, proto.input(i).name(), inputs[size_t(i)]);
   add_initializers(scope, proto);
   import_nodes(scope, proto.node());
@@ -180,6 +183,16 @@ ValueIds Importer::inline_body(Scope& outer, const onnx::GraphProto& proto, cons
 }
 
 // --- Nodes -----------------------------------------------------------------------------------------------------------
+
+const onnx::TypeProto* declared_type(Scope& scope, const std::string& name) {
+  if (!scope.declared_types) {
+    scope.declared_types.emplace();
+    for (const ValueInfos* infos : scope.declared)
+      for (const auto& info : *infos) (*scope.declared_types)[info.name()] = &info.type();
+  }
+  const auto at = scope.declared_types->find(name);
+  return at == scope.declared_types->end() ? nullptr : at->second;
+}
 
 std::string origin_of(const Scope& scope, const onnx::NodeProto& node) {
   std::string name = node.name();
@@ -240,7 +253,11 @@ void Importer::convert_node(Scope& scope, const onnx::NodeProto& node, ValueIds 
   for (const std::string& overload : {node.overload(), std::string()})
     if (const auto at = functions_.find(function_key(domain, node.op_type(), overload)); at != functions_.end())
       return call_function(scope, node, *at->second.proto, inputs);
-  fail(Code::unsupported, "this op is not supported");
+  require(options_.allow_custom, Code::unsupported,
+          "this op is not supported; inlay convert --allow-custom keeps it for the application to implement");
+  const auto opset = scope.opsets.find(domain);
+  OnnxNode view(*this, scope, node, opset == scope.opsets.end() ? 1 : opset->second, std::move(inputs));
+  import_custom(view);
 }
 
 void Importer::call_function(Scope& scope, const onnx::NodeProto& node, const onnx::FunctionProto& function,
@@ -264,6 +281,7 @@ void Importer::call_function(Scope& scope, const onnx::NodeProto& node, const on
   std::string prefix = origin_of(scope, node);
   prefix.resize(prefix.rfind(" ("));
   Scope inner{scope.builder, nullptr, opsets, &attributes, prefix + '/', scope.nesting};
+  inner.declared = {&function.value_info()};
   for (int i = 0; i < function.input_size(); ++i)
     define(inner, function.input(i), i < int(inputs.size()) ? inputs[size_t(i)] : ValueId::none);
   calls_.push_back(&function);

@@ -10,6 +10,7 @@
 
 namespace converter {
 using Nodes = google::protobuf::RepeatedPtrField<onnx::NodeProto>;
+using ValueInfos = google::protobuf::RepeatedPtrField<onnx::ValueInfoProto>;
 using Opsets = std::map<std::string, int>;  // version by domain
 using Attributes = std::map<std::string, const onnx::AttributeProto*, std::less<>>;
 
@@ -30,7 +31,11 @@ struct Scope {
   std::string prefix = {};           // in a function: the path of calls, for origins
   int nesting = 0;
   std::unordered_map<std::string, ValueId> names = {};
+  std::vector<const ValueInfos*> declared = {};  // what the model says of the types of values
+  std::optional<std::unordered_map<std::string_view, const onnx::TypeProto*>> declared_types = {};  // the same by name
 };
+// What the model says of a value that the scope defines; null: nothing.
+const onnx::TypeProto* declared_type(Scope&, const std::string& name);
 
 class Importer {
  public:

@@ -7,6 +7,7 @@
 namespace converter {
 struct ImportOptions {
   std::map<std::string, engine::Shape> fix;  // extents of inputs by name, in place of what the model declares
+  bool allow_custom = false;  // a node whose op is not known becomes one that the application implements
   std::function<void(int64_t done, int64_t total)> progress;  // nodes; called now and then, and at the end
 };
 

@@ -16,6 +16,7 @@ OnnxNode::OnnxNode(Importer& importer, Scope& scope, const onnx::NodeProto& node
       read_(node.attribute_size()) {}
 
 const std::string& OnnxNode::op_type() const { return node_.op_type(); }
+std::string OnnxNode::domain() const { return node_.domain() == "ai.onnx" ? "" : node_.domain(); }
 
 // --- Attributes ------------------------------------------------------------------------------------------------------
 
@@ -107,6 +108,31 @@ std::optional<Type> OnnxNode::type_attribute(std::string_view name) {
            : std::nullopt;
 }
 
+schema::Attributes OnnxNode::attributes() {
+  schema::Attributes all;
+  for (const AttributeProto& own : node_.attribute()) {
+    const AttributeProto* a = find(own.name());
+    if (!a) continue;  // refers to one that the call of a function leaves out
+    schema::Attribute& to = all.emplace_back(schema::Attribute{own.name(), {}});
+    switch (const int kind = kind_of(*a)) {
+      case AttributeProto::INT: to.value = int64_t(a->i()); break;
+      case AttributeProto::FLOAT: to.value = double(a->f()); break;
+      case AttributeProto::STRING: to.value = a->s(); break;
+      case AttributeProto::INTS: to.value = schema::Ints(a->ints().begin(), a->ints().end()); break;
+      case AttributeProto::FLOATS: to.value = std::vector<double>(a->floats().begin(), a->floats().end()); break;
+      case AttributeProto::STRINGS: to.value = schema::Strings(a->strings().begin(), a->strings().end()); break;
+      default: fail(Code::unsupported, "attribute ", own.name(), " is ", name_of(kind), ", which a custom op cannot have");
+    }
+    for (const std::string* text : {&own.name(), &a->s()})
+      require(int64_t(text->size()) <= limits::name, Code::limit, "attribute ", own.name().substr(0, 40), " has ",
+              text->size(), " characters");
+    for (const std::string& text : a->strings())
+      require(int64_t(text.size()) <= limits::name, Code::limit, "attribute ", own.name().substr(0, 40), " has ",
+              text.size(), " characters");
+  }
+  return all;
+}
+
 void OnnxNode::ignore(std::initializer_list<std::string_view> names) {
   for (std::string_view name : names) find(name);
 }
@@ -167,6 +193,14 @@ size_t OnnxNode::outputs() const {
   return n;
 }
 bool OnnxNode::wants(size_t k) const { return k < size_t(node_.output_size()) && !node_.output(int(k)).empty(); }
+std::optional<Type> OnnxNode::declared_output(size_t k) {
+  if (!wants(k)) return std::nullopt;
+  const std::string& output = node_.output(int(k));
+  const onnx::TypeProto* declared = declared_type(scope_, output);
+  if (!declared || declared->value_case() == onnx::TypeProto::VALUE_NOT_SET) return std::nullopt;
+  if (declared->has_tensor_type() && declared->tensor_type().elem_type() == 0) return std::nullopt;
+  return converter::type_of(*declared, output);
+}
 void OnnxNode::set(size_t k, ValueId v) {
   if (!wants(k)) return;
   const auto [_, fresh] = scope_.names.emplace(node_.output(int(k)), v);

@@ -24,6 +24,7 @@ class OnnxNode {
   OnnxNode(Importer&, Scope&, const onnx::NodeProto&, int opset, ValueIds inputs);
 
   const std::string& op_type() const;
+  std::string domain() const;  // "" for ONNX's own
   int opset() const { return opset_; }  // the version of the op's domain that the model asks for
 
   // Attributes. Each has the fallback's type, or is an error; without a fallback it must be there.
@@ -44,6 +45,7 @@ class OnnxNode {
       if (given == spelling) return value;
     fail(Code::unsupported, "attribute ", name, " '", given, "' is not supported");
   }
+  schema::Attributes attributes();  // all of them; a tensor, a graph or a type is an error
   // Attributes that do not change the result. An attribute that nobody asked for is an error.
   void ignore(std::initializer_list<std::string_view> names);
   void check_attributes() const;
@@ -72,6 +74,7 @@ class OnnxNode {
   // Outputs: how many there are, up to the last that anyone reads.
   size_t outputs() const;
   bool wants(size_t k) const;
+  std::optional<Type> declared_output(size_t k);  // what the model says of its type
   void set(size_t k, ValueId);
   void set_all(const ValueIds&);  // of which the last need not be wanted
 
@@ -131,5 +134,6 @@ inline constexpr std::string_view onnx_domain = "", microsoft_domain = "com.micr
 Group elementwise_group(), quantise_group(), matmul_group(), conv_group(), reduce_group(), norm_group(), shape_group(),
     index_group(), resize_group(), recurrent_group(), control_group(), sequence_group(), attention_group(),
     loss_group(), legacy_group(), contrib_group(), contrib_default_group();
+void import_custom(OnnxNode&);  // for what is in no row
 const Row* find_row(const std::string& domain, const std::string& op_type);
 }  // namespace converter

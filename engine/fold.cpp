@@ -14,7 +14,8 @@ ConstantPtr fold(const Graph& graph, const Node& node, size_t k) {
     for (size_t i = 0; i < out.ints->size(); ++i) store(view, int64_t(i), Int((*out.ints)[i].value()));
     return make_constant(std::as_const(object).view());
   }
-  if (!node.bodies.empty() || node.inputs.empty()) return nullptr;
+  // The application's code runs when the model does, and not before.
+  if (!node.bodies.empty() || node.inputs.empty() || node.op.id() == OpId::Custom) return nullptr;
   for (ValueId v : node.inputs)
     if (v != ValueId::none && !graph[v].constant) return nullptr;
   for (ValueId v : node.outputs) {

@@ -79,11 +79,41 @@ template <class E> E parse_enum(Cursor& in) {
   return E(at - schema::names<E>.begin());
 }
 
+// As print_attribute in graph_text.cpp writes it.
+void parse_attribute(Cursor& in, schema::Attribute& a) {
+  in.expect("\""), a.name = in.string_rest(), in.expect(":");
+  const bool list = in.accept("[");
+  schema::Ints ints;
+  std::vector<double> reals;
+  schema::Strings texts;
+  while (!list || !in.accept("]")) {
+    if (ints.size() + reals.size() + texts.size()) in.expect(",");
+    if (in.accept("\"")) {
+      texts.push_back(in.string_rest());
+    } else {
+      const std::string_view token = in.until(",] ()");
+      Cursor number(token);
+      if (token.ends_with('f')) reals.push_back(number.parse_number<double>()), number.expect("f");
+      else ints.push_back(number.parse_number<int64_t>());
+      check(number.done(), "expected a number, not '", token, "'");
+    }
+    if (list) continue;
+    if (!texts.empty()) a.value = texts[0];
+    else if (!reals.empty()) a.value = reals[0];
+    else a.value = ints[0];
+    return;
+  }
+  if (!texts.empty()) a.value = std::move(texts);
+  else if (!reals.empty()) a.value = std::move(reals);
+  else a.value = std::move(ints);
+}
+
 template <class T> void parse_value(Cursor& in, T& value) {
   if constexpr (std::is_enum_v<T>) value = parse_enum<T>(in);
   else if constexpr (std::is_same_v<T, bool>) value = in.parse_number<int>() != 0;
   else if constexpr (std::is_same_v<T, std::string>) in.expect("\""), value = in.string_rest();
   else if constexpr (std::is_arithmetic_v<T>) value = in.parse_number<T>();
+  else if constexpr (std::is_same_v<T, schema::Attribute>) parse_attribute(in, value);
   else {
     value.clear();
     const std::string_view rest = in.peek();

@@ -18,7 +18,7 @@ enum class Dim : protozero::pbf_tag_type { value = 1, symbol, lower, upper };
 enum class Type : protozero::pbf_tag_type { kind = 1, dtype, ranked, dims, element, key };
 enum class Input : protozero::pbf_tag_type { name = 1, type, image };
 enum class Constant : protozero::pbf_tag_type { name = 1, dtype, shape, offset, inlined, strings };
-enum class Field : protozero::pbf_tag_type { name = 1, integer, real, text, integers, reals, texts };
+enum class Field : protozero::pbf_tag_type { name = 1, integer, real, text, integers, reals, texts, fields };
 enum class Node : protozero::pbf_tag_type { op = 1, version, fields, inputs, outputs, origins, bodies, names };
 enum class Output : protozero::pbf_tag_type { name = 1, value };
 enum class State : protozero::pbf_tag_type { input = 1, output };
@@ -61,6 +61,14 @@ template <class T> void write_value(Builder<tag::Field>& out, const T& value) {
   else if constexpr (std::is_same_v<T, std::string>) out.add_bytes(tag::Field::text, value);
   else if constexpr (std::is_same_v<T, schema::Ints>) out.add_packed_sint64(tag::Field::integers, value.begin(), value.end());
   else if constexpr (std::is_same_v<T, std::vector<double>>) out.add_packed_double(tag::Field::reals, value.begin(), value.end());
+  else if constexpr (std::is_same_v<T, schema::DTypes>)
+    for (DType d : value) out.add_bytes(tag::Field::texts, std::string(name(d)));
+  else if constexpr (std::is_same_v<T, schema::Attributes>)
+    for (const schema::Attribute& a : value) {
+      Builder<tag::Field> field(out, tag::Field::fields);
+      field.add_string(tag::Field::name, a.name);
+      std::visit([&](const auto& v) { write_value(field, v); }, a.value);
+    }
   else for (const std::string& s : value) out.add_bytes(tag::Field::texts, s);
 }
 
@@ -124,6 +132,8 @@ class Writer {
     Builder<tag::Node> out(to, tag::Graph::nodes);
     visit([&]<class T>(const T& op) {
       require(schema::portable<T>, Code::unsupported, to_text(node.origins), ": ", name(node.op.id()), " is made for one machine and cannot be saved");
+      if constexpr (std::is_same_v<T, schema::Custom>)
+        require(!op.binding, Code::invalid_argument, to_text(node.origins), ": a graph that is bound to implementations cannot be saved");
       out.add_string(tag::Node::op, name(node.op.id()).data());
       out.add_uint32(tag::Node::version, T::version);
       T::visit_fields([&](std::string_view field, auto member) {
@@ -207,9 +217,10 @@ struct Field {
   schema::Ints integers;
   std::vector<double> reals;
   schema::Strings texts;
+  std::vector<Field> fields;
 };
 
-Field read_field(Reader<tag::Field> in) {
+Field read_field(Reader<tag::Field> in, bool nested = false) {
   Field f;
   while (in.next()) switch (in.tag()) {
     case tag::Field::name: f.name = text_of(in.get_view()); break;
@@ -225,9 +236,25 @@ Field read_field(Reader<tag::Field> in) {
       f.kind = Field::list;
       break;
     case tag::Field::texts: f.texts.push_back(text_of(in.get_view())), f.kind = Field::list; break;
+    case tag::Field::fields:
+      require(!nested, Code::invalid_model, "fields nest too deeply");
+      f.fields.push_back(read_field(Reader<tag::Field>(in.get_message()), true)), f.kind = Field::list;
+      break;
     default: malformed("unknown field in a field");
   }
   return f;
+}
+
+schema::Attribute attribute_of(const Field& f) {
+  switch (f.kind) {
+    case Field::integer: return {f.name, f.i};
+    case Field::real: return {f.name, f.r};
+    case Field::text: return {f.name, f.t};
+    default: break;
+  }
+  if (!f.reals.empty()) return {f.name, f.reals};
+  if (!f.texts.empty()) return {f.name, f.texts};
+  return {f.name, f.integers};
 }
 
 template <class T> void assign(T& to, const Field& f) {
@@ -238,7 +265,15 @@ template <class T> void assign(T& to, const Field& f) {
   else if constexpr (std::is_same_v<T, std::string>) expect(f.kind == Field::text), to = f.t;
   else if constexpr (std::is_same_v<T, schema::Ints>) expect(f.kind == Field::list), to = f.integers;
   else if constexpr (std::is_same_v<T, std::vector<double>>) expect(f.kind == Field::list), to = f.reals;
-  else expect(f.kind == Field::list), to = f.texts;
+  else if constexpr (std::is_same_v<T, schema::DTypes>) {
+    expect(f.kind == Field::list);
+    for (const std::string& s : f.texts) to.push_back(enumerator<DType>({s.data(), s.size()}, "dtype"));
+  } else if constexpr (std::is_same_v<T, schema::Attributes>) {
+    expect(f.kind == Field::list);
+    for (const Field& field : f.fields) to.push_back(attribute_of(field));
+  } else {
+    expect(f.kind == Field::list), to = f.texts;
+  }
 }
 
 template <class T> Op make_op(uint32_t version, const std::vector<Field>& fields) {
@@ -251,6 +286,8 @@ template <class T> Op make_op(uint32_t version, const std::vector<Field>& fields
     require(known, Code::unsupported, name(schema::IdOf<T>::value), " version ", version, ": unknown field '", f.name,
             "'; this build reads version ", T::version);
   }
+  if constexpr (std::is_same_v<T, schema::Custom>)
+    require(!op.binding, Code::invalid_model, "field 'binding' has no meaning in a file");
   return op;
 }
 

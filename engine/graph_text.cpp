@@ -22,11 +22,27 @@ template <class T> std::string number(T value) {
   char text[40];
   return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
 }
+template <class T> std::string print(const T& value);
+
+// "alpha":1.5f, "axes":[0,1], "word":"yes": a float ends with an f.
+std::string print_attribute(const schema::Attribute& a) {
+  const auto item = []<class T>(const T& v) { return std::is_same_v<T, double> ? print(v) + 'f' : print(v); };
+  return quoted(a.name) + ':' + std::visit([&]<class T>(const T& value) -> std::string {
+    if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, std::string>) return item(value);
+    else {
+      std::string text;
+      for (const auto& v : value) text += (text.empty() ? "" : ",") + item(v);
+      return '[' + text + ']';
+    }
+  }, a.value);
+}
+
 template <class T> std::string print(const T& value) {
   if constexpr (std::is_enum_v<T>) return std::string(name(value));
   else if constexpr (std::is_same_v<T, std::string>) return quoted(value);
   else if constexpr (std::is_same_v<T, bool>) return value ? "1" : "0";
   else if constexpr (std::is_arithmetic_v<T>) return number(value);
+  else if constexpr (std::is_same_v<T, schema::Attribute>) return print_attribute(value);
   else {
     std::string text;
     for (size_t i = 0; i < value.size(); ++i) text.append(i ? "," : "").append(print(value[i]));

@@ -1,5 +1,6 @@
 // compile(): from a graph and input types to a plan.
 #include <algorithm>
+#include "engine/custom.h"
 #include "engine/passes/target.h"
 #include "engine/plan.h"
 #include "engine/shape.h"
@@ -168,6 +169,7 @@ Plan compile(const Graph& graph, const Types& inputs, const CompileOptions& opti
     require(compatible(declared.type, inputs[k]), Code::invalid_argument, "input '", declared.name, "' is ", to_text(inputs[k]),
             " where the model declares ", to_text(declared.type));
   }
+  require_custom_ops(graph);
   Specialised parts = specialise(graph, inputs);
   if (!options.reference_only) run_target_passes(parts.head, options);
   Plan plan;

@@ -3,10 +3,15 @@
 #include "kernels/threads.h"
 
 namespace engine {
-Model::Model(Graph graph, CompileOptions options) : plans_(std::make_shared<PlanCache>(std::move(graph), std::move(options))) {}
+Model::Model(Graph graph, CompileOptions options, std::shared_ptr<const CustomOpSet> custom_ops)
+    : custom_ops_(std::move(custom_ops)) {
+  if (custom_ops_) bind_custom_ops(graph, *custom_ops_);
+  plans_ = std::make_shared<PlanCache>(std::move(graph), std::move(options));
+}
 
-std::shared_ptr<const Model> Model::load(const std::string& path, CompileOptions options, LoadMode mode) {
-  return std::make_shared<const Model>(load_model(path, mode), std::move(options));
+std::shared_ptr<const Model> Model::load(const std::string& path, CompileOptions options, LoadMode mode,
+                                         std::shared_ptr<const CustomOpSet> custom_ops) {
+  return std::make_shared<const Model>(load_model(path, mode), std::move(options), std::move(custom_ops));
 }
 
 Session::Session(std::shared_ptr<const Model> model, SessionOptions options)

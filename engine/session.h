@@ -1,5 +1,6 @@
 // A loaded model, and sessions that run it.
 #pragma once
+#include "engine/custom.h"
 #include "engine/frame.h"
 #include "engine/image_spec.h"
 #include "engine/interface.h"
@@ -9,8 +10,11 @@ namespace engine {
 // A graph and the plans made for it so far. Immutable to its users: any number of threads and sessions share it.
 class Model {
  public:
-  explicit Model(Graph, CompileOptions = {});
-  static std::shared_ptr<const Model> load(const std::string& path, CompileOptions = {}, LoadMode = LoadMode::map);
+  // With implementations, every custom op of the graph is bound to one of them. Without, a graph that has such ops can
+  // be looked at, and not run.
+  explicit Model(Graph, CompileOptions = {}, std::shared_ptr<const CustomOpSet> = {});
+  static std::shared_ptr<const Model> load(const std::string& path, CompileOptions = {}, LoadMode = LoadMode::map,
+                                           std::shared_ptr<const CustomOpSet> = {});
 
   const Graph& graph() const { return plans_->graph(); }
   size_t inputs() const { return graph().inputs.size(); }
@@ -24,6 +28,7 @@ class Model {
   const std::shared_ptr<PlanCache>& plans() const { return plans_; }
 
  private:
+  std::shared_ptr<const CustomOpSet> custom_ops_;
   std::shared_ptr<PlanCache> plans_;
 };
 

@@ -7,12 +7,23 @@
 // are read when the step runs otherwise. Axes may be negative and count from the end then.
 #pragma once
 #include <string>
+#include <variant>
 #include <vector>
 #include "schema/dtypes.h"
 
 namespace schema {
 using Ints = std::vector<int64_t>;
 using Strings = std::vector<std::string>;
+using DTypes = std::vector<DType>;
+
+// A named parameter of a custom op. An empty list stands for one of any element.
+struct Attribute {
+  std::string name;
+  std::variant<int64_t, double, std::string, Ints, std::vector<double>, Strings> value;
+  bool operator==(const Attribute&) const = default;
+};
+using Attributes = std::vector<Attribute>;
+
 #define SCHEMA_FIELDS(T, ...) static constexpr void visit_fields([[maybe_unused]] auto&& v) { \
     using Self [[maybe_unused]] = T;                                              \
     __VA_ARGS__;                                                                  \
@@ -542,6 +553,21 @@ struct StringNormalizer {
   bool case_sensitive = false;
   Strings stopwords;
   SCHEMA_FIELDS(StringNormalizer, F(case_change), F(case_sensitive), F(stopwords))
+};
+
+// --- The application's ops -------------------------------------------------------------------------------------------
+
+// An op that the application implements, named by domain ("": ONNX's own) and name. `opset` is the version of the domain
+// that the model asks for; `outputs` are the dtypes of all outputs, as far as the model says. `binding` tells which
+// implementation of this process it is, and is 0 in a file and wherever there is none.
+struct Custom {
+  static constexpr int version = 1;
+  std::string domain, name;
+  int64_t opset = 1;
+  Attributes attributes;
+  DTypes outputs;
+  int64_t binding = 0;
+  SCHEMA_FIELDS(Custom, F(domain), F(name), F(opset), F(attributes), F(outputs), F(binding))
 };
 #undef F
 #undef SCHEMA_FIELDS

@@ -15,7 +15,7 @@ namespace {
 struct Arguments {
   std::string model, output;
   std::vector<std::string> fix, states, bounds, images;
-  bool json = false;
+  bool allow_custom = false, json = false;
 };
 
 void check_output(const Arguments& arguments) {
@@ -54,6 +54,7 @@ int64_t weight_bytes(const Graph& graph) {
 Graph import(const Arguments& arguments, int64_t& nodes_before) {
   converter::ConvertOptions options;
   options.import.fix = parse_shapes(arguments.fix, "--fix");
+  options.import.allow_custom = arguments.allow_custom;
   if (options.import.fix.contains("")) throw UsageError("--fix: say which input it is, NAME=1x3x224x224");
   require(!is_inlay_file(arguments.model), Code::invalid_argument, arguments.model,
           " is a .inlay file: it is converted already");
@@ -102,6 +103,8 @@ void add_convert(CLI::App& command) {
   verb.texts("--image", arguments->images,
              "How a picture becomes an input, stored for run and for apps; inlay run -h says what a SPEC is",
              "[NAME=]SPEC");
+  verb.flag("--allow-custom", arguments->allow_custom,
+            "Keep nodes whose op is not known: the application implements them");
   verb.json(arguments->json);
   verb.examples(
       "  inlay convert m.onnx -o m.inlay --fix input=1x3x224x224\n"

@@ -232,7 +232,13 @@ expect 1 cyclic.onnx -- convert cyclic.onnx -o x.inlay
 { node x y Relu; port 5a x 08; port 62 y 08; } > graph && onnx typed.onnx
 expect 1 typed.onnx Relu string -- convert typed.onnx -o x.inlay
 { node x y Blob; node y z Blub; port 5a x 01; port 62 z 01; } > graph && onnx unknown.onnx
-expect 1 unknown.onnx Blob Blub -- convert unknown.onnx -o x.inlay
+expect 1 unknown.onnx Blob Blub --allow-custom -- convert unknown.onnx -o x.inlay
+ok custom.inlay '2 nodes' -- convert unknown.onnx -o custom.inlay --allow-custom
+ok Custom 'f32[...]' -- info custom.inlay
+printf '\x93NUMPY\x01\x00\x76\x00%-117s\n\x00\x00\x80\x3f' "{'descr': '<f4', 'fortran_order': False, 'shape': ()}" > one.npy
+ok 1.0 -- run relu.onnx -i one.npy
+expect 1 "custom op 'ai.onnx::Blob' of node y (Blob) is not registered" 'z (Blub)' -- run custom.inlay -i one.npy
+expect 1 "'ai.onnx::Blub'" 'not registered' -- plan custom.inlay
 { node w y Relu; port 5a x 01; port 62 y 01; } > graph && onnx dangling.onnx
 expect 1 dangling.onnx "'w'" -- convert dangling.onnx -o x.inlay
 # An initializer (field 5) of 2^40 x 2^40 floats without data: dims 1, data type 2, name 8.
