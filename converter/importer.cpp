@@ -188,7 +188,8 @@ const onnx::TypeProto* declared_type(Scope& scope, const std::string& name) {
   if (!scope.declared_types) {
     scope.declared_types.emplace();
     for (const ValueInfos* infos : scope.declared)
-      for (const auto& info : *infos) (*scope.declared_types)[info.name()] = &info.type();
+      for (const auto& info : *infos)
+        if (info.type().value_case() != onnx::TypeProto::VALUE_NOT_SET) (*scope.declared_types)[info.name()] = &info.type();
   }
   const auto at = scope.declared_types->find(name);
   return at == scope.declared_types->end() ? nullptr : at->second;

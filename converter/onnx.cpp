@@ -1,4 +1,5 @@
 #include "converter/onnx.h"
+#include <google/protobuf/io/coded_stream.h>
 #include <filesystem>
 #include "converter/importer.h"
 #include "kernels/os.h"
@@ -10,8 +11,10 @@ Graph import_onnx_bytes(std::span<const std::byte> bytes, const ImportOptions& o
   const auto model = std::make_shared<onnx::ModelProto>();
   {
     const google::protobuf::LogSilencer silence;
-    require(model->ParseFromArray(bytes.data(), int(bytes.size())), Code::invalid_model,
-            "not an ONNX model: malformed or truncated protobuf");
+    google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(bytes.data()), int(bytes.size()));
+    in.SetRecursionLimit(4 * limits::nesting);  // a body is a message in an attribute in a node in a graph
+    require(model->ParseFromCodedStream(&in) && in.ConsumedEntireMessage(), Code::invalid_model,
+            "not an ONNX model: malformed, truncated or too deeply nested protobuf");
   }
   require(model->has_graph(), Code::invalid_model, "not an ONNX model: it has no graph");
   return Importer(model, options, folder).run();

@@ -197,7 +197,7 @@ std::optional<Type> OnnxNode::declared_output(size_t k) {
   if (!wants(k)) return std::nullopt;
   const std::string& output = node_.output(int(k));
   const onnx::TypeProto* declared = declared_type(scope_, output);
-  if (!declared || declared->value_case() == onnx::TypeProto::VALUE_NOT_SET) return std::nullopt;
+  if (!declared) return std::nullopt;
   if (declared->has_tensor_type() && declared->tensor_type().elem_type() == 0) return std::nullopt;
   return converter::type_of(*declared, output);
 }

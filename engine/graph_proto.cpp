@@ -419,7 +419,7 @@ class GraphReader {
 
   void read_output(Graph& graph, Reader<tag::Output> in) {
     GraphOutput output;
-    uint32_t value = UINT32_MAX;
+    uint32_t value = 0;  // a writer of proto3 leaves zeros out
     while (in.next()) switch (in.tag()) {
       case tag::Output::name: output.name = text_of(in.get_view()); break;
       case tag::Output::value: value = in.get_uint32(); break;
@@ -431,7 +431,7 @@ class GraphReader {
   }
 
   void read_state(Graph& graph, Reader<tag::State> in) {
-    State state{SIZE_MAX, SIZE_MAX};
+    State state{0, 0};
     while (in.next()) switch (in.tag()) {
       case tag::State::input: state.input = in.get_uint32(); break;
       case tag::State::output: state.output = in.get_uint32(); break;

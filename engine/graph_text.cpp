@@ -31,8 +31,8 @@ std::string print_attribute(const schema::Attribute& a) {
     if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, std::string>) return item(value);
     else {
       std::string text;
-      for (const auto& v : value) text += (text.empty() ? "" : ",") + item(v);
-      return '[' + text + ']';
+      for (const auto& v : value) text.append(text.empty() ? "" : ",").append(item(v));
+      return cat('[', text, ']');
     }
   }, a.value);
 }

@@ -17,7 +17,7 @@ needs=$(dpkg-deb -f "$work"/debs/libinlay0_*.deb Depends | tr ',' '\n' | awk '{ 
 [ "$needs" = "libc6 libgcc-s1 libstdc++6 " ] || fail "the runtime needs $needs"
 
 lib=$root/usr/lib
-readelf -d "$lib/libinlay.so.0" | grep -q 'SONAME.*libinlay\.so\.0' || fail "the soname"
+readelf -d "$lib/libinlay.so.0" | grep 'SONAME.*libinlay\.so\.0' > /dev/null || fail "the soname"
 libraries=$(readelf -d "$lib/libinlay.so.0" | awk '/NEEDED/ { gsub(/[][]/, "", $5); print $5 }' | grep -vxE 'lib(c|m|stdc\+\+|gcc_s)\.so\.[0-9]+|ld-linux.*' || true)
 [ -z "$libraries" ] || fail "the runtime is linked to $libraries"
 others=$(nm -D --defined-only "$lib/libinlay.so.0" | awk '{ print $3 }' | grep -v '^inlay_' || true)

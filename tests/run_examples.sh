@@ -15,3 +15,7 @@ if [ -e "$silero" ]; then
 else
   echo "skipped: stream_vad, whose model is not here"
 fi
+protoc --encode=onnx.ModelProto -I "$source/schema" onnx.proto < "$source/tools/examples/custom_op.txtpb" > "$work/custom_op.onnx"
+"$root/usr/bin/inlay" convert "$work/custom_op.onnx" -o "$work/custom_op.inlay" --allow-custom 2> /dev/null
+run custom_op_c "$work/custom_op.inlay" | tee "$work/answer"
+grep -qx -- '-0 -0.25 -1' "$work/answer" || fail "custom_op"

@@ -57,7 +57,7 @@ Object read_tensor(const std::string& path, const std::string& name, const Type&
   return with_context([&] {
     const bool picture = is_picture(file), npy = is_npy(file);
     require(picture || npy, Code::invalid_argument,
-            "it is neither a .npy file nor a picture that can be read (JPEG, PNG, BMP, GIF)");
+            "it is neither a .npy file nor a picture that can be read (JPEG, PNG, BMP, GIF, PPM)");
     Object object = picture ? read_picture(file, wanted, image) : narrow(parse_npy(file), wanted.dtype);
     const Type type = Type::tensor(object.dtype, object.shape);
     require(compatible(wanted, type), Code::invalid_argument, "it is ", to_text(type), ", but the model wants ",

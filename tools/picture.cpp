@@ -9,7 +9,6 @@
 #define STBI_NO_PSD
 #define STBI_NO_TGA
 #define STBI_NO_PIC
-#define STBI_NO_PNM
 #define STBI_MAX_DIMENSIONS (1 << 16)
 #include <stb/stb_image.h>
 
@@ -19,7 +18,7 @@ using namespace engine;
 bool is_picture(std::span<const std::byte> file) {
   const std::string_view start(reinterpret_cast<const char*>(file.data()), std::min<size_t>(file.size(), 8));
   return start.starts_with("\x89PNG") || start.starts_with("\xff\xd8\xff") || start.starts_with("GIF8") ||
-         start.starts_with("BM");
+         start.starts_with("BM") || start.starts_with("P5") || start.starts_with("P6");
 }
 
 namespace {

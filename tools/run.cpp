@@ -66,7 +66,7 @@ void add_run(CLI::App& command) {
   Verb verb(command, "run", "Run a model once, on inputs from files");
   verb.model(arguments->model);
   verb.texts("-i,--input", arguments->inputs,
-             "The value of an input: a .npy file, or a picture (JPEG, PNG, BMP, GIF). A lone input needs no NAME=",
+             "The value of an input: a .npy file, or a picture (JPEG, PNG, BMP, GIF, PPM). A lone input needs no NAME=",
              "NAME=FILE");
   verb.texts("--image", arguments->images,
              "How a picture becomes an input, in place of what the model says: a list of rgb|bgr|grey, resize:WxH, "

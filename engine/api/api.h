@@ -74,6 +74,12 @@ inlay_tensor tensor_of(const ConstView&);
 // The pool behind a handle, NULL being the process' own.
 kernels::ThreadPool& pool_of(const inlay_pool*);
 
+// What options say of a graph's inputs and outputs.
+void add_interface(Graph&, std::span<const inlay_bound>, std::span<const inlay_state>);
+
+// The app's implementations, wrapped; null where there are none. Throws as make_custom_ops does.
+std::shared_ptr<const CustomOpSet> custom_ops(std::span<const inlay_custom_op* const>);
+
 // An inlay_value* is the address of an Object: the items of one are handles too.
 inline const Object& object_of(const inlay_value* value) { return *reinterpret_cast<const Object*>(value); }
 inline const inlay_value* handle_of(const Object* object) { return reinterpret_cast<const inlay_value*>(object); }

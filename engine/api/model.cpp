@@ -42,9 +42,10 @@ constexpr size_t first_options = INLAY_SIZE_UP_TO(inlay_model_options, custom_op
 struct Prepared {
   inlay_model_options given;
   CompileOptions compile;
+  std::shared_ptr<const CustomOpSet> custom_ops;
 };
 Prepared prepare(const inlay_model_options* options) {
-  Prepared p{read_options(options, first_options, "inlay_model_options"), {}};
+  Prepared p{read_options(options, first_options, "inlay_model_options"), {}, {}};
   const inlay_model_options& o = p.given;
   require(o.device == INLAY_CPU, o.device == INLAY_CUDA ? Code::unsupported : Code::invalid_argument, "device ", o.device,
           o.device == INLAY_CUDA ? " (CUDA) is not in this build" : " does not exist");
@@ -60,23 +61,16 @@ Prepared prepare(const inlay_model_options* options) {
   if (o.max_memory_bytes) p.compile.max_memory_bytes = o.max_memory_bytes;
   require(o.max_work >= 0, Code::invalid_argument, "max_work is ", o.max_work);
   if (o.max_work > 0) p.compile.max_work = o.max_work;
-  require(!o.custom_op_count, Code::unsupported, "custom ops are not in this build");
+  require(o.custom_ops || !o.custom_op_count, Code::invalid_argument, "'custom_ops' is NULL");
+  p.custom_ops = custom_ops(std::span(o.custom_ops, o.custom_op_count));
   require(o.bounds || !o.bound_count, Code::invalid_argument, "'bounds' is NULL");
   require(o.states || !o.state_count, Code::invalid_argument, "'states' is NULL");
   return p;
 }
 
 void finish(Graph graph, Prepared p, inlay_model** model) {
-  for (const inlay_bound& bound : std::span(p.given.bounds, p.given.bound_count)) {
-    require_given(bound.symbol, "bounds[].symbol");
-    bound_symbol(graph, bound.symbol, bound.upper);
-  }
-  if (p.given.bound_count) infer_types(graph);
-  for (const inlay_state& state : std::span(p.given.states, p.given.state_count)) {
-    require_given(state.input, "states[].input"), require_given(state.output, "states[].output");
-    add_state(graph, state.input, state.output);
-  }
-  *model = new inlay_model(std::make_shared<const Model>(std::move(graph), std::move(p.compile)));
+  add_interface(graph, std::span(p.given.bounds, p.given.bound_count), std::span(p.given.states, p.given.state_count));
+  *model = new inlay_model(std::make_shared<const Model>(std::move(graph), std::move(p.compile), std::move(p.custom_ops)));
 }
 
 // Calls `release` when the last user of a caller's memory is gone.
@@ -89,6 +83,18 @@ struct Released {
   }
 };
 }  // namespace
+
+void engine::api::add_interface(Graph& graph, std::span<const inlay_bound> bounds, std::span<const inlay_state> states) {
+  for (const inlay_bound& bound : bounds) {
+    require_given(bound.symbol, "bounds[].symbol");
+    bound_symbol(graph, bound.symbol, bound.upper);
+  }
+  if (!bounds.empty()) infer_types(graph);
+  for (const inlay_state& state : states) {
+    require_given(state.input, "states[].input"), require_given(state.output, "states[].output");
+    add_state(graph, state.input, state.output);
+  }
+}
 
 inlay_model::inlay_model(std::shared_ptr<const Model> m)
     : model(std::move(m)),

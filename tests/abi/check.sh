@@ -2,7 +2,7 @@
 # The ABI may grow and never change: every stored symbol is still exported, every stored enumerator keeps its number,
 # every stored field its place and size, and a struct without struct_size keeps its size. What is new must be stored too.
 #   check.sh HEADER LIBRARY CXX STORED_DIR        compares
-#   check.sh --update HEADER LIBRARY CXX STORED_DIR    appends what is new, after the same comparison
+#   check.sh --update HEADER LIBRARY CXX STORED_DIR    stores what is new, after the same comparison
 set -euo pipefail
 update=; [ "$1" != --update ] || { update=1; shift; }
 header=$1 library=$2 cxx=$3 stored=$4
@@ -12,15 +12,26 @@ nm -D --defined-only "$library" | awk '{ print $3 }' | sort > "$work/symbols.txt
 if grep -v '^inlay_' "$work/symbols.txt"; then echo "these symbols are exported and are not inlay_*"; exit 1; fi
 
 # Every enumerator, and every field of every struct that the header defines.
-awk '/^enum \{/ { on = 1 } on { print } /\};/ { on = 0 }' "$header" | grep -oE 'INLAY_[A-Z0-9_]+ = -?[0-9]+' | sort > "$work/enums.txt"
-awk '
-  { gsub(/\/\*[^*]*\*\//, "") }
-  /^typedef struct inlay_[a-z_]+ \{/ { name = $3; print "SIZE(" name ")"; next }
-  /^\}/ { name = "" }
-  name && match($0, /\(\*[a-z_]+\)\(/) { print "FIELD(" name ", " substr($0, RSTART + 2, RLENGTH - 4) ")"; next }
-  name && /;/ { gsub(/;.*/, ""); n = split($0, part, ","); for (i = 1; i <= n; ++i) { k = split(part[i], word, /[ *]+/); print "FIELD(" name ", " word[k] ")" } }
-' "$header" > "$work/structs.inc"
-"$cxx" -std=c++17 -I "$(dirname "$header")/.." -I "$work" "$(dirname "${BASH_SOURCE[0]}")/structs.cpp" -o "$work/structs"
+awk '/^enum \{/ { on = 1 } on { print } /\};/ { on = 0 }' "$header" | grep -oE 'INLAY_[A-Z0-9_]+ = -?[0-9]+' | sort > "$work/enums.txt" || true
+include=$(dirname "$(dirname "$header")")
+{
+  cat <<END
+#include <inlay/$(basename "$header")>
+#include <cstdio>
+#define SIZE(S) std::printf("%s %zu\\n", #S, sizeof(S));
+#define FIELD(S, F) std::printf("%s.%s %zu %zu\\n", #S, #F, offsetof(S, F), sizeof(S::F));
+int main() {
+END
+  awk '
+    { gsub(/\/\*[^*]*\*\//, "") }
+    /^(typedef )?struct inlay_[a-z_]+ \{/ { match($0, /inlay_[a-z_]+/); name = substr($0, RSTART, RLENGTH); print "SIZE(" name ")"; next }
+    /^\}/ { name = "" }
+    name && match($0, /\(\*[a-z_]+\)\(/) { print "FIELD(" name ", " substr($0, RSTART + 2, RLENGTH - 4) ")"; next }
+    name && /;/ { gsub(/;.*/, ""); n = split($0, part, ","); for (i = 1; i <= n; ++i) { k = split(part[i], word, /[ *]+/); print "FIELD(" name ", " word[k] ")" } }
+  ' "$header"
+  echo '}'
+} > "$work/structs.cpp"
+"$cxx" -std=c++17 -I "$include" -I "$(dirname "${BASH_SOURCE[0]}")/../../engine/include" "$work/structs.cpp" -o "$work/structs"
 "$work/structs" > "$work/structs.txt"
 
 status=0

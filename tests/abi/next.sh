@@ -21,6 +21,6 @@ END
 "$cxx" -std=c++20 -O1 -fPIC -shared -fvisibility=hidden -I "$work" -I "$source" "$work"/engine/api/*.cpp \
   -Wl,--version-script="$source/engine/api/exports.map" -Wl,-soname,libinlay.so.0 -Wl,--no-undefined \
   "$build/libinlay_engine.a" "$build/libinlay_kernels.a" "$build/libinlay_schema.a" -pthread -o "$work/libinlay.so.0"
-nm -D --defined-only "$work/libinlay.so.0" | grep -q ' inlay_new_function$'
-LD_LIBRARY_PATH=$work LD_TRACE_LOADED_OBJECTS=1 "$app" | grep -q "$work/libinlay.so.0"
+nm -D --defined-only "$work/libinlay.so.0" | grep ' inlay_new_function$' > /dev/null
+LD_LIBRARY_PATH=$work LD_TRACE_LOADED_OBJECTS=1 "$app" | grep "$work/libinlay.so.0" > /dev/null
 LD_LIBRARY_PATH=$work "$app" "$model"

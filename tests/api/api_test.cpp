@@ -331,6 +331,81 @@ TEST(Api, CapsOfMemoryAndWork) {
   small.run({{0, inlay::view(x.data(), {100, 3})}});
 }
 
+// y = x * by + how many names there are, with y's type told by infer or found by the run.
+struct Scale {
+  static inlay_status infer(void* user, inlay_node* node) {
+    inlay_tensor x;
+    EXPECT_EQ(inlay_node_input(node, 0, &x), INLAY_OK);
+    EXPECT_EQ(x.data, nullptr);
+    EXPECT_EQ(x.rank, 2);
+    EXPECT_THAT(std::vector<int64_t>(x.shape, x.shape + 2), ElementsAre(testing::AnyOf(-1, 2, 4), 3));
+    inlay_tensor absent;
+    EXPECT_EQ(inlay_node_input_count(node), 3u);
+    EXPECT_EQ(inlay_node_input(node, 1, &absent), INLAY_OK);
+    EXPECT_EQ(absent.dtype, -1);
+    EXPECT_EQ(inlay_node_input(node, 3, &absent), INLAY_INVALID_ARGUMENT);
+    EXPECT_EQ(inlay_node_output(node, 0, INLAY_F32, x.shape, 2, &absent), INLAY_INVALID_ARGUMENT);
+    ++*static_cast<int*>(user);
+    return inlay_node_set_type(node, 0, x.dtype, x.shape, x.rank);
+  }
+  static inlay_status compute(void*, inlay_node* node) {
+    double by = 0;
+    const int64_t* ints = nullptr;
+    const double* numbers = nullptr;
+    const char* text = nullptr;
+    size_t count = 0;
+    EXPECT_EQ(inlay_node_float(node, "by", &by), INLAY_OK);
+    EXPECT_EQ(inlay_node_ints(node, "pads", &ints, &count), INLAY_OK);
+    EXPECT_THAT(std::vector(ints, ints + count), ElementsAre(1, 2));
+    EXPECT_EQ(inlay_node_floats(node, "pads", &numbers, &count), INLAY_INVALID_ARGUMENT);
+    EXPECT_THAT(inlay_error(), HasSubstr("'pads' is not a list of numbers"));
+    EXPECT_EQ(inlay_node_int(node, "none", nullptr), INLAY_INVALID_ARGUMENT);
+    EXPECT_EQ(inlay_node_string(node, "names", 1, &text, &count), INLAY_OK);
+    EXPECT_EQ(std::string(text, count), "b");
+    EXPECT_EQ(inlay_node_string(node, "names", 2, &text, &count), INLAY_INVALID_ARGUMENT);
+    EXPECT_EQ(inlay_node_attribute_count(node, "none"), 0u);
+    inlay_tensor x, absent, y;
+    EXPECT_EQ(inlay_node_input(node, 0, &x), INLAY_OK);
+    EXPECT_EQ(inlay_node_input(node, 1, &absent), INLAY_OK);
+    EXPECT_EQ(absent.dtype, -1);
+    if (static_cast<const float*>(x.data)[0] < 0) return inlay_node_fail(node, INLAY_LIMIT, "below zero");
+    if (inlay_node_output(node, 0, x.dtype, x.shape, x.rank, &y)) return INLAY_INTERNAL;
+    for (int64_t i = 0; i < x.shape[0] * x.shape[1]; ++i)
+      static_cast<float*>(y.data)[i] = float(static_cast<const float*>(x.data)[i] * by) + float(inlay_node_attribute_count(node, "names"));
+    return INLAY_OK;
+  }
+};
+
+TEST(Api, RunsCustomOps) {
+  Graph g;
+  const ValueId x = g.add_input("x", f32_type({Dim::symbol("n"), 3}));
+  Rewriter r(g);
+  const schema::Custom op{"my.domain", "Scale", 1,
+                          {{"by", 2.0}, {"pads", schema::Ints{1, 2}}, {"names", schema::Strings{"a", "b"}}}, {DType::f32}, 0};
+  g.outputs = {{"y", unary(r, UnaryKind::neg, r.add(op, {x, ValueId::none, x}, {"node (Scale)"})[0])}};
+  const File file(g);
+  EXPECT_FAILS(INLAY_UNSUPPORTED, "custom op 'my.domain::Scale' of node", inlay::Session(inlay::Model::load(file.path())).run({{0, inlay::view(std::vector<float>(6), {2, 3})}}));
+  int inferred = 0;
+  for (const bool typed : {true, false}) {
+    const inlay_custom_op scale{sizeof scale, "my.domain", "Scale", &inferred, typed ? Scale::infer : nullptr, Scale::compute};
+    const inlay::Model model = inlay::Model::load(file.path(), {.custom_ops = {&scale}});
+    inlay::Session session(model);
+    for (int64_t n : {2, 4}) {
+      std::vector<float> data(size_t(n) * 3, 1);
+      EXPECT_THAT(floats(session.run({{"x", inlay::view(data, {n, 3})}})["y"]), testing::Each(-4));
+      data[0] = -1;
+      EXPECT_FAILS(INLAY_LIMIT, "node (Scale)", session.run({{"x", inlay::view(data, {n, 3})}}));
+      EXPECT_FAILS(INLAY_LIMIT, "below zero", session.run());
+    }
+    EXPECT_GT(inferred, 0);
+  }
+  const inlay_custom_op other{sizeof other, "my.domain", "Other", nullptr, nullptr, Scale::compute};
+  EXPECT_FAILS(INLAY_UNSUPPORTED, "my.domain::Scale", inlay::Model::load(file.path(), {.custom_ops = {&other}}));
+  EXPECT_FAILS(INLAY_INVALID_ARGUMENT, "given twice", inlay::Model::load(file.path(), {.custom_ops = {&other, &other}}));
+  const inlay_custom_op empty{sizeof empty, "my.domain", "Other", nullptr, nullptr, nullptr};
+  EXPECT_FAILS(INLAY_INVALID_ARGUMENT, "no compute function", inlay::Model::load(file.path(), {.custom_ops = {&empty}}));
+}
+
 TEST(Api, SessionsShareAPool) {
   const inlay::Pool pool(3);
   EXPECT_EQ(pool.threads(), 3);

@@ -9,7 +9,7 @@ namespace {
 using namespace test;
 
 template <class T> void set_other(T& field) {
-  if constexpr (std::is_enum_v<T>) field = T(schema::names<T>.size() - 1 - size_t(field));
+  if constexpr (std::is_enum_v<T>) field = T((size_t(field) + 1) % schema::names<T>.size());
   else if constexpr (std::is_same_v<T, bool>) field = !field;
   else if constexpr (std::is_integral_v<T>) field = field > 1000 ? 3 : field + 3;
   else if constexpr (std::is_floating_point_v<T>) field += 0.5;

@@ -37,7 +37,7 @@ std::vector<File> onnx_files() {
   const char* folder = std::getenv("INLAY_SHARED");
   const fs::path shared = (folder ? fs::path(folder) : source / "../shared") / "models";
   std::vector<File> files{{"demo", read_all(source / "tools/demo/demo.onnx")}};
-  for (const char* name : {"llama_gqa_tiny", "lstm_as_loop", "mnist_cntk"})
+  for (const char* name : {"gpt2_past_tiny", "lstm_as_loop", "mnist_cntk"})
     if (fs::exists(shared / name / "model.onnx")) files.push_back({name, read_all(shared / name / "model.onnx")});
   for (const auto& [name, model] : fuzz::seeds())
     if (files.size() < 5 && (name == "found_at_run" || name == "loop" || name == "shapes" || name == "sequences"))

@@ -236,7 +236,7 @@ expect 1 unknown.onnx Blob Blub --allow-custom -- convert unknown.onnx -o x.inla
 ok custom.inlay '2 nodes' -- convert unknown.onnx -o custom.inlay --allow-custom
 ok Custom 'f32[...]' -- info custom.inlay
 printf '\x93NUMPY\x01\x00\x76\x00%-117s\n\x00\x00\x80\x3f' "{'descr': '<f4', 'fortran_order': False, 'shape': ()}" > one.npy
-ok 1.0 -- run relu.onnx -i one.npy
+ok 'mean 1' -- run relu.onnx -i one.npy
 expect 1 "custom op 'ai.onnx::Blob' of node y (Blob) is not registered" 'z (Blub)' -- run custom.inlay -i one.npy
 expect 1 "'ai.onnx::Blub'" 'not registered' -- plan custom.inlay
 { node w y Relu; port 5a x 01; port 62 y 01; } > graph && onnx dangling.onnx

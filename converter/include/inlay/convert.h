@@ -16,6 +16,13 @@ typedef struct inlay_fixed_shape {
   int32_t rank;
 } inlay_fixed_shape;
 
+/* How raw pictures become an input, see inlay_session_set_picture: "rgb,resize:224x224,mean:0.5,std:0.5", as `inlay run -h`
+ * describes it. This struct never changes. */
+typedef struct inlay_image {
+  const char* input;
+  const char* spec;
+} inlay_image;
+
 /* Called as conversion goes on, on the thread that converts: `done` of `total` parts of a stage ("import", "passes"). */
 typedef void (*inlay_convert_progress)(void* user, const char* stage, int64_t done, int64_t total);
 
@@ -24,9 +31,16 @@ typedef struct inlay_convert_options {
   const inlay_fixed_shape* fixed;
   size_t fixed_count;
   inlay_convert_progress progress;
-  void* user; /* of `progress` */
+  void* user;           /* of `progress` */
+  int32_t allow_custom; /* 1: nodes whose op is not known are kept, for inlay_model_options.custom_ops */
+  const inlay_image* images;
+  size_t image_count;
+  const inlay_bound* bounds;
+  size_t bound_count;
+  const inlay_state* states;
+  size_t state_count;
 } inlay_convert_options;
-#define INLAY_CONVERT_OPTIONS_INIT {sizeof(inlay_convert_options), 0, 0, 0, 0}
+#define INLAY_CONVERT_OPTIONS_INIT {sizeof(inlay_convert_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* Converts the model and replaces the file at `inlay_path` in one step; on failure nothing is left behind. External
  * weights are looked for beside the model, and nowhere else. `options` may be NULL. A model with nodes that are not

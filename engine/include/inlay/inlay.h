@@ -160,7 +160,7 @@ typedef struct inlay_state {
   const char* output;
 } inlay_state;
 
-typedef struct inlay_custom_op inlay_custom_op;
+typedef struct inlay_custom_op inlay_custom_op; /* see the end of this file */
 
 typedef struct inlay_model_options {
   size_t struct_size;
@@ -335,6 +335,50 @@ typedef struct inlay_step {
 typedef void (*inlay_profiler)(void* user, const inlay_step* step);
 /* Called after each step of the runs from now on, on the thread that runs; NULL: no more. */
 INLAY_API inlay_status inlay_session_set_profiler(inlay_session* session, inlay_profiler profiler, void* user);
+
+/* --- Custom ops ------------------------------------------------------------------------------------------------- */
+
+/* A node of an op that the app brings, during a call of `infer` or `compute`, and no longer. */
+typedef struct inlay_node inlay_node;
+
+/* An op that the app brings, for the nodes that `inlay convert --allow-custom` left in a model. Both functions may be
+ * called by several threads at once, and must not throw; equal nodes with equal inputs are computed once. On failure they
+ * return a status, and say why with inlay_node_fail. */
+struct inlay_custom_op {
+  size_t struct_size;
+  const char* domain; /* "": ONNX's own */
+  const char* name;
+  void* user; /* passed to both; lives as long as the models that are loaded with the op, and their sessions */
+  /* Says the types of the outputs, as far as those of the inputs tell, with inlay_node_set_type. NULL: the run finds them. */
+  inlay_status (*infer)(void* user, inlay_node* node);
+  /* Computes the outputs: inlay_node_output gives the memory of each. */
+  inlay_status (*compute)(void* user, inlay_node* node);
+};
+#define INLAY_CUSTOM_OP_INIT {sizeof(inlay_custom_op), 0, 0, 0, 0, 0}
+
+INLAY_API size_t inlay_node_input_count(const inlay_node* node); /* absent ones included, but for the last */
+INLAY_API size_t inlay_node_output_count(const inlay_node* node);
+/* An input, valid during the call. In `infer`, data is NULL, extents that are not known are -1, and so is an unknown rank. An
+ * absent input has dtype -1, and nothing else. Strings, and values that are not tensors, give INLAY_UNSUPPORTED. */
+INLAY_API inlay_status inlay_node_input(const inlay_node* node, size_t index, inlay_tensor* tensor);
+/* In `infer`: the type of an output. Extents may be -1, and the rank, for what the run finds. */
+INLAY_API inlay_status inlay_node_set_type(inlay_node* node, size_t index, inlay_dtype dtype, const int64_t* shape, int32_t rank);
+/* In `compute`: makes an output a tensor of this type, and gives its memory. Where `infer` said the type, it is the same. An
+ * output that the model leaves out has dtype -1, and nothing else. */
+INLAY_API inlay_status inlay_node_output(inlay_node* node, size_t index, inlay_dtype dtype, const int64_t* shape, int32_t rank,
+                                         inlay_tensor* tensor);
+/* Attributes, by name; INLAY_INVALID_ARGUMENT if there is none, or one of another type. What they point to lives as long
+ * as the call. */
+INLAY_API size_t inlay_node_attribute_count(const inlay_node* node, const char* name); /* values of a list; 1; 0: there is none */
+INLAY_API inlay_status inlay_node_int(const inlay_node* node, const char* name, int64_t* value);
+INLAY_API inlay_status inlay_node_float(const inlay_node* node, const char* name, double* value);
+INLAY_API inlay_status inlay_node_ints(const inlay_node* node, const char* name, const int64_t** values, size_t* count);
+INLAY_API inlay_status inlay_node_floats(const inlay_node* node, const char* name, const double** values, size_t* count);
+/* String `index` of a list, or 0 for an attribute that is one string; it also ends with a zero byte. `length` may be NULL. */
+INLAY_API inlay_status inlay_node_string(const inlay_node* node, const char* name, size_t index, const char** value,
+                                         size_t* length);
+/* Keeps the message for the error that a failing status becomes; returns the status. */
+INLAY_API inlay_status inlay_node_fail(inlay_node* node, inlay_status status, const char* message);
 
 #ifdef __cplusplus
 } /* extern "C" */
