@@ -3,13 +3,15 @@
 
 namespace engine {
 namespace {
-thread_local std::shared_ptr<Budget> open_budget;
-}
+const std::shared_ptr<Budget> no_budget;
+// Not an owner: a thread's objects with destructors need memory of their own, and glibc ends the process without it.
+constinit thread_local const std::shared_ptr<Budget>* open_budget = &no_budget;
+}  // namespace
 
-const std::shared_ptr<Budget>& Budget::current() { return open_budget; }
+const std::shared_ptr<Budget>& Budget::current() { return *open_budget; }
 
-BudgetScope::BudgetScope(std::shared_ptr<Budget> budget) : around_(std::exchange(open_budget, std::move(budget))) {}
-BudgetScope::~BudgetScope() { open_budget = std::move(around_); }
+BudgetScope::BudgetScope(std::shared_ptr<Budget> budget) : budget_(std::move(budget)), around_(std::exchange(open_budget, &budget_)) {}
+BudgetScope::~BudgetScope() { open_budget = around_; }
 
 void Budget::take(int64_t bytes) {
   const int64_t held = held_.fetch_add(bytes, std::memory_order_relaxed) + bytes;

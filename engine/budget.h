@@ -49,7 +49,8 @@ class BudgetScope {
   ~BudgetScope();
 
  private:
-  std::shared_ptr<Budget> around_;
+  const std::shared_ptr<Budget> budget_;
+  const std::shared_ptr<Budget>* const around_;
 };
 
 // Bytes taken from the budget that was open when they were taken, and given back to it at the end. A copy takes its own.

@@ -1,9 +1,10 @@
 // How cold phases (convert, load, compile) fail: one exception type, thrown through require().
 #pragma once
 #include <cstdint>
-#include <sstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
+#include <type_traits>
 
 namespace engine {
 // Numbered for the C ABI: append only.
@@ -26,10 +27,20 @@ struct Error : std::runtime_error {
 };
 
 // The parts, printed one after the other.
+void append(std::string& text, int64_t number);
+void append(std::string& text, uint64_t number);
+void append(std::string& text, double number);  // six digits
+template <class T> void append_part(std::string& text, const T& part) {
+  if constexpr (std::is_same_v<T, char>) text += part;
+  else if constexpr (std::is_floating_point_v<T>) append(text, double(part));
+  else if constexpr (std::is_unsigned_v<T>) append(text, uint64_t(part));  // bool too
+  else if constexpr (std::is_integral_v<T> || std::is_enum_v<T>) append(text, int64_t(part));
+  else text += std::string_view(part);
+}
 template <class... Parts> std::string cat(const Parts&... parts) {
-  std::ostringstream text;
-  (text << ... << parts);
-  return text.str();
+  std::string text;
+  (append_part(text, parts), ...);
+  return text;
 }
 
 template <class... Parts> [[noreturn]] void fail(Code code, const Parts&... message) { throw Error(code, cat(message...)); }

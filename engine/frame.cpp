@@ -72,10 +72,10 @@ void Frame::adopt(std::shared_ptr<const Plan> plan) {
     }
   }
   if (plan->tail) tail_ = std::make_unique<Frame>(plan->tail, options_);
-  plan_ = std::move(plan);
-  outputs_.assign(plan_->outputs.size(), {});
-  crossing_.assign(plan_->crossing.size(), {});
+  outputs_.assign(plan->outputs.size(), {});
+  crossing_.assign(plan->crossing.size(), {});
   addresses_stale_ = true;
+  plan_ = std::move(plan);
 }
 
 // Gives each symbol of a bounded plan the extent that the inputs have now.
@@ -83,6 +83,8 @@ void Frame::bind_extents(std::span<const ConstView> inputs) {
   bool same = bound_.size() == inputs.size();
   for (size_t k = 0; same && k < inputs.size(); ++k) same = std::ranges::equal(bound_[k], inputs[k].shape);
   if (same) return;
+  bound_.clear();  // stays so if this throws
+  addresses_stale_ = true;
   std::map<std::string, int64_t> extents;
   for (size_t k = 0; k < inputs.size(); ++k) {
     const Dims& dims = plan_->inputs[k].dims;
@@ -103,9 +105,7 @@ void Frame::bind_extents(std::span<const ConstView> inputs) {
       require(extent.known() && extent.value() >= 0, Code::invalid_argument, "extent ", extent.text(), " is not known");
       shapes_[v][i] = extent.value();
     }
-  bound_.clear();
   for (const ConstView& x : inputs) bound_.emplace_back(x.shape.begin(), x.shape.end());
-  addresses_stale_ = true;
 }
 
 void Frame::bind_addresses() {
@@ -220,7 +220,7 @@ void Frame::run_steps() {
   } catch (const Error& e) {
     fail(e.code, to_text(steps[s].origins), ": ", name(steps[s].op.id()), ": ", e.what());
   } catch (const std::bad_alloc&) {
-    fail(Code::limit, to_text(steps[s].origins), ": ", name(steps[s].op.id()), ": there is not enough memory");
+    fail(Code::out_of_memory, to_text(steps[s].origins), ": ", name(steps[s].op.id()), ": out of memory");
   }
 }
 }  // namespace engine

@@ -32,9 +32,8 @@ int32_t inlay_pool_threads(const inlay_pool* pool) {
 // A session, and the thread of its asynchronous runs.
 struct inlay_session {
   inlay_session(const inlay_model* m, const inlay_session_options& o)
-      : pool(o.pool), session(m->model, {.threads = o.threads, .pool = &pool_of(o.pool), .own_states = !o.manual_states}) {
-    if (o.pool) o.pool->retain();
-  }
+      : pool((o.pool ? o.pool->retain() : void(), o.pool)),
+        session(m->model, {.threads = o.threads, .pool = &pool_of(o.pool), .own_states = !o.manual_states}) {}
   ~inlay_session() {
     if (thread.joinable()) {
       {
@@ -92,7 +91,7 @@ struct inlay_session {
       }
       lock.lock();
       last_status = status;
-      if (status != INLAY_OK) last_error = inlay_error();
+      if (status != INLAY_OK) std::snprintf(last_error, sizeof last_error, "%s", inlay_error());
       if (!pending) busy.store(false, std::memory_order_release);
       changed.notify_all();
     }
@@ -112,7 +111,7 @@ struct inlay_session {
   inlay_done done = nullptr;
   void* user = nullptr;
   inlay_status last_status = INLAY_OK;
-  std::string last_error;
+  char last_error[2048] = "";  // a string could fail to hold it
 };
 
 namespace {
@@ -208,7 +207,7 @@ inlay_status inlay_session_wait(inlay_session* session) {
     std::unique_lock lock(session->mutex);
     session->changed.wait(lock, [&] { return !session->busy.load(std::memory_order_acquire); });
     status = session->last_status;
-    if (status != INLAY_OK) failed(Code(status), session->last_error.c_str());
+    if (status != INLAY_OK) failed(Code(status), session->last_error);
   });
   return given == INLAY_OK ? status : given;
 }
