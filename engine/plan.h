@@ -12,6 +12,7 @@ class PlanCache;
 
 struct CompileOptions {
   kernels::isa::Mask isa = kernels::isa::detected();
+  bool strict = false;  // no kernel whose error is larger than a direct sum's: no Winograd convolution
   bool reference_only = false;              // no kernels: what every other plan is compared with
   int64_t max_arena_bytes = limits::bytes;  // of one plan: compiling fails above it
   // Of a session, all it holds at once: arenas, values outside of them, and what folding, packing and references make.

@@ -88,6 +88,7 @@ std::optional<Lowered> lower_conv_last(const schema::ConvLast& op, const LowerCo
   spec.pad_top = int(op.pad[0]), spec.pad_left = int(op.pad[1]), spec.pad_bottom = int(op.pad[2]), spec.pad_right = int(op.pad[3]);
   spec.nchw_input = op.planar_input;
   spec.bias = c.has(2);
+  spec.strict = c.strict;
   auto choice = conv::select(spec, c.isa);
   if (!choice) return std::nullopt;
   const std::string packing = cat(choice.name, ' ', to_text(w->shape), " groups", op.groups, " planar", op.planar_input, " width", spec.width,
@@ -96,8 +97,9 @@ std::optional<Lowered> lower_conv_last(const schema::ConvLast& op, const LowerCo
                               [&](std::byte* to) { choice.kernel->pack(reinterpret_cast<const float*>(w->data), to); });
   const int64_t batch = x[0], height = x[op.planar_input ? 2 : 1];
   return Lowered{choice.name, [kernel = choice.kernel, packed, batch, height](RunContext& r) {
-    kernel->run({.x = f32(r.in(0)), .w = packed.get(), .bias = r.has(2) ? f32(r.in(2)) : nullptr, .y = f32(r.out(0)), .batch = batch, .height = height},
+    kernel->run({.x = f32(r.in(0)), .w = packed.get(), .bias = r.has(2) ? f32(r.in(2)) : nullptr, .y = f32(r.out(0)), .batch = batch, .height = height,
+                 .scratch = r.scratch()},
                 r.pool(), r.threads());
-  }, 0};
+  }, int64_t(choice.kernel->scratch_bytes(batch, height))};
 }
 }  // namespace engine
