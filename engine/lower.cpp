@@ -60,7 +60,12 @@ class Compiler {
     Types in, out;
     for (ValueId v : node.inputs) {
       step.inputs.push_back(value(v));
-      if (v != ValueId::none) in.push_back(graph_[v].type);
+      if (v == ValueId::none) continue;
+      in.push_back(graph_[v].type);
+      // specialise() cuts there; a target pass must not put a reader back.
+      const PlannedValue& read = plan_.values[step.inputs.back()];
+      require(!read.found_at_run || !read.type.is_tensor() || read.place.kind != Place::object, Code::internal, to_text(node.origins),
+              ": reads a tensor whose size its own plan finds");
     }
     for (ValueId v : node.outputs) {
       step.outputs.push_back(add(v));

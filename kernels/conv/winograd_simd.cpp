@@ -19,7 +19,9 @@ using kernels::HWY_NAMESPACE::vector;
 
 HWY_INLINE Vec of(float value) { return hn::Set(vector, value); }
 
-// The matrices of the points 0, ±1 and, for m = 4, ±2: input gives Bᵀd, output Aᵀd.
+constexpr float point = 0.70710678118654752f;  // √½: see winograd.cpp
+
+// Input gives Bᵀd, output Aᵀd.
 template <int m> HWY_INLINE void input_1d(const Vec* d, Vec* to) {
   if constexpr (m == 2) {
     to[0] = hn::Sub(d[0], d[2]);
@@ -27,15 +29,16 @@ template <int m> HWY_INLINE void input_1d(const Vec* d, Vec* to) {
     to[2] = hn::Sub(d[2], d[1]);
     to[3] = hn::Sub(d[1], d[3]);
   } else {
-    const Vec four = of(4), five = of(5);
-    const Vec even = hn::NegMulAdd(four, d[2], d[4]), odd = hn::NegMulAdd(four, d[1], d[3]);
-    const Vec near = hn::Sub(d[4], d[2]), far = hn::Mul(of(2), hn::Sub(d[3], d[1]));
-    to[0] = hn::MulAdd(four, d[0], hn::NegMulAdd(five, d[2], d[4]));
+    const Vec half = of(0.5f), two = of(2), middle = of(2.5f);
+    const Vec even = hn::NegMulAdd(two, d[2], d[4]), odd = hn::Mul(of(point), hn::NegMulAdd(two, d[1], d[3]));
+    const Vec far_even = hn::NegMulAdd(half, d[2], d[4]);
+    const Vec far_odd = hn::Mul(of(2 * point), hn::NegMulAdd(half, d[1], d[3]));
+    to[0] = hn::Add(d[0], hn::NegMulAdd(middle, d[2], d[4]));
     to[1] = hn::Add(even, odd);
     to[2] = hn::Sub(even, odd);
-    to[3] = hn::Add(near, far);
-    to[4] = hn::Sub(near, far);
-    to[5] = hn::MulAdd(four, d[1], hn::NegMulAdd(five, d[3], d[5]));
+    to[3] = hn::Add(far_even, far_odd);
+    to[4] = hn::Sub(far_even, far_odd);
+    to[5] = hn::Add(d[1], hn::NegMulAdd(middle, d[3], d[5]));
   }
 }
 template <int m> HWY_INLINE void output_1d(const Vec* d, Vec* to) {
@@ -43,11 +46,13 @@ template <int m> HWY_INLINE void output_1d(const Vec* d, Vec* to) {
     to[0] = hn::Add(hn::Add(d[0], d[1]), d[2]);
     to[1] = hn::Sub(hn::Sub(d[1], d[2]), d[3]);
   } else {
-    const Vec a = hn::Add(d[1], d[2]), b = hn::Sub(d[1], d[2]), c = hn::Add(d[3], d[4]), e = hn::Sub(d[3], d[4]);
+    const Vec a = hn::Add(d[1], d[2]), b = hn::Mul(of(point), hn::Sub(d[1], d[2]));
+    const Vec c = hn::Add(d[3], d[4]), e = hn::Mul(of(2 * point), hn::Sub(d[3], d[4]));
+    const Vec half = of(0.5f), two = of(2);
     to[0] = hn::Add(hn::Add(d[0], a), c);
-    to[1] = hn::MulAdd(of(2), e, b);
-    to[2] = hn::MulAdd(of(4), c, a);
-    to[3] = hn::Add(hn::MulAdd(of(8), e, b), d[5]);
+    to[1] = hn::Add(b, e);
+    to[2] = hn::MulAdd(half, a, hn::Mul(two, c));
+    to[3] = hn::MulAdd(half, b, hn::MulAdd(two, e, d[5]));
   }
 }
 

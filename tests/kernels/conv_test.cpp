@@ -112,8 +112,8 @@ void check(const conv::Row& row, const Problem& p) {
   ThreadPool one(1), two(2), three(3);
   const std::vector<float> y = data.run(*kernel, one);
   const double reduction = static_cast<double>(data.in_group) * p.spec.kernel_h * p.spec.kernel_w;
-  // The transforms of F(4×4) have factors up to 8 that cancel: see WinogradError.
-  const double tolerance = (2e-6 * std::sqrt(reduction) + 4e-6) * (row.name.starts_with("winograd4") ? 4 : 1);
+  // The transforms of F(4×4) lose some bits: see WinogradError.
+  const double tolerance = (2e-6 * std::sqrt(reduction) + 4e-6) * (row.name.starts_with("winograd4") ? 2 : 1);
   for (int64_t pixel = 0; pixel < data.pixels; ++pixel)
     for (int64_t c = 0; c < p.spec.out_channels; ++c)
       ASSERT_TRUE(test::near(y[pixel * p.spec.out_pitch() + c], data.want(pixel, c), tolerance))
@@ -236,7 +236,7 @@ TEST(WinogradError, IsBounded) {
         }
       const double relative = std::sqrt(error / sum);
       std::printf("  %s, %d channels: %.1e\n", std::string(row.name).c_str(), int(channels), relative);
-      EXPECT_LT(relative, row.tile == 4 ? 5e-6 : 1e-6);
+      EXPECT_LT(relative, row.tile == 4 ? 3e-6 : 1e-6);
     }
   }
 }
