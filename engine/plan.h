@@ -96,8 +96,10 @@ class PlanCache {
   const CompileOptions& options() const { return options_; }
 
  private:
+  std::shared_ptr<const Plan> keep(std::shared_ptr<const Plan>);
   const Graph graph_;
   const CompileOptions options_;
+  std::atomic<bool> exact_ = false;  // bounded symbols get the extents of the inputs: the graph cannot be planned for bounds
   std::mutex mutex_;
   std::list<std::shared_ptr<const Plan>> plans_;  // the latest used first
 };

@@ -33,6 +33,26 @@ TEST(Session, SizesFoundAtRunArePlannedWhenKnown) {
   }
 }
 
+// Which of two bounded extents the result has, only the extents themselves say.
+TEST(Session, BoundedSymbolsBroadcastTogether) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", f32_type({3, Dim::symbol("n", 0, 4)})), y = graph.add_input("y", f32_type({3, Dim::symbol("m", 0, 4)}));
+  Rewriter r(graph);
+  graph.outputs = {{"z", unary(r, UnaryKind::neg, binary(r, BinaryKind::add, x, y))}};
+  Session session(model_of(graph));
+  for (const auto& [n, m] : {std::pair<int64_t, int64_t>{1, 4}, {4, 1}, {1, 1}, {3, 3}, {0, 1}, {4, 4}}) {
+    const ConstantPtr a = f32_iota({3, n}), b = f32_iota({3, m});
+    session.set_input(0, a->view()), session.set_input(1, b->view());
+    session.run();
+    Numbers want;
+    const int64_t width = n == 1 ? m : n;
+    for (int64_t i = 0; i < 3; ++i)
+      for (int64_t j = 0; j < width; ++j)
+        want.push_back(-(numbers(a->view())[size_t(n == 1 ? i : i * n + j)] + numbers(b->view())[size_t(m == 1 ? i : i * m + j)]));
+    EXPECT_EQ(numbers(session.output(0)), want) << n << ", " << m;
+  }
+}
+
 // Half computes in f32, and the cast back may not read what has no size yet.
 TEST(Session, HalvesOfASizeFoundAtRun) {
   Graph graph;
