@@ -20,7 +20,7 @@ struct CompileOptions {
   int64_t max_memory_bytes = limits::bytes;
   // Of one run, planning included: operations as work_of counts them.
   double max_work = Budget::no_limit;
-  std::vector<std::string> disabled_passes;
+  std::vector<std::string> disabled_passes{};
 };
 
 // Where the bytes of a value are.
