@@ -140,6 +140,20 @@ TEST(Lowering, StrictIsWithoutWinograd) {
   EXPECT_FALSE(winograd(true));
 }
 
+TEST(Lowering, Pool) {
+  using schema::PoolKind;
+  for (const PoolKind kind : {PoolKind::max, PoolKind::average})
+    for (const int64_t channels : {1, 15, 16, 17, 70})
+      for (const bool ceil : {false, true})
+        for (const bool count_pad : {false, true}) {
+          check({schema::PoolLast{kind, {3, 2}, {2, 3}, {1, 2}, {1, 1, 1, 0}, ceil, count_pad}, {{{2, 10, 13, channels}}}});
+          check({schema::PoolLast{kind, {3, 3}, {}, {}, {1, 1, 1, 1}, ceil, count_pad}, {{{1, 40, 40, channels}}}});
+        }
+  check({schema::PoolLast{PoolKind::average, {7, 7}, {1, 1}, {1, 1}, {0, 0, 0, 0}, false, false}, {{{1, 7, 7, 1000}}}});
+  check({schema::PoolLast{PoolKind::max, {2, 2}, {1, 1}, {1, 1}, {0, 0, 0, 0}, false, false}, {{{1, 4, 4, 20}, false, -100, 100, DType::i8}}});
+  check({schema::PoolLast{PoolKind::max, {2, 2}, {int64_t{1} << 30, 1}, {1, 1}, {0, 0, 0, 0}, false, false}, {{{1, 4, 4, 20}}}});
+}
+
 TEST(Lowering, Rnn) {
   using schema::RnnDirection, schema::RnnKind;
   for (RnnKind kind : {RnnKind::lstm, RnnKind::gru, RnnKind::rnn})

@@ -1,0 +1,68 @@
+#include "bench/kernels/memory_bound.h"
+#include <benchmark/benchmark.h>
+#include "bench/kernels/numbers.h"
+#include "bench/kernels/peak.h"
+#include "kernels/pool/pool.h"
+
+namespace bench {
+namespace {
+using namespace kernels;
+
+// Measures run(x, y, pool) on inputs and outputs of so many floats.
+template <class Run>
+void add(std::string_view row, const std::string& problem, int threads, int64_t in, int64_t out, Run run) {
+  benchmark::RegisterBenchmark(name(row, problem, threads).c_str(),
+                               [=](benchmark::State& state) {
+                                 const Numbers x(in), y(out);
+                                 ThreadPool pool(threads);
+                                 for (auto _ : state) run(x.data(), y.data(), pool);
+                                 const double bytes = static_cast<double>((in + out) * 4),
+                                              done = bytes * static_cast<double>(state.iterations());
+                                 state.counters["GB/s"] = benchmark::Counter(done * 1e-9, benchmark::Counter::kIsRate);
+                                 state.counters["%copy"] =
+                                     benchmark::Counter(100 * done / copy_bandwidth(static_cast<size_t>(bytes)),
+                                                        benchmark::Counter::kIsRate);
+                               })
+      ->UseRealTime()
+      ->Unit(benchmark::kMicrosecond);
+}
+
+void add_pool(const pool::Row& row, int threads) {
+  using schema::PoolKind;
+  const struct {
+    PoolKind kind;
+    int64_t channels, size;
+    int kernel, stride, pad;
+  } problems[] = {{PoolKind::max, 64, 112, 3, 2, 1},     {PoolKind::max, 64, 224, 2, 2, 0},
+                  {PoolKind::max, 480, 28, 3, 1, 1},     {PoolKind::max, 128, 20, 5, 1, 2},
+                  {PoolKind::average, 256, 56, 2, 2, 0}, {PoolKind::average, 2048, 7, 7, 1, 0}};
+  for (const auto& p : problems) {
+    const int64_t out = (p.size + 2 * p.pad - p.kernel) / p.stride + 1;
+    const pool::Spec spec{.kind = p.kind,
+                          .channels = p.channels,
+                          .height = p.size,
+                          .width = p.size,
+                          .out_height = out,
+                          .out_width = out,
+                          .kernel_h = p.kernel,
+                          .kernel_w = p.kernel,
+                          .stride_h = p.stride,
+                          .stride_w = p.stride,
+                          .pad_top = p.pad,
+                          .pad_left = p.pad,
+                          .pad_bottom = p.pad,
+                          .pad_right = p.pad};
+    const std::string problem = std::string(schema::name(p.kind)) + "_" + std::to_string(p.channels) + "@" +
+                                std::to_string(p.size) + "_" + std::to_string(p.kernel) + "x" +
+                                std::to_string(p.kernel) + "_s" + std::to_string(p.stride);
+    add(row.name, problem, threads, p.size * p.size * p.channels, out * out * p.channels,
+        [kernel = row.make(spec)](const float* x, float* y, ThreadPool& pool) { kernel.run(x, y, 1, pool); });
+  }
+}
+}  // namespace
+
+void add_memory_bound(isa::Mask have, int threads) {
+  for (const auto& row : pool::rows())
+    if (isa::runs(row.isa, have)) add_pool(row, threads);
+}
+}  // namespace bench
