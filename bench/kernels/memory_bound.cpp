@@ -3,6 +3,8 @@
 #include "bench/kernels/numbers.h"
 #include "bench/kernels/peak.h"
 #include "kernels/pool/pool.h"
+#include "kernels/reduce/reduce.h"
+#include "kernels/softmax/softmax.h"
 
 namespace bench {
 namespace {
@@ -59,10 +61,46 @@ void add_pool(const pool::Row& row, int threads) {
         [kernel = row.make(spec)](const float* x, float* y, ThreadPool& pool) { kernel.run(x, y, 1, pool); });
   }
 }
+std::string extents(std::initializer_list<int64_t> all) {
+  std::string text;
+  for (const int64_t n : all) text += (text.empty() ? "" : "x") + std::to_string(n);
+  return text;
+}
+
+void add_reduce(const reduce::Row& row, int threads) {
+  using schema::ReduceKind;
+  const reduce::Spec problems[] = {{ReduceKind::mean, 1, 112 * 112, 64}, {ReduceKind::mean, 1, 49, 1280},
+                                   {ReduceKind::mean, 1, 28 * 28, 120},  {ReduceKind::max, 1, 28 * 28, 480},
+                                   {ReduceKind::sum, 512, 768, 1},       {ReduceKind::sum, 1, 1 << 20, 1},
+                                   {ReduceKind::sum, 4096, 9, 1}};
+  for (const auto& s : problems) {
+    const reduce::Kernel kernel = row.make(s);
+    const auto scratch = std::make_shared<Numbers>(static_cast<int64_t>(kernel.scratch_bytes() / 4));
+    add(row.name, std::string(schema::name(s.kind)) + "_" + extents({s.outer, s.n, s.inner}), threads,
+        s.outer * s.n * s.inner, s.outer * s.inner,
+        [=](const float* x, float* y, ThreadPool& pool) { kernel.run(x, y, scratch->data(), pool); });
+  }
+}
+
+void add_softmax(const softmax::Row& row, int threads) {
+  const softmax::Spec problems[] = {{schema::SoftmaxKind::softmax, 1, 1000, 1},
+                                    {schema::SoftmaxKind::softmax, 12 * 128, 128, 1},
+                                    {schema::SoftmaxKind::softmax, 1, 21, 128 * 128},
+                                    {schema::SoftmaxKind::softmax, 128 * 128, 21, 1},
+                                    {schema::SoftmaxKind::log_softmax, 64, 1000, 1}};
+  for (const auto& s : problems)
+    add(row.name, std::string(schema::name(s.kind)) + "_" + extents({s.outer, s.n, s.inner}), threads,
+        s.outer * s.n * s.inner, s.outer * s.n * s.inner,
+        [kernel = row.make(s)](const float* x, float* y, ThreadPool& pool) { kernel.run(x, y, pool); });
+}
 }  // namespace
 
 void add_memory_bound(isa::Mask have, int threads) {
   for (const auto& row : pool::rows())
     if (isa::runs(row.isa, have)) add_pool(row, threads);
+  for (const auto& row : reduce::rows())
+    if (isa::runs(row.isa, have)) add_reduce(row, threads);
+  for (const auto& row : softmax::rows())
+    if (isa::runs(row.isa, have)) add_softmax(row, threads);
 }
 }  // namespace bench
