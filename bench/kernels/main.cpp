@@ -1,9 +1,10 @@
 // One benchmark per row of the kernel tables and problem: FAMILY_ROW/PROBLEM, so that --benchmark_filter takes kernel
 // names. Compute kernels report GFLOP/s and the percentage of what a loop of multiply-adds on registers reaches.
 #include <benchmark/benchmark.h>
-#include <cmath>
 #include <string>
 #include <vector>
+#include "bench/kernels/memory_bound.h"
+#include "bench/kernels/numbers.h"
 #include "bench/kernels/peak.h"
 #include "kernels/conv/conv.h"
 #include "kernels/gemm/gemm.h"
@@ -13,23 +14,13 @@
 
 namespace {
 using namespace kernels;
+using bench::name;
+using bench::Numbers;
 using pointwise::Chain;
 using pointwise::Mode;
 using pointwise::Stage;
 using schema::BinaryKind;
 using schema::UnaryKind;
-
-// Aligned as an arena is: a vector load across two cache lines costs double. Values of ordinary size, none denormal.
-class Numbers {
- public:
-  explicit Numbers(int64_t n) : memory_(os::Memory::allocate(static_cast<size_t>(n) * sizeof(float))) {
-    for (int64_t i = 0; i < n; ++i) data()[i] = std::sin(static_cast<float>(i % 1013)) * 0.5f;
-  }
-  float* data() const { return reinterpret_cast<float*>(memory_.data()); }
-
- private:
-  os::Memory memory_;
-};
 
 void report(benchmark::State& state, double flops, isa::Mask mask, int threads) {
   const double done = flops * static_cast<double>(state.iterations());
@@ -98,10 +89,6 @@ void run_pointwise(benchmark::State& state, const pointwise::Row& row, const Cha
   for (auto _ : state) kernel.run(x.data(), &operand, y.data(), 1, n);
   state.counters["elements/s"] =
       benchmark::Counter(static_cast<double>(n * state.iterations()), benchmark::Counter::kIsRate);
-}
-
-std::string name(std::string_view row, const std::string& problem, int threads) {
-  return std::string(row) + "/" + problem + (threads > 1 ? "/threads:" + std::to_string(threads) : "");
 }
 
 void add_gemm(const gemm::Row& row, int threads) {
@@ -217,6 +204,7 @@ int main(int argc, char** argv) {
       if (isa::runs(row.isa, have)) add_conv(row, t);
     for (const auto& row : image::rows())
       if (isa::runs(row.isa, have)) add_image(row, t);
+    bench::add_memory_bound(have, t);
   }
   benchmark::RunSpecifiedBenchmarks();
 }

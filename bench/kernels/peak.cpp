@@ -1,6 +1,8 @@
 #include "bench/kernels/peak.h"
 #include <algorithm>
 #include <chrono>
+#include <cstring>
+#include <vector>
 #include "kernels/jit.h"
 
 namespace bench {
@@ -47,4 +49,17 @@ double peak_flops(kernels::isa::Mask mask) {
 #else
 double peak_flops(kernels::isa::Mask) { return 0; }
 #endif
+
+double copy_bandwidth(size_t bytes) {
+  std::vector<std::byte> from(bytes / 2, std::byte{1}), to(bytes / 2);
+  double best = 0;
+  for (int i = 0; i < 20; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    std::memcpy(to.data(), from.data(), to.size());
+    asm volatile("" ::"r"(to.data()) : "memory");
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    best = std::max(best, static_cast<double>(bytes) / took.count());
+  }
+  return best;
+}
 }  // namespace bench

@@ -1,5 +1,6 @@
 #include "engine/ops/doubles.h"
 #include "engine/ops/spatial.h"
+#include "kernels/pool/pool.h"
 
 namespace engine {
 namespace {
@@ -71,13 +72,37 @@ void reference(const PoolLast& op, RunContext& c) {
       }
 }
 
+std::optional<Lowered> lower(const PoolLast& op, const LowerContext& c) {
+  if (c.in(0).dtype != DType::f32) return std::nullopt;
+  const Shape x = c.in(0).shape(), y = c.out(0).shape();
+  const auto spatial = windows(op, 2);
+  // Kernels add positions up in ints: numbers near their limit are left to the reference.
+  constexpr int64_t most = 1 << 20;
+  for (size_t d = 0; d < 2; ++d)
+    for (int64_t v : {spatial[d].stride, spatial[d].dilation, spatial[d].begin, spatial[d].end, op.kernel[d], op.kernel[d] * spatial[d].dilation})
+      if (v > most) return std::nullopt;
+  kernels::pool::Spec spec;
+  spec.kind = op.kind, spec.count_pad = op.count_pad;
+  spec.channels = x[3], spec.height = x[1], spec.width = x[2], spec.out_height = y[1], spec.out_width = y[2];
+  spec.kernel_h = int(op.kernel[0]), spec.kernel_w = int(op.kernel[1]);
+  spec.stride_h = int(spatial[0].stride), spec.stride_w = int(spatial[1].stride);
+  spec.dilation_h = int(spatial[0].dilation), spec.dilation_w = int(spatial[1].dilation);
+  spec.pad_top = int(spatial[0].begin), spec.pad_left = int(spatial[1].begin);
+  spec.pad_bottom = int(spatial[0].end), spec.pad_right = int(spatial[1].end);
+  auto choice = kernels::pool::select(spec, c.isa);
+  if (!choice) return std::nullopt;
+  return Lowered{choice.name, [kernel = std::move(choice.kernel), batch = x[0]](RunContext& r) {
+    kernel.run(reinterpret_cast<const float*>(r.in(0).data), reinterpret_cast<float*>(r.out(0).data), batch, r.pool(), r.threads());
+  }};
+}
+
 double flops(const PoolLast& op, std::span<const Type>, std::span<const Type> out) {
   return out[0].determined() ? double(op.kernel[0]) * double(op.kernel[1]) * double(elements(out[0].shape())) : 0;
 }
 }  // namespace
 
 const OpDef<PoolLast>& def(const PoolLast&) {
-  static constexpr OpDef<PoolLast> def{.infer = infer, .reference = reference, .flops = flops};
+  static constexpr OpDef<PoolLast> def{.infer = infer, .reference = reference, .lower = lower, .flops = flops};
   return def;
 }
 }  // namespace engine

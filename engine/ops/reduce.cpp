@@ -3,6 +3,7 @@
 #include "engine/op.h"
 #include "engine/ops/real_to_int.h"
 #include "engine/ops/strides.h"
+#include "kernels/reduce/reduce.h"
 
 namespace engine {
 namespace {
@@ -120,13 +121,45 @@ void reference(const Reduce& op, RunContext& c) {
   });
 }
 
+// x as [outer, n, inner], where only the middle dim goes away; none: the dims that do are not next to each other.
+std::optional<kernels::reduce::Spec> view_of(const Reduce& op, const Shape& x, const std::bitset<limits::rank>& reduced) {
+  kernels::reduce::Spec spec{op.kind, 1, 1, 1};
+  int64_t* extent = &spec.outer;
+  for (size_t d = 0; d < x.size(); ++d) {
+    if (x[d] == 1) continue;
+    if (reduced[d]) {
+      if (extent == &spec.inner) return std::nullopt;
+      extent = &spec.n;
+    } else if (extent == &spec.n) {
+      extent = &spec.inner;
+    }
+    *extent *= x[d];
+  }
+  if (extent == &spec.outer) std::swap(spec.outer, spec.inner);  // nothing goes: one row
+  return spec;
+}
+
+std::optional<Lowered> lower(const Reduce& op, const LowerContext& c) {
+  const Type& x = c.in(0);
+  if (x.dtype != DType::f32 || (c.has(1) && !c.constant(1))) return std::nullopt;
+  const Extents axes = c.has(1) ? small_ints(c.constant(1)->view()) : Extents();
+  const auto spec = view_of(op, x.shape(), reduced_dims(op, axes, x.rank()));
+  if (!spec) return std::nullopt;
+  auto choice = kernels::reduce::select(*spec, c.isa);
+  if (!choice) return std::nullopt;
+  const auto scratch = int64_t(choice.kernel.scratch_bytes());
+  return Lowered{choice.name, [kernel = std::move(choice.kernel)](RunContext& r) {
+    kernel.run(reinterpret_cast<const float*>(r.in(0).data), reinterpret_cast<float*>(r.out(0).data), r.scratch(), r.pool(), r.threads());
+  }, scratch};
+}
+
 double flops(const Reduce&, std::span<const Type> in, std::span<const Type>) {
   return in[0].determined() ? double(elements(in[0].shape())) : 0;
 }
 }  // namespace
 
 const OpDef<Reduce>& def(const Reduce&) {
-  static constexpr OpDef<Reduce> def{.infer = infer, .reference = reference, .flops = flops};
+  static constexpr OpDef<Reduce> def{.infer = infer, .reference = reference, .lower = lower, .flops = flops};
   return def;
 }
 }  // namespace engine

@@ -1,5 +1,6 @@
 #include "engine/op.h"
 #include "engine/ops/strides.h"
+#include "kernels/softmax/softmax.h"
 
 namespace engine {
 namespace {
@@ -44,6 +45,17 @@ void reference(const Softmax& op, RunContext& c) {
     }
 }
 
+std::optional<Lowered> lower(const Softmax& op, const LowerContext& c) {
+  if (c.in(0).dtype != DType::f32) return std::nullopt;
+  const Shape x = c.in(0).shape();
+  const AxisSplit s(x, normal_axis(op.axis, int64_t(x.size())));
+  auto choice = kernels::softmax::select({op.kind, s.outer, s.extent, s.inner}, c.isa);
+  if (!choice) return std::nullopt;
+  return Lowered{choice.name, [kernel = std::move(choice.kernel)](RunContext& r) {
+    kernel.run(reinterpret_cast<const float*>(r.in(0).data), reinterpret_cast<float*>(r.out(0).data), r.pool(), r.threads());
+  }};
+}
+
 // A maximum, a subtraction, an exponential, an addition and a division per element.
 double flops(const Softmax&, std::span<const Type> in, std::span<const Type>) {
   return in[0].determined() ? 5.0 * double(elements(in[0].shape())) : 0;
@@ -51,7 +63,7 @@ double flops(const Softmax&, std::span<const Type> in, std::span<const Type>) {
 }  // namespace
 
 const OpDef<Softmax>& def(const Softmax&) {
-  static constexpr OpDef<Softmax> def{.infer = infer, .reference = reference, .flops = flops};
+  static constexpr OpDef<Softmax> def{.infer = infer, .reference = reference, .lower = lower, .flops = flops};
   return def;
 }
 }  // namespace engine

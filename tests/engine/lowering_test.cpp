@@ -17,6 +17,7 @@ struct Case {
   Op op;
   std::vector<Input> inputs;
   double tolerance = 1e-5;  // relative to the largest magnitude of the output
+  std::vector<int64_t> last = {};  // the last input, a constant, if there are any
 };
 
 Graph graph_of(const Case& c, std::vector<Object>& values, std::mt19937& rng) {
@@ -29,6 +30,7 @@ Graph graph_of(const Case& c, std::vector<Object>& values, std::mt19937& rng) {
     for (int64_t i = 0; i < view.elements(); ++i) with_carrier(in.dtype, [&]<class T>(T) { store(view, i, T(number(rng))); });
     ids.push_back(in.constant ? graph.add_constant(make_constant(std::as_const(value).view())) : graph.add_input("", Type::tensor(in.dtype, in.shape)));
   }
+  if (!c.last.empty()) ids.push_back(graph.add_constant(make_ints(c.last)));
   graph.outputs.push_back({"y", Rewriter(graph).add(c.op, ids, {"case"})[0]});
   return graph;
 }
@@ -138,6 +140,38 @@ TEST(Lowering, StrictIsWithoutWinograd) {
   };
   EXPECT_EQ(winograd(false), kernels::isa::detected() != kernels::isa::scalar);
   EXPECT_FALSE(winograd(true));
+}
+
+TEST(Lowering, Pool) {
+  using schema::PoolKind;
+  for (const PoolKind kind : {PoolKind::max, PoolKind::average})
+    for (const int64_t channels : {1, 15, 16, 17, 70})
+      for (const bool ceil : {false, true})
+        for (const bool count_pad : {false, true}) {
+          check({schema::PoolLast{kind, {3, 2}, {2, 3}, {1, 2}, {1, 1, 1, 0}, ceil, count_pad}, {{{2, 10, 13, channels}}}});
+          check({schema::PoolLast{kind, {3, 3}, {}, {}, {1, 1, 1, 1}, ceil, count_pad}, {{{1, 40, 40, channels}}}});
+        }
+  check({schema::PoolLast{PoolKind::average, {7, 7}, {1, 1}, {1, 1}, {0, 0, 0, 0}, false, false}, {{{1, 7, 7, 1000}}}});
+  check({schema::PoolLast{PoolKind::max, {2, 2}, {1, 1}, {1, 1}, {0, 0, 0, 0}, false, false}, {{{1, 4, 4, 20}, false, -100, 100, DType::i8}}});
+  check({schema::PoolLast{PoolKind::max, {2, 2}, {int64_t{1} << 30, 1}, {1, 1}, {0, 0, 0, 0}, false, false}, {{{1, 4, 4, 20}}}});
+}
+
+TEST(Lowering, Reduce) {
+  using schema::ReduceKind;
+  const std::pair<Shape, std::vector<int64_t>> cases[] = {{{2, 7, 7, 70}, {1, 2}}, {{2, 3, 40, 33}, {-1}},   {{2, 3, 40, 33}, {0}},   {{1, 5, 1, 8}, {0, 2}},
+                                                          {{1, 5, 1, 8}, {1, 2}},  {{2, 3, 40, 33}, {0, 3}}, {{3, 0, 4}, {1}},        {{100, 100, 17}, {0, 1}},
+                                                          {{17, 20000}, {1}},      {{300, 300}, {}},         {{2, 60, 6, 5}, {1, 2, 3}}, {{}, {}}};
+  for (const ReduceKind kind : {ReduceKind::sum, ReduceKind::mean, ReduceKind::prod, ReduceKind::min, ReduceKind::max, ReduceKind::l1, ReduceKind::l2,
+                                ReduceKind::log_sum, ReduceKind::log_sum_exp, ReduceKind::sum_square})
+    for (const auto& [shape, axes] : cases)
+      for (const bool keepdims : {false, true}) check({schema::Reduce{kind, keepdims, false}, {{shape, false, 0.9, 1.1}}, 1e-5, axes});
+}
+
+TEST(Lowering, Softmax) {
+  using schema::SoftmaxKind;
+  for (const SoftmaxKind kind : {SoftmaxKind::softmax, SoftmaxKind::log_softmax, SoftmaxKind::hardmax})
+    for (const auto& [shape, axis] : {std::pair<Shape, int64_t>{{1, 1000}, -1}, {{3, 5, 17}, 2}, {{3, 5, 17}, 1}, {{3, 5, 17}, 0}, {{1, 21, 40, 40}, 1}, {{4, 0}, 1}, {{200, 200}, 1}})
+      check({schema::Softmax{kind, axis}, {{shape, false, -10, 10}}});
 }
 
 TEST(Lowering, Rnn) {

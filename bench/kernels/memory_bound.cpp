@@ -1,0 +1,106 @@
+#include "bench/kernels/memory_bound.h"
+#include <benchmark/benchmark.h>
+#include "bench/kernels/numbers.h"
+#include "bench/kernels/peak.h"
+#include "kernels/pool/pool.h"
+#include "kernels/reduce/reduce.h"
+#include "kernels/softmax/softmax.h"
+
+namespace bench {
+namespace {
+using namespace kernels;
+
+// Measures run(x, y, pool) on inputs and outputs of so many floats.
+template <class Run>
+void add(std::string_view row, const std::string& problem, int threads, int64_t in, int64_t out, Run run) {
+  benchmark::RegisterBenchmark(name(row, problem, threads).c_str(),
+                               [=](benchmark::State& state) {
+                                 const Numbers x(in), y(out);
+                                 ThreadPool pool(threads);
+                                 for (auto _ : state) run(x.data(), y.data(), pool);
+                                 const double bytes = static_cast<double>((in + out) * 4),
+                                              done = bytes * static_cast<double>(state.iterations());
+                                 state.counters["GB/s"] = benchmark::Counter(done * 1e-9, benchmark::Counter::kIsRate);
+                                 state.counters["%copy"] =
+                                     benchmark::Counter(100 * done / copy_bandwidth(static_cast<size_t>(bytes)),
+                                                        benchmark::Counter::kIsRate);
+                               })
+      ->UseRealTime()
+      ->Unit(benchmark::kMicrosecond);
+}
+
+void add_pool(const pool::Row& row, int threads) {
+  using schema::PoolKind;
+  const struct {
+    PoolKind kind;
+    int64_t channels, size;
+    int kernel, stride, pad;
+  } problems[] = {{PoolKind::max, 64, 112, 3, 2, 1},     {PoolKind::max, 64, 224, 2, 2, 0},
+                  {PoolKind::max, 480, 28, 3, 1, 1},     {PoolKind::max, 128, 20, 5, 1, 2},
+                  {PoolKind::average, 256, 56, 2, 2, 0}, {PoolKind::average, 2048, 7, 7, 1, 0}};
+  for (const auto& p : problems) {
+    const int64_t out = (p.size + 2 * p.pad - p.kernel) / p.stride + 1;
+    const pool::Spec spec{.kind = p.kind,
+                          .channels = p.channels,
+                          .height = p.size,
+                          .width = p.size,
+                          .out_height = out,
+                          .out_width = out,
+                          .kernel_h = p.kernel,
+                          .kernel_w = p.kernel,
+                          .stride_h = p.stride,
+                          .stride_w = p.stride,
+                          .pad_top = p.pad,
+                          .pad_left = p.pad,
+                          .pad_bottom = p.pad,
+                          .pad_right = p.pad};
+    const std::string problem = std::string(schema::name(p.kind)) + "_" + std::to_string(p.channels) + "@" +
+                                std::to_string(p.size) + "_" + std::to_string(p.kernel) + "x" +
+                                std::to_string(p.kernel) + "_s" + std::to_string(p.stride);
+    add(row.name, problem, threads, p.size * p.size * p.channels, out * out * p.channels,
+        [kernel = row.make(spec)](const float* x, float* y, ThreadPool& pool) { kernel.run(x, y, 1, pool); });
+  }
+}
+std::string extents(std::initializer_list<int64_t> all) {
+  std::string text;
+  for (const int64_t n : all) text += (text.empty() ? "" : "x") + std::to_string(n);
+  return text;
+}
+
+void add_reduce(const reduce::Row& row, int threads) {
+  using schema::ReduceKind;
+  const reduce::Spec problems[] = {{ReduceKind::mean, 1, 112 * 112, 64}, {ReduceKind::mean, 1, 49, 1280},
+                                   {ReduceKind::mean, 1, 28 * 28, 120},  {ReduceKind::max, 1, 28 * 28, 480},
+                                   {ReduceKind::sum, 512, 768, 1},       {ReduceKind::sum, 1, 1 << 20, 1},
+                                   {ReduceKind::sum, 4096, 9, 1}};
+  for (const auto& s : problems) {
+    const reduce::Kernel kernel = row.make(s);
+    const auto scratch = std::make_shared<Numbers>(static_cast<int64_t>(kernel.scratch_bytes() / 4));
+    add(row.name, std::string(schema::name(s.kind)) + "_" + extents({s.outer, s.n, s.inner}), threads,
+        s.outer * s.n * s.inner, s.outer * s.inner,
+        [=](const float* x, float* y, ThreadPool& pool) { kernel.run(x, y, scratch->data(), pool); });
+  }
+}
+
+void add_softmax(const softmax::Row& row, int threads) {
+  const softmax::Spec problems[] = {{schema::SoftmaxKind::softmax, 1, 1000, 1},
+                                    {schema::SoftmaxKind::softmax, 12 * 128, 128, 1},
+                                    {schema::SoftmaxKind::softmax, 1, 21, 128 * 128},
+                                    {schema::SoftmaxKind::softmax, 128 * 128, 21, 1},
+                                    {schema::SoftmaxKind::log_softmax, 64, 1000, 1}};
+  for (const auto& s : problems)
+    add(row.name, std::string(schema::name(s.kind)) + "_" + extents({s.outer, s.n, s.inner}), threads,
+        s.outer * s.n * s.inner, s.outer * s.n * s.inner,
+        [kernel = row.make(s)](const float* x, float* y, ThreadPool& pool) { kernel.run(x, y, pool); });
+}
+}  // namespace
+
+void add_memory_bound(isa::Mask have, int threads) {
+  for (const auto& row : pool::rows())
+    if (isa::runs(row.isa, have)) add_pool(row, threads);
+  for (const auto& row : reduce::rows())
+    if (isa::runs(row.isa, have)) add_reduce(row, threads);
+  for (const auto& row : softmax::rows())
+    if (isa::runs(row.isa, have)) add_softmax(row, threads);
+}
+}  // namespace bench

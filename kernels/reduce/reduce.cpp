@@ -1,0 +1,138 @@
+#include "kernels/reduce/reduce.h"
+#include <cmath>
+#include "kernels/split.h"
+
+namespace kernels::reduce {
+namespace {
+using schema::ReduceKind;
+constexpr int64_t part_of_row = 8192, part_of_columns = 256;  // elements along n that are reduced in one go
+constexpr int64_t block = 64;                                 // columns that threads do not share
+
+Step step_of(ReduceKind kind) {
+  switch (kind) {
+    case ReduceKind::prod: return Step::prod;
+    case ReduceKind::min: return Step::min;
+    case ReduceKind::max: return Step::max;
+    case ReduceKind::l1: return Step::absolute;
+    case ReduceKind::l2:
+    case ReduceKind::sum_square: return Step::square;
+    default: return Step::sum;
+  }
+}
+
+struct Part {
+  float start;
+  float (*step)(float, float);
+};
+Part part_of(Step step) {
+  switch (step) {
+    case Step::sum: return {0, [](float a, float x) { return a + x; }};
+    case Step::absolute: return {0, [](float a, float x) { return a + std::fabs(x); }};
+    case Step::square: return {0, [](float a, float x) { return a + x * x; }};
+    case Step::prod: return {1, [](float a, float x) { return a * x; }};
+    case Step::min: return {HUGE_VALF, [](float a, float x) { return a < x || std::isnan(a) ? a : x; }};
+    default: return {-HUGE_VALF, [](float a, float x) { return a > x || std::isnan(a) ? a : x; }};
+  }
+}
+
+template <Step step> void rows_of(const float* x, int64_t stride, int64_t rows, int64_t n, float* y) {
+  const Part part = part_of(step);
+  for (int64_t r = 0; r < rows; ++r, x += stride) {
+    float sum = part.start;
+    for (int64_t i = 0; i < n; ++i) sum = part.step(sum, x[i]);
+    y[r] = sum;
+  }
+}
+template <Step step> void columns_of(const float* x, int64_t stride, int64_t n, int64_t columns, float* y) {
+  const Part part = part_of(step);
+  std::fill_n(y, columns, part.start);
+  for (int64_t i = 0; i < n; ++i, x += stride)
+    for (int64_t c = 0; c < columns; ++c) y[c] = part.step(y[c], x[c]);
+}
+template <Step step> constexpr Functions functions{rows_of<step>, columns_of<step>};
+Functions functions_of(Step step) {
+  switch (step) {
+    case Step::sum: return functions<Step::sum>;
+    case Step::absolute: return functions<Step::absolute>;
+    case Step::square: return functions<Step::square>;
+    case Step::prod: return functions<Step::prod>;
+    case Step::min: return functions<Step::min>;
+    default: return functions<Step::max>;
+  }
+}
+}  // namespace
+
+Kernel::Kernel(const Spec& spec, FunctionsOf of) : spec_(spec) {
+  const Step step = step_of(spec.kind);
+  first_ = of(step);
+  second_ = of(step == Step::absolute || step == Step::square ? Step::sum : step);
+  part_ = spec.inner == 1 ? part_of_row : part_of_columns;
+  parts_ = (spec.n + part_ - 1) / part_;
+}
+
+size_t Kernel::scratch_bytes() const {
+  return parts_ == 1 ? 0 : static_cast<size_t>(spec_.outer * parts_ * spec_.inner) * sizeof(float);
+}
+
+void Kernel::finish(float* y, int64_t count) const {
+  const auto n = static_cast<float>(spec_.n);
+  switch (spec_.kind) {
+    case ReduceKind::mean: return static_cast<void>(std::for_each_n(y, count, [n](float& v) { v /= n; }));
+    case ReduceKind::l2: return static_cast<void>(std::for_each_n(y, count, [](float& v) { v = std::sqrt(v); }));
+    case ReduceKind::log_sum: return static_cast<void>(std::for_each_n(y, count, [](float& v) { v = std::log(v); }));
+    default: return;
+  }
+}
+
+void Kernel::run(const float* x, float* y, void* scratch, ThreadPool& pool, int max_threads) const {
+  const auto [kind, outer, n, inner] = spec_;
+  // Parts of x into `to`, or all of it where there is one part.
+  float* to = parts_ == 1 ? y : static_cast<float*>(scratch);
+  const auto reduce_parts = [&](int64_t first, int64_t last, int64_t c0, int64_t c1) {
+    if (inner == 1 && parts_ == 1) return first_.rows(x + first * n, n, last - first, n, to + first);
+    for (int64_t i = first; i < last; ++i) {
+      const int64_t begin = i % parts_ * part_, count = std::min(part_, n - begin);
+      const float* from = x + (i / parts_ * n + begin) * inner;
+      if (inner == 1) first_.rows(from, 0, 1, count, to + i);
+      else first_.columns(from + c0, inner, count, c1 - c0, to + i * inner + c0);
+    }
+  };
+  const int64_t blocks = (inner + block - 1) / block;
+  run_split(pool, max_threads, outer * parts_, blocks, outer * n * inner,
+            [&](int64_t first, int64_t last, int64_t block0, int64_t block1) {
+              const int64_t c0 = block0 * block, c1 = std::min(inner, block1 * block);
+              reduce_parts(first, last, c0, c1);
+              if (parts_ > 1) return;
+              for (int64_t i = first; i < last; ++i) finish(y + i * inner + c0, c1 - c0);
+            });
+  if (parts_ == 1) return;
+  run_split(pool, max_threads, outer, blocks, outer * parts_ * inner,
+            [&](int64_t first, int64_t last, int64_t block0, int64_t block1) {
+              const int64_t c0 = block0 * block, c1 = std::min(inner, block1 * block);
+              for (int64_t o = first; o < last; ++o) {
+                const float* from = to + o * parts_ * inner;
+                if (inner == 1) second_.rows(from, 0, 1, parts_, y + o);
+                else second_.columns(from + c0, inner, parts_, c1 - c0, y + o * inner + c0);
+                finish(y + o * inner + c0, c1 - c0);
+              }
+            });
+}
+
+std::string invalid(const Spec& s) {
+  if (s.kind == ReduceKind::log_sum_exp) return "no fast form of log_sum_exp";
+  return s.outer <= 0 || s.n <= 0 || s.inner <= 0 ? "an extent is not positive" : "";
+}
+
+std::span<const Row> rows() {
+  static constexpr Row table[] = {
+#define KERNEL(name, isa, tile, where) {#name, isa, tile, where::supports, where::make},
+#include "kernels/reduce/kernels.inc"
+  };
+  return table;
+}
+
+Choice select(const Spec& spec, isa::Mask have) { return choose(rows(), spec, have); }
+
+Support scalar::supports(const Spec& spec) { return {16, invalid(spec)}; }
+Kernel scalar::make(const Spec& spec) { return {spec, functions_of}; }
+}  // namespace kernels::reduce
