@@ -23,9 +23,12 @@ void Verb::numbers(const char* names, std::vector<int>& to, const char* help, in
       ->take_all()
       ->check(CLI::Range(least, most));
 }
+void Verb::choice(const char* names, std::string& to, const char* help, std::vector<std::string> choices) {
+  app_->add_option(names, to, help)->check(CLI::IsMember(std::move(choices)))->capture_default_str();
+}
 void Verb::flag(const char* names, bool& to, const char* help) { app_->add_flag(names, to, help); }
 void Verb::device(std::string& to) {
-  app_->add_option("--device", to, "Where to run")->check(CLI::IsMember({"cpu", "cuda"}))->capture_default_str();
+  choice("--device", to, "Where to run", {"cpu", "cuda"});
 }
 void Verb::strict(bool& to) { flag("--strict", to, "Use no kernel whose error is larger than a direct sum's"); }
 void Verb::json(bool& to) { flag("--json", to, "Print the results as JSON"); }

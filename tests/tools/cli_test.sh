@@ -36,8 +36,8 @@ cut_to() { head -c "$1" "$2" > "$3"; }
 model=$work/demo.inlay picture=$demo/picture.png
 
 # --- Every verb ------------------------------------------------------------------------------------------------------
-ok convert run info plan bench -- -h
-for verb in convert run info plan bench; do ok Examples --json -- $verb -h; done
+ok convert run info plan bench profile -- -h
+for verb in convert run info plan bench profile; do ok Examples --json -- $verb -h; done
 ok demo.inlay nodes weights -- convert "$demo/demo.onnx" -o "$model"
 ok '"nodes_before"' '"nodes"' '"weight_bytes"' '"file_bytes"' '"time_ms"' -- convert "$demo/demo.onnx" -o \
   fixed.inlay --fix picture=1x64x64x3 --json
@@ -78,6 +78,12 @@ ok '"model"' '"device": "cpu"' '"threads": 1' '"threads": 2' '"runs"' '"p50_ms"'
   '"arena_bytes"' '"arena_lower_bound_bytes"' -- bench "$model" -t 1,2 --warmup 10ms --duration 50ms --json --shape \
   picture=1x64x64x3
 [ "$(head -c 1 out)" = '[' ] || fail "bench --json is not an array"
+ok GFLOP/s %peak %roof 'in all' 'outside the steps' Softmax -- profile "$model" -t 1 --warmup 1ms --duration 20ms
+ok steps kernel reference -- profile "$model" --by kernel --sort order --strict --warmup 1ms --duration 20ms
+ok ConvLast -- profile "$demo/demo.onnx" --by op --shape picture=2x64x64x3 --warmup 1ms --duration 20ms
+ok '"peak_gflops_per_s"' '"by_kernel"' '"share_of_roofline"' -- profile "$model" --by kernel --trace trace.json \
+  --warmup 1ms --duration 20ms --json
+grep -q '"traceEvents"' trace.json || fail "trace.json"
 
 # --- Mistakes in the command line ------------------------------------------------------------------------------------
 expect 2 -h --
@@ -85,7 +91,7 @@ expect 2 frobnicate -- frobnicate
 expect 2 model -- run
 expect 2 --output -- convert "$demo/demo.onnx"
 expect 2 --frobnicate -- run "$model" --frobnicate
-for verb in run bench; do
+for verb in run bench profile; do
   expect 2 -t 0 -- $verb "$model" -t 0
   expect 2 -t -1 -- $verb "$model" -t -1
   expect 2 -t many -- $verb "$model" -t many
@@ -93,6 +99,10 @@ done
 expect 2 --device tpu -- run "$model" --device tpu
 expect 2 --warmup soon -- bench "$model" --warmup soon
 expect 2 --duration -- bench "$model" --duration -3s
+expect 2 --warmup soon -- profile "$model" --warmup soon
+expect 2 --by colour -- profile "$model" --by colour
+expect 2 --sort size -- profile "$model" --sort size
+expect 2 --shape 1xx3 -- profile "$model" --shape picture=1xx3
 expect 2 --shape 1xx3 -- plan "$model" --shape picture=1xx3
 expect 2 --shape -5 -- plan "$model" --shape picture=-5
 expect 2 --fix 'say which input' -- convert "$demo/demo.onnx" -o x.inlay --fix 1x3
@@ -198,7 +208,7 @@ cp "$model" newer.inlay && at 8 '\x02' newer.inlay
 cp "$model" table.inlay && at 40 '\xff' table.inlay
 cp "$model" graph.inlay && at 300 '\xff\xff\xff\xff' graph.inlay
 cp "$model" weights.inlay && at $(($(stat -c %s "$model") - 10)) '\xff\xff\xff' weights.inlay
-for verb in run info plan bench; do
+for verb in run info plan bench profile; do
   expect 1 nowhere.onnx -- $verb nowhere.onnx
   expect 1 folder -- $verb folder
   expect 1 pipe -- $verb pipe
@@ -252,6 +262,7 @@ expect 1 nofolder -- convert "$demo/demo.onnx" -o nofolder/x.inlay
 expect 1 folder -- convert "$demo/demo.onnx" -o folder
 expect 1 text.onnx -- run "$model" -i "$picture" -o text.onnx
 expect 1 nofolder -- plan "$model" --svg nofolder/x.svg
+expect 1 nofolder -- profile "$model" --trace nofolder/t.json
 if [ "$(id -u)" -ne 0 ]; then  # whom permissions do not stop
   mkdir locked && chmod 555 locked
   expect 1 locked -- convert "$demo/demo.onnx" -o locked/x.inlay
