@@ -15,7 +15,7 @@ struct Arguments {
   std::string model, warmup = "200ms", duration = "3s", device = "cpu", trace, by = "step", sort;
   std::vector<std::string> shapes, inputs;
   int threads = 0;
-  bool strict = false, json = false;
+  bool strict = false, dispatch = false, json = false;
 };
 
 struct Machine {
@@ -87,6 +87,24 @@ std::string head(const char* first) {
                 "GB/s", "%bw", "%roof");
 }
 
+// Why the rows of its family's table that are not this step's kernel do not serve it.
+std::string refusals_text(const StepTime& row) {
+  std::vector<std::pair<std::string, std::string>> names;  // by reason
+  for (const kernels::Refusal& r : row.refusals) {
+    auto it = std::ranges::find(names, r.reason, [](const auto& entry) { return entry.first; });
+    if (it == names.end()) it = names.insert(it, {r.reason, ""});
+    it->second += cat(it->second.empty() ? "" : ", ", r.name);
+  }
+  if (row.kernel == "reference" && row.refusals.empty()) {
+    const bool lowers = visit([](const auto& op) { return def(op).lower != nullptr; }, row.op);
+    names.emplace_back(lowers ? "types, extents or parameters that no kernel takes" : "no kernel has this op", "");
+  }
+  std::string text;
+  for (const auto& [reason, kernels] : names)
+    text += cat("          ", reason, kernels.empty() ? "" : ": ", kernels, "\n");
+  return text;
+}
+
 std::string to_text(const Report& report, const Arguments& arguments) {
   const Machine& m = report.machine;
   std::string text = cat("this machine, ", report.threads, report.threads == 1 ? " thread: " : " threads: ",
@@ -102,6 +120,7 @@ std::string to_text(const Report& report, const Arguments& arguments) {
               format("  %-28.*s %-16.*s %s  %s", int(row.kernel.size()), row.kernel.data(), int(op.size()), op.data(),
                      origins_of(row.origins).c_str(), row.outputs.c_str());
       text += row.calls == 1 ? "\n" : format("  %.4g times\n", row.calls);
+      if (arguments.dispatch) text += refusals_text(row);
     }
   } else {
     text += head("steps") + arguments.by + "\n";
@@ -149,6 +168,9 @@ Json to_json(const Report& report, const Arguments& arguments) {
         {"part", row.part},       {"step", row.step},       {"kernel", row.kernel}, {"op", schema::name(row.op.id())},
         {"origins", row.origins}, {"outputs", row.outputs}, {"calls", row.calls}};
     step.update(to_json(Figures(row, m), report));
+    if (arguments.dispatch) step["refusals"] = Json::array();
+    for (const kernels::Refusal& r : row.refusals)
+      step["refusals"].push_back({{"kernel", r.name}, {"reason", r.reason}});
     json["steps"].push_back(std::move(step));
   }
   if (arguments.by == "step") return json;
@@ -197,6 +219,8 @@ void profile(const Arguments& arguments) {
   check_device(arguments.device);
   parse_seconds(arguments.warmup, "--warmup");
   parse_seconds(arguments.duration, "--duration");
+  if (arguments.dispatch && arguments.by != "step")
+    throw UsageError("--dispatch explains steps: it goes with --by step");
   const Shapes shapes = parse_shapes(arguments.shapes, "--shape");
   if (!arguments.trace.empty()) {
     const auto status = kernels::os::check_writable(arguments.trace);
@@ -204,7 +228,8 @@ void profile(const Arguments& arguments) {
   }
   Graph graph = load_graph(arguments.model).graph;
   kernels::ThreadPool pool(arguments.threads ? arguments.threads : kernels::os::available_cores());
-  const auto model = std::make_shared<const Model>(std::move(graph), CompileOptions{.strict = arguments.strict});
+  const auto model = std::make_shared<const Model>(
+      std::move(graph), CompileOptions{.strict = arguments.strict, .keep_refusals = arguments.dispatch});
   const Values values = synthetic_inputs(model->graph(), shapes, arguments.inputs);
   Session session(model, {.threads = 0, .pool = &pool, .own_states = true});
   set_inputs(session, values);
@@ -239,13 +264,14 @@ void add_profile(CLI::App& command) {
   verb.choice("--sort", arguments->sort, "Lines in the order of the plan, or the longest first, as kernels and ops are",
               {"order", "time"});
   verb.text("--trace", arguments->trace, "Write the fastest run for chrome://tracing or ui.perfetto.dev", "FILE");
+  verb.flag("--dispatch", arguments->dispatch, "Under each step, why the other kernels of its family do not serve it");
   verb.device(arguments->device);
   verb.strict(arguments->strict);
   verb.json(arguments->json);
   verb.examples(
       "  inlay profile m.inlay -t 1 --sort time\n"
       "  inlay profile m.onnx --by kernel --shape input=1x3x224x224\n"
-      "  inlay profile m.inlay --trace t.json\n\n"
+      "  inlay profile m.inlay --dispatch --trace t.json\n\n"
       "A step's time is its median over all runs, without the steps inside of it; operations and bytes are those of\n"
       "its op, not of the kernel. %peak is of a loop of multiply-adds on registers, %bw of a read of memory, both\n"
       "measured here first. %roof is the time that the slower of the two needs at best, as a part of the time it\n"

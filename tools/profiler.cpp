@@ -76,7 +76,9 @@ size_t Profiler::row_of(const Plan& plan, size_t step) {
     parts_.push_back({rows_.size(), plan.steps.size(), p});
     for (size_t s = 0; s < plan.steps.size(); ++s) {
       const Step& from = plan.steps[s];
-      rows_.push_back({{p, s, from.kernel, from.op, from.origins, outputs_of(plan, from), 0, 0, 0, 0}, {}, 0});
+      const auto refusals = plan.refusals.empty() ? std::vector<kernels::Refusal>() : plan.refusals[s];
+      rows_.push_back(
+          {{p, s, from.kernel, from.op, from.origins, outputs_of(plan, from), refusals, 0, 0, 0, 0}, {}, 0});
     }
   }
   part_of_[&plan] = p;

@@ -14,6 +14,7 @@ struct StepTime {
   Op op;
   Origins origins;
   std::string outputs;                     // their types, in the latest plan
+  std::vector<kernels::Refusal> refusals;  // if the plan has them
   double calls = 0, flops = 0, bytes = 0;  // of one run
   double seconds = 0;                      // of one run: the median, without the steps inside of it
 };

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <random>
 #include "engine/frame.h"
+#include "kernels/conv/conv.h"
 #include "kernels/threads.h"
 
 namespace engine {
@@ -138,6 +139,28 @@ TEST(Lowering, StrictIsWithoutWinograd) {
   };
   EXPECT_EQ(winograd(false), kernels::isa::detected() != kernels::isa::scalar);
   EXPECT_FALSE(winograd(true));
+}
+
+TEST(Lowering, KeepsRefusalsWhenAsked) {
+  const Case c{conv({1, 1}, {1, 1, 1, 1}), {{{1, 32, 46, 44}}, {{32, 32, 3, 3}, true}}};
+  std::mt19937 rng(1);
+  std::vector<Object> values;
+  values.reserve(c.inputs.size());
+  const Graph graph = graph_of(c, values, rng);
+  CompileOptions options;
+  EXPECT_TRUE(PlanCache(graph, options).get(input_types(graph))->refusals.empty());
+  options.keep_refusals = options.strict = true;
+  const auto plan = PlanCache(graph, options).get(input_types(graph));
+  ASSERT_EQ(plan->refusals.size(), plan->steps.size());
+  for (size_t s = 0; s < plan->steps.size(); ++s) {
+    if (!plan->steps[s].op.get_if<schema::ConvLast>()) continue;
+    EXPECT_EQ(plan->refusals[s].size() + 1, kernels::conv::rows().size());
+    for (const auto& refusal : plan->refusals[s]) {
+      EXPECT_NE(refusal.name, plan->steps[s].kernel);
+      EXPECT_FALSE(refusal.reason.empty());
+    }
+  }
+  EXPECT_EQ(kernels::RefusalLog::current, nullptr);
 }
 
 TEST(Lowering, Rnn) {

@@ -81,6 +81,7 @@ ok '"model"' '"device": "cpu"' '"threads": 1' '"threads": 2' '"runs"' '"p50_ms"'
 ok GFLOP/s %peak %roof 'in all' 'outside the steps' Softmax -- profile "$model" -t 1 --warmup 1ms --duration 20ms
 ok steps kernel reference -- profile "$model" --by kernel --sort order --strict --warmup 1ms --duration 20ms
 ok ConvLast -- profile "$demo/demo.onnx" --by op --shape picture=2x64x64x3 --warmup 1ms --duration 20ms
+ok 'not depthwise: ' -- profile "$model" --dispatch --warmup 1ms --duration 20ms
 ok '"peak_gflops_per_s"' '"by_kernel"' '"share_of_roofline"' -- profile "$model" --by kernel --trace trace.json \
   --warmup 1ms --duration 20ms --json
 grep -q '"traceEvents"' trace.json || fail "trace.json"
@@ -101,6 +102,7 @@ expect 2 --warmup soon -- bench "$model" --warmup soon
 expect 2 --duration -- bench "$model" --duration -3s
 expect 2 --warmup soon -- profile "$model" --warmup soon
 expect 2 --by colour -- profile "$model" --by colour
+expect 2 --dispatch --by -- profile "$model" --dispatch --by op
 expect 2 --sort size -- profile "$model" --sort size
 expect 2 --shape 1xx3 -- profile "$model" --shape picture=1xx3
 expect 2 --shape 1xx3 -- plan "$model" --shape picture=1xx3
