@@ -6,6 +6,7 @@ Verb::Verb(CLI::App& command, const char* name, const char* what_it_does)
     : app_(command.add_subcommand(name, what_it_does)) {}
 
 void Verb::model(std::string& to) { app_->add_option("model", to, "A .onnx or .inlay file")->required(); }
+void Verb::argument(const char* name, std::string& to, const char* help) { app_->add_option(name, to, help); }
 void Verb::text(const char* names, std::string& to, const char* help, const char* value, bool required) {
   app_->add_option(names, to, help)->type_name(value)->required(required)->capture_default_str();
 }

@@ -14,6 +14,7 @@ class Verb {
  public:
   Verb(CLI::App& command, const char* name, const char* what_it_does);
   void model(std::string&);
+  void argument(const char* name, std::string&, const char* help);  // may be left out
   // `names`: "-t,--threads".
   void text(const char* names, std::string&, const char* help, const char* value, bool required = false);
   void texts(const char* names, std::vector<std::string>&, const char* help, const char* value);  // may be repeated
@@ -37,4 +38,5 @@ void add_info(CLI::App&);
 void add_plan(CLI::App&);
 void add_bench(CLI::App&);
 void add_profile(CLI::App&);
+void add_kernels(CLI::App&);
 }  // namespace tools

@@ -36,8 +36,8 @@ cut_to() { head -c "$1" "$2" > "$3"; }
 model=$work/demo.inlay picture=$demo/picture.png
 
 # --- Every verb ------------------------------------------------------------------------------------------------------
-ok convert run info plan bench profile -- -h
-for verb in convert run info plan bench profile; do ok Examples --json -- $verb -h; done
+ok convert run info plan bench profile kernels -- -h
+for verb in convert run info plan bench profile kernels; do ok Examples --json -- $verb -h; done
 ok demo.inlay nodes weights -- convert "$demo/demo.onnx" -o "$model"
 ok '"nodes_before"' '"nodes"' '"weight_bytes"' '"file_bytes"' '"time_ms"' -- convert "$demo/demo.onnx" -o \
   fixed.inlay --fix picture=1x64x64x3 --json
@@ -85,6 +85,10 @@ ok 'not depthwise: ' -- profile "$model" --dispatch --warmup 1ms --duration 20ms
 ok '"peak_gflops_per_s"' '"by_kernel"' '"share_of_roofline"' -- profile "$model" --by kernel --trace trace.json \
   --warmup 1ms --duration 20ms --json
 grep -q '"traceEvents"' trace.json || fail "trace.json"
+ok family gemm_f32_scalar conv_f32_scalar yes -- kernels
+INLAY_MAX_ISA=scalar ok 'no: needs ' -- kernels pointwise
+ok %peak gemm_f32_scalar selected -- kernels gemm --bench m5,n6,k7 --duration 1ms
+ok 'no: not depthwise' -- kernels conv --bench 1x8x9x10,oc4,k3x3,s1,p1 --duration 1ms -t 2
 
 # --- Mistakes in the command line ------------------------------------------------------------------------------------
 expect 2 -h --
@@ -103,6 +107,11 @@ expect 2 --duration -- bench "$model" --duration -3s
 expect 2 --warmup soon -- profile "$model" --warmup soon
 expect 2 --by colour -- profile "$model" --by colour
 expect 2 --dispatch --by -- profile "$model" --dispatch --by op
+expect 2 nosuch gemm -- kernels nosuch
+expect 2 --bench FAMILY -- kernels --bench m1,n1,k1
+expect 2 --bench "'k'" -- kernels gemm --bench m1,n1
+expect 2 --bench "'q4'" -- kernels gemm --bench m1,n1,k1,q4
+expect 2 --duration soon -- kernels gemm --bench m1,n1,k1 --duration soon
 expect 2 --sort size -- profile "$model" --sort size
 expect 2 --shape 1xx3 -- profile "$model" --shape picture=1xx3
 expect 2 --shape 1xx3 -- plan "$model" --shape picture=1xx3
