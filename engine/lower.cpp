@@ -78,7 +78,12 @@ class Compiler {
     const Types most_in = at_bounds(in), most_out = at_bounds(out);
     step.cost = cost(node.op, most_in, most_out);
     step.work = work_of(node.op, most_in, most_out);
-    for (const auto& body : node.bodies) step.bodies.push_back(std::make_shared<PlanCache>(*body, options_));
+    if (node.op.get_if<schema::Fused>()) {
+      step.cost.flops = 0;
+      for (const Node& part : node.bodies[0]->nodes)
+        step.cost.flops += cost(part.op, types_of(*node.bodies[0], part.inputs), types_of(*node.bodies[0], part.outputs)).flops;
+      step.work = std::max(step.work, step.cost.flops);
+    }
     int64_t scratch = 0;
     const bool fixed = !options_.reference_only && std::ranges::all_of(in, &Type::determined) && std::ranges::all_of(out, &Type::determined);
     std::optional<kernels::RefusalLog> log;
@@ -86,6 +91,7 @@ class Compiler {
     if (auto lowered = fixed ? lower({graph_, node, options_.isa, options_.strict}) : std::nullopt) {
       step.kernel = lowered->kernel, step.run = std::move(lowered->run), scratch = lowered->scratch;
     } else {
+      for (const auto& body : node.bodies) step.bodies.push_back(std::make_shared<PlanCache>(*body, options_));
       step.run = [op = node.op](RunContext& c) { reference(op, c); };
     }
     scratch_.push_back(scratch);
