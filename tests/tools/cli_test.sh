@@ -80,7 +80,7 @@ ok '"model"' '"device": "cpu"' '"threads": 1' '"threads": 2' '"runs"' '"p50_ms"'
 [ "$(head -c 1 out)" = '[' ] || fail "bench --json is not an array"
 ok GFLOP/s %peak %roof 'in all' 'outside the steps' Softmax -- profile "$model" -t 1 --warmup 1ms --duration 20ms
 ok steps kernel reference -- profile "$model" --by kernel --sort order --strict --warmup 1ms --duration 20ms
-ok ConvLast -- profile "$demo/demo.onnx" --by op --shape picture=2x64x64x3 --warmup 1ms --duration 20ms
+ok Softmax -- profile "$demo/demo.onnx" --by op --shape picture=2x64x64x3 --warmup 1ms --duration 20ms
 ok 'not depthwise: ' -- profile "$model" --dispatch --warmup 1ms --duration 20ms
 ok '"peak_gflops_per_s"' '"by_kernel"' '"share_of_roofline"' -- profile "$model" --by kernel --trace trace.json \
   --warmup 1ms --duration 20ms --json
@@ -108,6 +108,8 @@ expect 2 --warmup soon -- profile "$model" --warmup soon
 expect 2 --by colour -- profile "$model" --by colour
 expect 2 --dispatch --by -- profile "$model" --dispatch --by op
 expect 2 nosuch gemm -- kernels nosuch
+expect 2 --bench empty -- kernels gemm --bench ''
+expect 2 --bench 'one problem' -- kernels gemm --bench m1,n1,k1 --bench m1,n1,k2
 expect 2 --bench FAMILY -- kernels --bench m1,n1,k1
 expect 2 --bench "'k'" -- kernels gemm --bench m1,n1
 expect 2 --bench "'q4'" -- kernels gemm --bench m1,n1,k1,q4
