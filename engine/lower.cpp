@@ -86,6 +86,8 @@ class Compiler {
     }
     int64_t scratch = 0;
     const bool fixed = !options_.reference_only && std::ranges::all_of(in, &Type::determined) && std::ranges::all_of(out, &Type::determined);
+    std::optional<kernels::RefusalLog> log;
+    if (options_.keep_refusals) log.emplace(plan_.refusals.emplace_back());
     if (auto lowered = fixed ? lower({graph_, node, options_.isa, options_.strict}) : std::nullopt) {
       step.kernel = lowered->kernel, step.run = std::move(lowered->run), scratch = lowered->scratch;
     } else {

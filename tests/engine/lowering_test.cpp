@@ -3,6 +3,7 @@
 #include <cmath>
 #include <random>
 #include "engine/frame.h"
+#include "kernels/conv/conv.h"
 #include "kernels/threads.h"
 
 namespace engine {
@@ -172,6 +173,28 @@ TEST(Lowering, Softmax) {
   for (const SoftmaxKind kind : {SoftmaxKind::softmax, SoftmaxKind::log_softmax, SoftmaxKind::hardmax})
     for (const auto& [shape, axis] : {std::pair<Shape, int64_t>{{1, 1000}, -1}, {{3, 5, 17}, 2}, {{3, 5, 17}, 1}, {{3, 5, 17}, 0}, {{1, 21, 40, 40}, 1}, {{4, 0}, 1}, {{200, 200}, 1}})
       check({schema::Softmax{kind, axis}, {{shape, false, -10, 10}}});
+}
+
+TEST(Lowering, KeepsRefusalsWhenAsked) {
+  const Case c{conv({1, 1}, {1, 1, 1, 1}), {{{1, 32, 46, 44}}, {{32, 32, 3, 3}, true}}};
+  std::mt19937 rng(1);
+  std::vector<Object> values;
+  values.reserve(c.inputs.size());
+  const Graph graph = graph_of(c, values, rng);
+  CompileOptions options;
+  EXPECT_TRUE(PlanCache(graph, options).get(input_types(graph))->refusals.empty());
+  options.keep_refusals = options.strict = true;
+  const auto plan = PlanCache(graph, options).get(input_types(graph));
+  ASSERT_EQ(plan->refusals.size(), plan->steps.size());
+  for (size_t s = 0; s < plan->steps.size(); ++s) {
+    if (!plan->steps[s].op.get_if<schema::ConvLast>()) continue;
+    EXPECT_EQ(plan->refusals[s].size() + 1, kernels::conv::rows().size());
+    for (const auto& refusal : plan->refusals[s]) {
+      EXPECT_NE(refusal.name, plan->steps[s].kernel);
+      EXPECT_FALSE(refusal.reason.empty());
+    }
+  }
+  EXPECT_EQ(kernels::RefusalLog::current, nullptr);
 }
 
 TEST(Lowering, Rnn) {
