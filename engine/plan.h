@@ -43,7 +43,7 @@ struct PlannedValue {
   Type type;  // extents are numbers, or bounded symbols
   Place place;
   bool found_at_run = false;  // its type is known when the step has run
-  uint32_t root = 0;          // the value whose bytes it shares; itself
+  uint32_t root = 0;          // the value whose bytes it shares, from the difference of their offsets on; itself
 };
 
 struct Step {

@@ -1,5 +1,5 @@
-// What elementwise nodes do to the result of a convolution or product becomes part of its step: it is applied to elements
-// that are in registers, or at least in the first-level cache.
+// What elementwise nodes do to the result of a convolution, product or other elementwise node becomes part of its step: it is
+// applied to elements that are in registers, or at least in the first-level cache.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -19,19 +19,26 @@ class Fuser {
   }
 
   bool run() {
-    for (size_t n = 0, count = graph_.nodes.size(); n < count; ++n)
-      if (!fused_.contains(NodeId(n)) && anchors(graph_.nodes[n])) fuse(NodeId(n));
+    // Convolutions and products first: an elementwise node before them would take what they can.
+    const size_t count = graph_.nodes.size();
+    for (const bool elementwise : {false, true})
+      for (size_t n = 0; n < count; ++n)
+        if (!fused_.contains(NodeId(n)) && is_elementwise(graph_.nodes[n]) == elementwise && anchors(graph_.nodes[n])) fuse(NodeId(n));
     return rewriter_.commit();
   }
 
  private:
   bool f32(ValueId v) const { return v == ValueId::none || (graph_[v].type.dtype == DType::f32 && graph_[v].type.determined()); }
 
+  static bool is_elementwise(const Node& node) { return node.op.get_if<schema::Unary>() || node.op.get_if<schema::Binary>(); }
+
   bool anchors(const Node& node) const {
-    if (!node.op.get_if<schema::ConvLast>() && !node.op.get_if<schema::MatMul>()) return false;
+    const bool elementwise = is_elementwise(node);
+    if (!elementwise && !node.op.get_if<schema::ConvLast>() && !node.op.get_if<schema::MatMul>()) return false;
     if (!std::ranges::all_of(node.inputs, [&](ValueId v) { return f32(v); }) || !f32(node.outputs[0])) return false;
     const ValueIds& in = node.inputs;  // the step's inputs keep their places only where they differ
     if (std::set<ValueId>(in.begin(), in.end()).size() != in.size()) return false;
+    if (elementwise) return pointwise_takes_pitch(graph_, node, -1);
     const Value& weights = graph_[in[1]];
     if (!weights.constant) return false;
     return node.op.get_if<schema::ConvLast>() || (weights.type.rank() == 2 && graph_[node.inputs[0]].type.rank() >= 2);
@@ -44,14 +51,15 @@ class Fuser {
     const Shape out = graph_[result].type.shape();
     if (graph_[node.outputs[0]].type.shape() != out) return std::nullopt;
     const size_t chain = node.inputs[0] == result ? 0 : 1;
-    return epilogue_stage(node.op, chain, graph_[node.inputs[node.inputs.size() > 1 ? 1 - chain : 0]].type, out, operands);
+    return stage_of(node.op, chain, graph_[node.inputs[node.inputs.size() > 1 ? 1 - chain : 0]].type, out, operands);
   }
 
   void fuse(NodeId n) {
     std::vector<NodeId> nodes{n};
     ValueId result = graph_[n].outputs[0];
-    uint8_t operands = 0;
-    while (uses_[size_t(result)] == 1 && nodes.size() <= kernels::pointwise::Chain::capacity) {
+    uint8_t operands = graph_[n].op.get_if<schema::Binary>() ? 1 : 0;
+    const size_t most = kernels::pointwise::Chain::capacity + (is_elementwise(graph_[n]) ? 0 : 1);
+    while (uses_[size_t(result)] == 1 && nodes.size() < most) {
       const NodeId after = user_[size_t(result)];
       if (fused_.contains(after)) break;
       const Node& node = graph_[after];

@@ -1,83 +1,11 @@
 // What follows a convolution or product becomes part of its step, with the same results.
-#include <gmock/gmock.h>
-#include <random>
-#include "engine/frame.h"
 #include "engine/graph_text.h"
 #include "engine/passes/target.h"
-#include "kernels/threads.h"
-#include "tests/engine/graphs.h"
+#include "tests/engine/compiled.h"
 
 namespace engine {
 namespace {
 using namespace test;
-
-ConstantPtr random_constant(const Shape& shape, unsigned seed) {
-  std::mt19937 random(seed);
-  std::uniform_real_distribution<double> number(-1, 1);
-  Object object;
-  const View view = object.set_tensor(DType::f32, shape);
-  for (int64_t i = 0; i < view.elements(); ++i) store(view, i, number(random));
-  return make_constant(std::as_const(object).view());
-}
-
-struct Built {
-  Graph graph;
-  Rewriter r{graph};
-  ValueId input(Dims dims) { return graph.add_input(cat("x", graph.inputs.size()), f32_type(std::move(dims))); }
-  ValueId constant(const Shape& shape) { return graph.add_constant(random_constant(shape, unsigned(graph.values.size()))); }
-  ValueId conv(ValueId x, int64_t channels, int64_t out, int64_t kernel, int64_t groups = 1) {
-    const int64_t pad = kernel / 2;
-    return r.add(schema::Conv{{1, 1}, {1, 1}, {pad, pad, pad, pad}, groups, schema::AutoPad::none},
-                 {x, constant({out, channels / groups, kernel, kernel}), constant({out})}, {"conv"})[0];
-  }
-  ValueId mat_mul(ValueId x, int64_t k, int64_t n) { return r.add(schema::MatMul{}, {x, constant({k, n})}, {"product"})[0]; }
-  void output(ValueId v) { graph.outputs.push_back({cat("y", graph.outputs.size()), v}); }
-};
-
-struct Ran {
-  std::vector<std::string> steps;
-  std::vector<Object> outputs;
-};
-Ran run(const Graph& graph, const CompileOptions& options, int threads) {
-  kernels::ThreadPool pool(threads);
-  RunOptions run_options;
-  run_options.pool = &pool, run_options.threads = threads;
-  Frame frame(std::make_shared<PlanCache>(graph, options), run_options);
-  std::vector<ConstantPtr> inputs;
-  std::vector<ConstView> views;
-  for (ValueId v : graph.inputs) inputs.push_back(random_constant(graph[v].type.shape(), 77 + unsigned(inputs.size()))), views.push_back(inputs.back()->view());
-  Ran ran;
-  for (const ConstView& out : frame.run(views)) ran.outputs.emplace_back().assign(out);
-  for (const Step& step : frame.plan()->steps) ran.steps.emplace_back(name(step.op.id()));
-  return ran;
-}
-
-// Runs with and without fusion at every cap; gives the steps with it.
-std::vector<std::string> steps_of(const Graph& graph) {
-  std::vector<std::string> steps;
-  for (const auto& level : kernels::isa::levels()) {
-    if (!kernels::isa::runs(level.mask, kernels::isa::detected())) continue;
-    CompileOptions fused, separate, reference;
-    fused.isa = separate.isa = level.mask;
-    separate.disabled_passes = {"fuse_epilogues"};
-    reference.reference_only = true;
-    const Ran a = run(graph, fused, 1), b = run(graph, separate, 1), c = run(graph, reference, 1), d = run(graph, fused, 3);
-    EXPECT_LE(a.steps.size(), b.steps.size());
-    for (size_t k = 0; k < a.outputs.size(); ++k) {
-      const ConstView got = a.outputs[k].view();
-      EXPECT_EQ(std::memcmp(got.data, d.outputs[k].bytes.data(), size_t(got.bytes())), 0) << "three threads give other bits";
-      for (int64_t i = 0; i < got.elements(); ++i)
-        for (const Ran* other : {&b, &c}) {
-          const double want = load<double>(other->outputs[k].view(), i);
-          EXPECT_NEAR(load<double>(got, i), want, 2e-5 * (1 + std::fabs(want))) << level.name << ", output " << k << ", element " << i;
-          if (testing::Test::HasFailure()) return {};
-        }
-    }
-    steps = a.steps;
-  }
-  return steps;
-}
-int count(const std::vector<std::string>& steps, std::string_view op) { return int(std::ranges::count(steps, op)); }
 
 TEST(FuseEpilogues, ActivationsAndResiduals) {
   for (const int64_t groups : {1, 8}) {
