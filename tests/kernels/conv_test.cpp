@@ -193,6 +193,28 @@ TEST_P(ConvRow, PaddingStrideDilation) {
   }
 }
 
+TEST_P(ConvRow, Depthwise) {
+  std::mt19937 random(test::seed());
+  const auto pick = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
+  for (int i = 0; i < 120; ++i) {
+    const int64_t channels = std::array{8, 15, 16, 17, 33, 48, 70}[size_t(pick(0, 6))];
+    Problem p = square(channels, channels, pick(1, 26), pick(1, 7), pick(1, 2), 0, channels);
+    Spec& s = p.spec;
+    p.height = pick(1, 9), p.batch = pick(1, 2);
+    if (pick(0, 2) == 0) s.kernel_w = pick(1, 7);
+    if (pick(0, 3) == 0) s.dilation_h = pick(1, 2), s.dilation_w = pick(1, 3);
+    s.pad_top = pick(0, 4), s.pad_bottom = pick(0, 4), s.pad_left = pick(0, 4), s.pad_right = pick(0, 4);
+    s.x_pitch = channels + pick(0, 1) * 5, s.y_pitch = channels + pick(0, 1) * 7;
+    switch (pick(0, 3)) {
+      case 0: s.epilogue = {Stage::of(UnaryKind::silu, 1)}; break;
+      case 1: s.epilogue = {Stage::of(BinaryKind::mul, 1, Mode::per_column), Stage::of(BinaryKind::add, 2, Mode::scalar)}; break;
+      case 2: s.epilogue = {Stage::of(BinaryKind::add, 0, Mode::full), Stage::of(UnaryKind::clip, -0.5f, 1)}; break;
+    }
+    check(row, p);
+    if (HasFatalFailure()) return;
+  }
+}
+
 TEST_P(ConvRow, ManyChannels) {
   check(row, square(700, 40, 9, 3, 1, 1));  // the reduction in blocks
   check(row, square(1024, 72, 10, 1, 2));

@@ -1,0 +1,306 @@
+// Depthwise convolution, generated: vectors over channels, a block of rows × columns of y in registers, for which each
+// vector of x is loaded once. Rows of x come through a table of pointers, where a row of zeros stands for the padding
+// above and below; columns in the padding are left out of the code. Compiled for the baseline: AVX2 and AVX-512 exist
+// only in the bytes emitted.
+#if defined(__x86_64__)
+#include <array>
+#include <cstring>
+#include "kernels/conv/depthwise.h"
+#include "kernels/pointwise/emit.h"
+
+namespace kernels::conv {
+namespace {
+using namespace Xbyak::util;
+using pointwise::Mode;
+
+constexpr int most_rows = 8;  // of x that a block reads: one address register each
+constexpr int64_t serial_work = 1 << 15;  // multiply-adds that one thread does sooner than two can share
+
+// What a piece of code depends on.
+struct Block {
+  int rows, columns;  // of y
+  int kernel_h, kernel_w, stride_h, stride_w, dilation_w;
+  int first, last;  // columns of x inside the image, counted from the one under the first tap
+  bool bias;
+  int64_t x_pixel, y_pixel, y_row;  // bytes
+  pointwise::Chain epilogue;
+  bool operator==(const Block&) const = default;
+  int x_rows() const { return stride_h * (rows - 1) + kernel_h; }
+  int taps() const { return kernel_h * kernel_w; }
+};
+struct BlockHash {
+  size_t operator()(const Block& b) const {
+    size_t seed = pointwise::Hash()(b.epilogue);
+    for (const int64_t value : {int64_t{b.rows}, int64_t{b.columns}, int64_t{b.kernel_h}, int64_t{b.kernel_w}, int64_t{b.stride_h},
+                                int64_t{b.stride_w}, int64_t{b.dilation_w}, int64_t{b.first}, int64_t{b.last}, int64_t{b.bias}, b.x_pixel,
+                                b.y_pixel, b.y_row})
+      hash_combine(seed, static_cast<size_t>(value));
+    return seed;
+  }
+};
+
+struct BlockArgs {
+  const float* rows[most_rows];  // each at the column under the first tap, channel 0
+  const float *w, *bias;         // w at the first channel, bias at channel 0
+  float* y;                      // channel 0
+  const float* operands[pointwise::Chain::max_operands];  // channel 0
+  int64_t channel, vectors;  // where it starts, in bytes; how many vectors of channels
+};
+using BlockFunction = void (*)(BlockArgs*);
+
+// Registers: sums from the top; below them those for x, and for all weights, or those of a row of the kernel.
+template <class Isa> struct Registers {
+  static bool all_weights(int taps, int sums) { return taps <= 9 && taps + sums + 2 <= Isa::registers; }
+  static bool fits(const Spec& s, int rows, int columns) {
+    const int sums = rows * columns, taps = s.kernel_h * s.kernel_w;
+    if (s.stride_h * (rows - 1) + s.kernel_h > most_rows) return false;
+    if (all_weights(taps, sums)) return true;
+    return rows == 1 && s.kernel_w + sums + 2 <= Isa::registers;
+  }
+};
+
+template <class Isa> class BlockGenerator : public jit::Generator {
+ public:
+  using Vmm = typename Isa::Vmm;
+  explicit BlockGenerator(const Block& block)
+      : b_(block), all_(Registers<Isa>::all_weights(block.taps(), block.rows * block.columns)), emit_(*this) {
+    prologue<Isa>();
+    for (int i = 0; i < b_.x_rows(); ++i) mov(row(i), field(offsetof(BlockArgs, rows) + static_cast<size_t>(i) * 8));
+    mov(w, field(offsetof(BlockArgs, w))), mov(y, field(offsetof(BlockArgs, y))), mov(channel, field(offsetof(BlockArgs, channel)));
+    Xbyak::Label next;
+    L(next);
+    start();
+    multiply();
+    finish();
+    add(w, b_.taps() * Isa::lanes * 4), add(channel, Isa::lanes * 4);
+    dec(field(offsetof(BlockArgs, vectors))), jnz(next, T_NEAR);
+    epilogue();
+    emit_.constants();
+  }
+
+ private:
+  Xbyak::Address field(size_t offset) { return qword[rdi + offset]; }
+  const Xbyak::Reg64& row(int i) const {
+    static const Xbyak::Reg64 registers[most_rows] = {rsi, r8, r9, r10, r11, r12, r13, r14};
+    return registers[i];
+  }
+  Vmm sum(int r, int c) const { return Vmm(Isa::registers - 1 - (r * b_.columns + c)); }
+  Vmm weight(int kh, int kw) const { return Vmm(all_ ? kh * b_.kernel_w + kw : kw); }
+  int weights() const { return all_ ? b_.taps() : b_.kernel_w; }
+
+  void start() {
+    if (b_.bias) mov(rax, field(offsetof(BlockArgs, bias)));
+    for (int r = 0; r < b_.rows; ++r)
+      for (int c = 0; c < b_.columns; ++c) {
+        if (r + c) vmovaps(sum(r, c), sum(0, 0));
+        else b_.bias ? vmovups(sum(0, 0), ptr[rax + channel]) : vxorps(sum(0, 0), sum(0, 0), sum(0, 0));
+      }
+  }
+
+  void load_weights(int kh) {
+    for (int kw = 0; kw < b_.kernel_w; ++kw) vmovups(weight(kh, kw), ptr[w + (kh * b_.kernel_w + kw) * Isa::lanes * 4]);
+  }
+
+  // Each vector of x inside the image, for all the sums that it is a term of.
+  void multiply() {
+    const int spare = weights(), spares = std::min(6, Isa::registers - b_.rows * b_.columns - spare);
+    if (all_)
+      for (int kh = 0; kh < b_.kernel_h; ++kh) load_weights(kh);
+    for (int i = 0, loads = 0; i < b_.x_rows(); ++i) {
+      if (!all_) load_weights(i);
+      for (int j = b_.first; j < b_.last; ++j) {
+        const Vmm x(spare + loads % spares);
+        bool loaded = false;
+        for (int r = 0; r < b_.rows; ++r) {
+          const int kh = i - r * b_.stride_h;
+          if (kh < 0 || kh >= b_.kernel_h) continue;
+          for (int kw = 0; kw < b_.kernel_w; ++kw) {
+            const int left = j - kw * b_.dilation_w;
+            if (left < 0 || left % b_.stride_w || left / b_.stride_w >= b_.columns) continue;
+            if (!loaded) vmovups(x, ptr[row(i) + channel + static_cast<int>(j * b_.x_pixel)]), loaded = true, ++loads;
+            vfmadd231ps(sum(r, left / b_.stride_w), x, weight(kh, kw));
+          }
+        }
+      }
+    }
+  }
+
+  void finish() {
+    for (int r = 0; r < b_.rows; ++r)
+      for (int c = 0; c < b_.columns; ++c) {
+        for (const pointwise::Stage& stage : b_.epilogue) apply(stage, sum(r, c));
+        vmovups(ptr[y + channel + static_cast<int>(r * b_.y_row + c * b_.y_pixel)], sum(r, c));
+      }
+  }
+
+  void apply(const pointwise::Stage& stage, const Vmm& value) {
+    if (!stage.binary) return emit_.unary(stage, value);
+    mov(rax, field(offsetof(BlockArgs, operands) + stage.operand * 8u));
+    stage.mode == Mode::scalar ? vbroadcastss(emit_.t0, ptr[rax]) : vmovups(emit_.t0, ptr[rax + channel]);
+    emit_.binary(stage, value, emit_.t0);
+  }
+
+  const Block& b_;
+  const bool all_;
+  pointwise::Emitter<Isa> emit_;
+  const Xbyak::Reg64 w = rdx, y = rcx, channel = rbx;
+};
+
+// Chains whose operands are the same for every pixel; others are a pass over finished rows.
+bool emitted(const pointwise::Chain& chain) {
+  return pointwise::emit_refusal(chain).empty() && !chain.has(Mode::full) && !chain.has(Mode::per_row);
+}
+
+template <class Isa> class DepthwiseBlocks final : public Conv {
+ public:
+  DepthwiseBlocks(const Spec& spec, isa::Mask target) : s_(spec), out_width_(static_cast<int>(spec.out_width())) {
+    if (!spec.epilogue.empty() && !emitted(spec.epilogue)) pass_ = pointwise::select(spec.epilogue, target).kernel;
+    shape(spec, rows_, columns_);
+    const int count = (out_width_ + columns_ - 1) / std::max(1, columns_);
+    for (int i = 0, column = 0; i < count && ok_; ++i) {
+      const int columns = (out_width_ - column + count - i - 1) / (count - i);
+      Segment segment{column, {}};
+      for (int rows = 1; rows <= rows_ && ok_; rows = rows == rows_ ? rows + 1 : rows_) ok_ = (segment.code[rows > 1] = code(column, columns, rows)) != nullptr;
+      segments_.push_back(std::move(segment));
+      column += columns;
+    }
+    zeros_ = os::Memory::allocate(static_cast<size_t>(spec.width * spec.in_pitch()) * sizeof(float));
+    ok_ = ok_ && (zeros_ || !spec.width);
+  }
+  bool ok() const { return ok_; }
+
+  // How many rows and columns of y a block has.
+  static bool shape(const Spec& s, int& rows, int& columns) {
+    const int width = static_cast<int>(std::min<int64_t>(s.out_width(), 1 << 20));
+    for (rows = !Isa::masks || s.dilation_h != 1 ? 1 : s.stride_h == 1 ? 3 : 2; rows >= 1; --rows)
+      for (columns = std::min(rows > 1 ? 7 : 10, width); columns >= (rows > 1 ? std::min(4, width) : 1); --columns)
+        if (columns > 0 && Registers<Isa>::fits(s, rows, columns)) return true;
+    return false;
+  }
+
+  size_t packed_bytes() const override { return static_cast<size_t>(vectors() * taps() * Isa::lanes) * sizeof(float); }
+  // [vector of channels][tap][lane]; the last vector ends with the last channel.
+  void pack(const float* w, void* packed) const override {
+    auto* to = static_cast<float*>(packed);
+    for (int64_t v = 0; v < vectors(); ++v)
+      for (int64_t tap = 0; tap < taps(); ++tap)
+        for (int64_t lane = 0; lane < Isa::lanes; ++lane) *to++ = w[(channel(v) + lane) * taps() + tap];
+  }
+
+  void run(const Args& args, ThreadPool& pool, int max_threads) const override {
+    const int64_t out_height = s_.out_height(args.height), groups = (out_height + rows_ - 1) / rows_, total = args.batch * groups;
+    if (total <= 0 || out_width_ <= 0) return;
+    if (args.batch * out_height * out_width_ * s_.channels * taps() < serial_work) max_threads = 1;
+    const int64_t threads = max_threads > 0 ? std::min(max_threads, pool.size()) : pool.size();
+    const int64_t wanted = threads > 1 ? 4 * threads : 1;
+    // A part has whole vectors of its own: the last two share channels where their number is no multiple.
+    const int64_t chunks = std::min(total, wanted), units = std::max<int64_t>(1, s_.channels / Isa::lanes);
+    const int64_t parts = std::min(units, (wanted + chunks - 1) / chunks);
+    pool.run(
+        chunks * parts,
+        [&](int64_t task) {
+          const int64_t chunk = task / parts, part = task % parts;
+          const int64_t first = units * part / parts, last = part + 1 == parts ? vectors() : units * (part + 1) / parts;
+          for (int64_t group = total * chunk / chunks; group < total * (chunk + 1) / chunks; ++group)
+            run_rows(args, group / groups, group % groups * rows_, out_height, first, last);
+        },
+        max_threads);
+  }
+
+ private:
+  struct Segment {
+    int column;
+    std::shared_ptr<const jit::Code> code[2];  // for one row, for rows_
+  };
+
+  int64_t taps() const { return static_cast<int64_t>(s_.kernel_h) * s_.kernel_w; }
+  int64_t vectors() const { return (s_.channels + Isa::lanes - 1) / Isa::lanes; }
+  int64_t channel(int64_t vector) const { return std::min(vector * Isa::lanes, s_.channels - Isa::lanes); }
+  int64_t left(int column) const { return static_cast<int64_t>(column) * s_.stride_w - s_.pad_left; }
+
+  std::shared_ptr<const jit::Code> code(int column, int columns, int rows) const {
+    static WeakCache<Block, jit::Code, BlockHash> cache;
+    const int64_t reach = static_cast<int64_t>(columns - 1) * s_.stride_w + (s_.kernel_w - 1) * s_.dilation_w + 1;
+    const Block block{rows, columns, s_.kernel_h, s_.kernel_w, s_.stride_h, s_.stride_w, s_.dilation_w,
+                      static_cast<int>(std::clamp<int64_t>(-left(column), 0, reach)),
+                      static_cast<int>(std::clamp<int64_t>(s_.width - left(column), 0, reach)), s_.bias,
+                      s_.in_pitch() * 4, s_.out_pitch() * 4, out_width_ * s_.out_pitch() * 4,
+                      emitted(s_.epilogue) ? s_.epilogue : pointwise::Chain()};
+    return cache.get(block, [](const Block& key) {
+      return jit::generate<BlockGenerator<Isa>>("depthwise_" + std::to_string(key.kernel_h) + "x" + std::to_string(key.kernel_w) +
+                                                    (Isa::masks ? "_avx512" : "_avx2"), key);
+    });
+  }
+
+  // Rows of y from `row` on, as many as a block has, of the vectors [first, last) of channels.
+  void run_rows(const Args& args, int64_t image, int64_t row, int64_t out_height, int64_t first, int64_t last) const {
+    const int64_t pitch = s_.in_pitch(), end = std::min(out_height, row + rows_);
+    const bool whole = end - row == rows_;
+    for (int64_t step = whole ? rows_ : 1; row < end; row += step) {
+      const int64_t x_rows = s_.stride_h * (step - 1) + s_.kernel_h, y_pixel = (image * out_height + row) * out_width_;
+      const float* rows[most_rows];
+      for (int64_t i = 0; i < x_rows; ++i) {
+        const int64_t at = row * s_.stride_h - s_.pad_top + i * s_.dilation_h;
+        rows[i] = at < 0 || at >= args.height ? reinterpret_cast<const float*>(zeros_.data()) : args.x + (image * args.height + at) * s_.width * pitch;
+      }
+      for (const Segment& segment : segments_) {
+        BlockArgs block;
+        for (int64_t i = 0; i < x_rows; ++i) block.rows[i] = rows[i] + left(segment.column) * pitch;
+        block.y = args.y + (y_pixel + segment.column) * s_.out_pitch();
+        block.bias = args.bias;
+        for (int i = 0; i < s_.epilogue.operand_count(); ++i) block.operands[i] = args.operands[i].data;
+        const auto call = [&](int64_t from, int64_t to) {
+          if (from >= to) return;
+          block.w = static_cast<const float*>(args.w) + from * taps() * Isa::lanes;
+          block.channel = channel(from) * 4, block.vectors = to - from;
+          segment.code[step > 1]->template entry<BlockFunction>()(&block);
+        };
+        const int64_t even = s_.channels / Isa::lanes;  // vectors that start where the one before ends
+        call(first, std::min(last, even)), call(std::max(first, even), last);
+      }
+      if (pass_) finish(args, y_pixel, step, channel(first), last == vectors() ? s_.channels : last * Isa::lanes);
+    }
+  }
+
+  void finish(const Args& args, int64_t pixel, int64_t rows, int64_t c0, int64_t c1) const {
+    const pointwise::Operands operands = pointwise::offset(s_.epilogue, args.operands, pixel, c0);
+    float* y = args.y + pixel * s_.out_pitch() + c0;
+    pass_.run({y, s_.out_pitch(), y, s_.out_pitch(), operands.data(), rows * out_width_, c1 - c0});
+  }
+
+  Spec s_;
+  int out_width_, rows_ = 0, columns_ = 0;
+  std::vector<Segment> segments_;
+  os::Memory zeros_;  // a row of x
+  pointwise::Kernel pass_;
+  bool ok_ = true;
+};
+
+template <class Isa> Support supports_blocks(const Spec& spec) {
+  Support support = supports_depthwise(spec, Isa::lanes);
+  if (!support.refusal.empty()) return support;
+  int rows, columns;
+  const int64_t largest = int64_t{1} << 30;  // of an address within the code
+  const int64_t reach = (spec.out_width() * spec.stride_w + static_cast<int64_t>(spec.kernel_w) * spec.dilation_w) * spec.in_pitch() * 4;
+  if (spec.channels < Isa::lanes) return {0, "fewer channels than a vector has lanes"};
+  if (!DepthwiseBlocks<Isa>::shape(spec, rows, columns)) return {0, "no block of it fits the registers"};
+  if (reach > largest || spec.out_width() * spec.out_pitch() * 4 * rows > largest) return {0, "rows are too long"};
+  return {support.cost / 2, {}};
+}
+
+template <class Isa> Kernel make_blocks(const Spec& spec, isa::Mask target) {
+  auto kernel = std::make_shared<const DepthwiseBlocks<Isa>>(spec, target);
+  return kernel->ok() ? kernel : nullptr;
+}
+}  // namespace
+
+namespace depthwise_jit_avx512 {
+Support supports(const Spec& spec) { return supports_blocks<jit::Avx512>(spec); }
+Kernel make(const Spec& spec) { return make_blocks<jit::Avx512>(spec, isa::avx512); }
+}  // namespace depthwise_jit_avx512
+namespace depthwise_jit_avx2 {
+Support supports(const Spec& spec) { return supports_blocks<jit::Avx2>(spec); }
+Kernel make(const Spec& spec) { return make_blocks<jit::Avx2>(spec, isa::avx2); }
+}  // namespace depthwise_jit_avx2
+}  // namespace kernels::conv
+#endif
