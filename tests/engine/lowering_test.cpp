@@ -201,6 +201,20 @@ TEST(Lowering, Resize) {
   check({schema::Resize{}, {{{1, 5, 6, 17}, false, 0, 100, DType::u8}, Input::none(), Input::none()}, 1e-5, {1, 10, 9, 17}});
 }
 
+TEST(Lowering, ConvTranspose) {
+  using schema::AutoPad, schema::ConvTranspose;
+  for (const int64_t channels : {1, 15, 16, 17, 40})
+    for (const ConvTranspose& op : {ConvTranspose{{2, 2}, {}, {}, {}, {}, 1, AutoPad::none}, {{2, 1}, {1, 2}, {1, 0, 1, 2}, {1, 0}, {}, 1, AutoPad::none},
+                                    {{3, 2}, {}, {}, {}, {}, 1, AutoPad::same_upper}, {{2, 2}, {}, {}, {}, {17, 14}, 1, AutoPad::same_lower}, {{}, {}, {1, 1, 1, 1}, {}, {}, 1, AutoPad::none}})
+      for (const auto& [h, w] : {std::pair<int64_t, int64_t>{2, 2}, {4, 3}}) {
+        check({op, {{{2, channels, 8, 7}}, {{channels, 20, h, w}, true}, {{20}, true}}});
+        check({op, {{{1, 12, 8, 7}}, {{12, channels, h, w}, true}}});
+      }
+  check({ConvTranspose{{2, 2}, {}, {}, {}, {}, 2, AutoPad::none}, {{{1, 8, 5, 5}}, {{8, 6, 2, 2}, true}}});
+  check({ConvTranspose{{2, 2}, {}, {}, {}, {}, 1, AutoPad::none}, {{{1, 8, 5, 5}}, {{8, 6, 2, 2}}}});
+  check({schema::ConvTransposeLast{{2, 2}, {1, 1}, {1, 0, 0, 1}, {9, 9}, 2}, {{{1, 5, 5, 8}}, {{8, 3, 3, 3}, true}, {{6}}}});
+}
+
 TEST(Lowering, Rnn) {
   using schema::RnnDirection, schema::RnnKind;
   for (RnnKind kind : {RnnKind::lstm, RnnKind::gru, RnnKind::rnn})
