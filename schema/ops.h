@@ -129,6 +129,16 @@ struct Fused {
   SCHEMA_FIELDS(Fused)
 };
 
+// ConvTranspose on x [N,H,W,C], y [N,OH,OW,K]; w stays [C,K/groups,kh,kw]. Two spatial dims; all lists full, `output_shape`
+// too: the padding is what is cut in front of y. Inputs: x, w, [b].
+struct ConvTransposeLast {
+  static constexpr int version = 1;
+  static constexpr bool portable = false;
+  Ints stride, dilation, pad, output_shape;
+  int64_t groups = 1;
+  SCHEMA_FIELDS(ConvTransposeLast, F(stride), F(dilation), F(pad), F(output_shape), F(groups))
+};
+
 // Outputs: y, and for max the flat index of each maximum in x (i64), if asked for. `count_pad`: an average counts the
 // padding too. `p` is the norm of lp. `column_major` is for the index.
 struct Pool {

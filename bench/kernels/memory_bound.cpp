@@ -7,7 +7,9 @@
 #include "kernels/os.h"
 #include "kernels/pool/pool.h"
 #include "kernels/reduce/reduce.h"
+#include "kernels/resize/resize.h"
 #include "kernels/softmax/softmax.h"
+#include "kernels/transpose/transpose.h"
 
 namespace bench {
 namespace {
@@ -122,6 +124,46 @@ void add_softmax(const softmax::Row& row, int threads) {
         s.outer * s.n * s.inner, s.outer * s.n * s.inner,
         [kernel = row.make(s)](const float* x, float* y, ThreadPool& pool) { kernel.run(x, y, pool); });
 }
+void add_transpose(const transpose::Row& row, int threads) {
+  const struct {
+    const char* name;
+    transpose::Spec spec;
+  } problems[] = {
+      {"to_last_64@112", {4, {64, 112 * 112}, {1, 0}}},     {"to_last_3@224", {4, {3, 224 * 224}, {1, 0}}},
+      {"to_first_64@112", {4, {112 * 112, 64}, {1, 0}}},    {"to_first_3@224", {4, {224 * 224, 3}, {1, 0}}},
+      {"to_first_512@14", {4, {14 * 14, 512}, {1, 0}}},     {"1024x1024", {4, {1024, 1024}, {1, 0}}},
+      {"heads_128x12x64", {4, {128, 12, 64}, {1, 0, 2}}},   {"keys_128x12x64", {4, {128, 12, 64}, {1, 2, 0}}},
+      {"shuffle_2x58@28", {4, {2, 58, 28 * 28}, {1, 0, 2}}}};
+  for (const auto& p : problems) {
+    int64_t n = 1;
+    for (const int64_t extent : p.spec.extents) n *= extent;
+    add(row.name, p.name, threads, n, n,
+        [kernel = row.make(p.spec)](const float* x, float* y, ThreadPool& pool) { kernel.run(x, y, pool); });
+  }
+}
+
+// Each output between two inputs, or on one.
+resize::Axis twice(int64_t in, bool linear) {
+  resize::Axis axis{{0}, {}, {}};
+  for (int64_t o = 0; o < 2 * in; ++o) {
+    axis.index.push_back(o / 2), axis.weight.push_back(linear ? 0.75f : 1.0f);
+    if (linear)
+      axis.index.push_back(std::clamp(o / 2 + (o % 2 ? 1 : -1), int64_t{0}, in - 1)), axis.weight.push_back(0.25f);
+    axis.first.push_back(static_cast<int64_t>(axis.index.size()));
+  }
+  return axis;
+}
+
+void add_resize(const resize::Row& row, int threads) {
+  for (const bool linear : {false, true})
+    for (const auto& [inner, size] : {std::pair<int64_t, int64_t>{128, 20}, {64, 56}, {1, 256}}) {
+      const resize::Spec spec{4, 1, size, size, inner, twice(size, linear), twice(size, linear)};
+      add(row.name,
+          std::string(linear ? "linear" : "nearest") + "_" + std::to_string(inner) + "@" + std::to_string(size),
+          threads, size * size * inner, 4 * size * size * inner,
+          [kernel = row.make(spec)](const float* x, float* y, ThreadPool& pool) { kernel.run(x, y, pool); });
+    }
+}
 }  // namespace
 
 void add_memory_bound(isa::Mask have, int threads) {
@@ -131,5 +173,9 @@ void add_memory_bound(isa::Mask have, int threads) {
     if (isa::runs(row.isa, have)) add_reduce(row, threads);
   for (const auto& row : softmax::rows())
     if (isa::runs(row.isa, have)) add_softmax(row, threads);
+  for (const auto& row : transpose::rows())
+    if (isa::runs(row.isa, have)) add_transpose(row, threads);
+  for (const auto& row : resize::rows())
+    if (isa::runs(row.isa, have)) add_resize(row, threads);
 }
 }  // namespace bench

@@ -1,37 +1,9 @@
+#include "engine/ops/conv_transpose.h"
 #include "engine/ops/doubles.h"
-#include "engine/ops/spatial.h"
 
 namespace engine {
 namespace {
-using schema::AutoPad, schema::ConvTranspose;
-
-// What the lists of the op leave to the extents of x and w. Seen from the output, x is what a convolution would make of it.
-Window resolve(const ConvTranspose& op, size_t d, Window window, const Dim& in, const Dim& kernel, Dim* out) {
-  const int64_t extra = op.output_padding.empty() ? 0 : op.output_padding[d];
-  const Dim whole = (in - 1) * window.stride + extra + window.reach(kernel);  // without padding
-  if (!op.output_shape.empty() || window.same()) {
-    *out = op.output_shape.empty() ? in * window.stride : Dim(op.output_shape[d]);
-    const Dim total = whole - *out;
-    if (total.known()) {
-      const int64_t pad = std::max<int64_t>(0, total.value());
-      window.begin = op.auto_pad == AutoPad::same_upper ? pad / 2 : pad - pad / 2;
-      window.end = pad - window.begin;
-    }
-  } else {
-    *out = whole - (window.begin + window.end);
-  }
-  check(!out->known() || out->value() >= 0, "the padding leaves nothing of ", whole.text());
-  window.auto_pad = AutoPad::none;
-  return window;
-}
-
-std::vector<Window> all_windows(const ConvTranspose& op, size_t dims) {
-  for (const auto* list : {&op.output_padding, &op.output_shape}) {
-    check(list->empty() || list->size() == dims, "a list has ", list->size(), " entries where ", dims, " are needed");
-    for (int64_t v : *list) check(v >= 0 && v <= INT32_MAX, "extent ", v, " is out of range");
-  }
-  return windows(op, dims);
-}
+using schema::ConvTranspose;
 
 Types infer(const ConvTranspose& op, const InferContext& in) {
   in.expect_inputs(2, 3);

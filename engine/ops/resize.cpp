@@ -1,5 +1,6 @@
 #include "engine/ops/doubles.h"
 #include "engine/ops/spatial.h"
+#include "kernels/resize/resize.h"
 
 namespace engine {
 namespace {
@@ -230,6 +231,37 @@ void reference(const Resize& op, RunContext& c) {
   else weighted(op, axes, x, y);
 }
 
+// For at most two dims that are resized, next to each other; tables are made once.
+std::optional<Lowered> lower(const Resize& op, const LowerContext& c) {
+  const Type& x = c.in(0);
+  const bool nearest = op.mode == ResizeMode::nearest;
+  if (op.coordinates == ResizeCoordinates::tf_crop_and_resize || elements(c.out(0).shape()) == 0) return std::nullopt;
+  if (x.dtype == DType::string || bits_of(x.dtype) % 8 || (!nearest && x.dtype != DType::f32)) return std::nullopt;
+  Request request;
+  if (const Constant* scales = c.constant(2)) request.scales = to_doubles(scales->view());
+  if (const Constant* sizes = c.constant(3))
+    for (int64_t size : to_ints(sizes->view())) request.sizes.push_back(size);
+  if (request.scales.empty() == request.sizes.empty()) return std::nullopt;
+  const auto axes = resized_axes(op, x.dims, request);
+  const Shape shape = x.shape();
+  size_t first = 0, last = shape.size();  // from the first dim that is resized to behind the last one
+  while (first < last && !axes[first].resized) ++first;
+  while (last > first && !axes[last - 1].resized) --last;
+  if (last - first > 2) return std::nullopt;
+  const std::span extents(shape);
+  kernels::resize::Spec spec{bits_of(x.dtype) / 8, elements(extents.first(first)), 1, 1, elements(extents.subspan(last)), {{0, 1}, {0}, {1}}, {{0, 1}, {0}, {1}}};
+  const auto resample = [&](size_t d, int64_t& extent, kernels::resize::Axis& to) {
+    Table from = table(op, axes[d], shape[d]);
+    extent = shape[d];
+    to = {std::move(from.first), std::move(from.index), std::vector<float>(from.weight.begin(), from.weight.end())};
+  };
+  if (last - first == 2) resample(first, spec.height, spec.rows);
+  if (last > first) resample(last - 1, spec.width, spec.columns);
+  auto choice = kernels::resize::select(spec, c.isa);
+  if (!choice) return std::nullopt;
+  return Lowered{choice.name, [kernel = std::move(choice.kernel)](RunContext& r) { kernel.run(r.in(0).data, r.out(0).data, r.pool(), r.threads()); }};
+}
+
 // A resize by a scale of 1 throughout is x.
 void simplify(const Resize& op, NodeId n, Rewriter& rewriter) {
   const Graph& graph = rewriter.graph;
@@ -241,7 +273,7 @@ void simplify(const Resize& op, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Resize>& def(const Resize&) {
-  static constexpr OpDef<Resize> def{.infer = infer, .reference = reference, .simplify = simplify};
+  static constexpr OpDef<Resize> def{.infer = infer, .reference = reference, .lower = lower, .simplify = simplify};
   return def;
 }
 }  // namespace engine

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include "engine/op.h"
 #include "engine/ops/strides.h"
+#include "kernels/transpose/transpose.h"
 
 namespace engine {
 namespace {
@@ -43,6 +44,15 @@ void reference(const Transpose& op, RunContext& c) {
   copy_strided(c.out(0), x, strides);
 }
 
+std::optional<Lowered> lower(const Transpose& op, const LowerContext& c) {
+  const Type& x = c.in(0);
+  if (x.dtype == DType::string || bits_of(x.dtype) % 8) return std::nullopt;
+  const Ints perm = full(op, x.rank());
+  auto choice = kernels::transpose::select({bits_of(x.dtype) / 8, x.shape(), std::vector<int>(perm.begin(), perm.end())}, c.isa);
+  if (!choice) return std::nullopt;
+  return Lowered{choice.name, [kernel = std::move(choice.kernel)](RunContext& r) { kernel.run(r.in(0).data, r.out(0).data, r.pool(), r.threads()); }};
+}
+
 // One that moves nothing goes; two become one.
 void simplify(const Transpose& op, NodeId n, Rewriter& rewriter) {
   const Graph& graph = rewriter.graph;
@@ -67,7 +77,7 @@ void simplify(const Transpose& op, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Transpose>& def(const Transpose&) {
-  static constexpr OpDef<Transpose> def{.infer = infer, .reference = reference, .simplify = simplify};
+  static constexpr OpDef<Transpose> def{.infer = infer, .reference = reference, .lower = lower, .simplify = simplify};
   return def;
 }
 }  // namespace engine

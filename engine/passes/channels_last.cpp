@@ -4,7 +4,7 @@
 #include <map>
 #include "engine/fold.h"
 #include "engine/op.h"
-#include "engine/ops/spatial.h"
+#include "engine/ops/conv_transpose.h"
 #include "engine/passes/target.h"
 
 namespace engine {
@@ -60,6 +60,7 @@ class ChannelsLast {
   // The value that stands for output 0 in the new form; none: the node stays as it is.
   ValueId rewrite(const Node& node) {
     if (const auto* op = node.op.get_if<schema::Conv>()) return convolution(node, *op);
+    if (const auto* op = node.op.get_if<schema::ConvTranspose>()) return transposed_convolution(node, *op);
     if (node.inputs.empty() || node.outputs.size() > 1) return ValueId::none;
     if (node.op.get_if<schema::Reshape>()) return shuffle(node);
     if (!std::ranges::any_of(node.inputs, [&](ValueId v) { return from_region(v); })) return ValueId::none;
@@ -117,6 +118,23 @@ class ChannelsLast {
     }
     out.planar_input = !from_region(in[0]) && graph_[in[0]].producer == NodeId::none && x.dims[1].value() <= 4 && op.groups == 1;
     if (!out.planar_input) in[0] = last(in[0], node.origins);
+    return first(add(out, in, node.origins), node.origins);
+  }
+
+  ValueId transposed_convolution(const Node& node, const schema::ConvTranspose& op) {
+    const Type &x = type(node.inputs[0]), &w = type(node.inputs[1]), &y = type(node.outputs[0]);
+    if (x.rank() != 4 || x.dtype != DType::f32 || op.groups != 1 || !graph_[node.inputs[1]].constant) return ValueId::none;
+    if (!x.determined() || !w.determined() || !y.determined()) return ValueId::none;
+    schema::ConvTransposeLast out{pair(op.stride, 1, false), pair(op.dilation, 1, false), Ints(4, 0), {}, 1};
+    const auto given = all_windows(op, 2);
+    for (size_t d = 0; d < 2; ++d) {
+      Dim extent;
+      const Window window = resolve(op, d, given[d], x.dims[d + 2], w.dims[d + 2], &extent);
+      out.pad[d] = window.begin, out.pad[d + 2] = window.end;
+      out.output_shape.push_back(extent.value());
+    }
+    ValueIds in = node.inputs;
+    in[0] = last(in[0], node.origins);
     return first(add(out, in, node.origins), node.origins);
   }
 

@@ -13,6 +13,8 @@ struct Input {
   bool constant = false;
   double low = -1, high = 1;
   DType dtype = DType::f32;
+  bool absent = false;
+  static Input none() { return {.shape = {}, .absent = true}; }
 };
 struct Case {
   Op op;
@@ -26,6 +28,10 @@ Graph graph_of(const Case& c, std::vector<Object>& values, std::mt19937& rng) {
   ValueIds ids;
   for (const Input& in : c.inputs) {
     Object& value = values.emplace_back();
+    if (in.absent) {
+      ids.push_back(ValueId::none);
+      continue;
+    }
     const View view = value.set_tensor(in.dtype, in.shape);
     std::uniform_real_distribution<double> number(in.low, in.high);
     for (int64_t i = 0; i < view.elements(); ++i) with_carrier(in.dtype, [&]<class T>(T) { store(view, i, T(number(rng))); });
@@ -42,7 +48,7 @@ Object run(const Graph& graph, const std::vector<Object>& values, const Case& c,
   Frame frame(std::make_shared<PlanCache>(graph, options), run_options);
   std::vector<ConstView> inputs;
   for (size_t k = 0; k < c.inputs.size(); ++k)
-    if (!c.inputs[k].constant) inputs.push_back(values[k].view());
+    if (!c.inputs[k].constant && !c.inputs[k].absent) inputs.push_back(values[k].view());
   Object out;
   out.assign(frame.run(inputs)[0]);
   EXPECT_TRUE(valid(frame.plan()->memory, frame.plan()->buffers, arena_alignment));
@@ -195,6 +201,41 @@ TEST(Lowering, KeepsRefusalsWhenAsked) {
     }
   }
   EXPECT_EQ(kernels::RefusalLog::current, nullptr);
+}
+
+TEST(Lowering, Transpose) {
+  for (const DType dtype : {DType::f32, DType::i64, DType::u8, DType::f16})
+    for (const auto& [shape, perm] : {std::pair<Shape, schema::Ints>{{2, 17, 9, 11}, {0, 2, 3, 1}}, {{2, 9, 11, 17}, {0, -1, 1, 2}}, {{40, 50}, {}}, {{3, 0, 2}, {2, 1, 0}},
+                                      {{2, 5, 3, 40}, {0, 2, 1, 3}}, {{200, 300}, {1, 0}}})
+      check({schema::Transpose{perm}, {{shape, false, 0, 100, dtype}}});
+}
+
+TEST(Lowering, Resize) {
+  using schema::ResizeCoordinates, schema::ResizeMode;
+  for (const ResizeMode mode : {ResizeMode::nearest, ResizeMode::linear, ResizeMode::cubic})
+    for (const ResizeCoordinates coordinates : {ResizeCoordinates::half_pixel, ResizeCoordinates::pytorch_half_pixel, ResizeCoordinates::align_corners, ResizeCoordinates::asymmetric})
+      for (const auto& [shape, sizes] : {std::pair<Shape, std::vector<int64_t>>{{1, 5, 6, 17}, {1, 10, 9, 17}}, {{2, 9, 8, 3}, {2, 4, 4, 3}}, {{2, 3, 9, 8}, {2, 3, 20, 20}},
+                                         {{1, 40, 40, 64}, {1, 80, 80, 64}}, {{1, 4, 5, 6}, {1, 4, 7, 6}}, {{2, 3, 4, 5}, {4, 3, 8, 5}}, {{2, 4, 5, 1}, {2, 4, 5, 1}}})
+        for (const bool antialias : {false, true}) {
+          schema::Resize op;
+          op.mode = mode, op.coordinates = coordinates, op.antialias = antialias && mode != ResizeMode::nearest, op.exclude_outside = antialias;
+          check({op, {{shape}, Input::none(), Input::none()}, 1e-5, sizes});
+        }
+  check({schema::Resize{}, {{{1, 5, 6, 17}, false, 0, 100, DType::u8}, Input::none(), Input::none()}, 1e-5, {1, 10, 9, 17}});
+}
+
+TEST(Lowering, ConvTranspose) {
+  using schema::AutoPad, schema::ConvTranspose;
+  for (const int64_t channels : {1, 15, 16, 17, 40})
+    for (const ConvTranspose& op : {ConvTranspose{{2, 2}, {}, {}, {}, {}, 1, AutoPad::none}, {{2, 1}, {1, 2}, {1, 0, 1, 2}, {1, 0}, {}, 1, AutoPad::none},
+                                    {{3, 2}, {}, {}, {}, {}, 1, AutoPad::same_upper}, {{2, 2}, {}, {}, {}, {17, 14}, 1, AutoPad::same_lower}, {{}, {}, {1, 1, 1, 1}, {}, {}, 1, AutoPad::none}})
+      for (const auto& [h, w] : {std::pair<int64_t, int64_t>{2, 2}, {4, 3}}) {
+        check({op, {{{2, channels, 8, 7}}, {{channels, 20, h, w}, true}, {{20}, true}}});
+        check({op, {{{1, 12, 8, 7}}, {{12, channels, h, w}, true}}});
+      }
+  check({ConvTranspose{{2, 2}, {}, {}, {}, {}, 2, AutoPad::none}, {{{1, 8, 5, 5}}, {{8, 6, 2, 2}, true}}});
+  check({ConvTranspose{{2, 2}, {}, {}, {}, {}, 1, AutoPad::none}, {{{1, 8, 5, 5}}, {{8, 6, 2, 2}}}});
+  check({schema::ConvTransposeLast{{2, 2}, {1, 1}, {1, 0, 0, 1}, {9, 9}, 2}, {{{1, 5, 5, 8}}, {{8, 3, 3, 3}, true}, {{6}}}});
 }
 
 TEST(Lowering, Rnn) {
