@@ -1,4 +1,4 @@
-"""What is run: a model of fixed input shapes, its inputs, and the outputs that it should give if they are known."""
+"""What is run: a model, its inputs, and the outputs that it should give if they are known."""
 import json
 import zlib
 from dataclasses import dataclass
@@ -28,9 +28,9 @@ class Case:
 
 
 def difference(got: list[np.ndarray], want: list[np.ndarray]) -> str | None:
-    """None if outputs agree. Numbers differ by no more than RTOL*|want| + ATOL*max|want| + FLOOR, max over the output: what
-    is small beside the largest element of its tensor carries the rounding of that one. NaN equals NaN, integers are
-    exact. Extents of 1 are not compared, since some engines drop the batch; nor are dtypes, since some widen them."""
+    """None if outputs agree: |got - want| <= RTOL*|want| + ATOL*max|want| + FLOOR, max over the output, since what is small
+    beside the largest element carries the rounding of that one. NaN equals NaN; integers are exact. Extents of 1 are not
+    compared, since some engines drop the batch; nor are dtypes, since some change them."""
     if len(got) != len(want):
         return f"{len(got)} outputs instead of {len(want)}"
     for k, (a, b) in enumerate(zip(got, want)):
@@ -51,9 +51,8 @@ def difference(got: list[np.ndarray], want: list[np.ndarray]) -> str | None:
     return None
 
 
-def read_case(word: str, cache: Path, folder: Path) -> Case:
-    """`word` is an ONNX file, a folder with a model.onnx, or a name of models.py, which is made in the cache. A model that
-    has to be changed goes to `folder`."""
+def read_case(word: str, cache: Path) -> Case:
+    """`word` is an ONNX file, a folder with a model.onnx, or a name of models.py, which is made in the cache."""
     path = Path(word)
     if path.is_dir():
         path = path / "model.onnx"
@@ -66,8 +65,7 @@ def read_case(word: str, cache: Path, folder: Path) -> Case:
     weights = {it.name for it in graph.initializer}
     infos = [it for it in graph.input if it.name not in weights]
     inputs, golden = stored(path.parent, infos) if path.name == "model.onnx" else (None, None)
-    inputs = inputs or made_up(infos, name)
-    return Case(name, with_shapes(path.resolve(), inputs, folder), inputs, [it.name for it in graph.output], golden)
+    return Case(name, path.resolve(), inputs or made_up(infos, name), [it.name for it in graph.output], golden)
 
 
 def generated(name: str, cache: Path) -> Path:
@@ -111,17 +109,3 @@ def made_up(infos: list[onnx.ValueInfoProto], name: str) -> Arrays:
         else:
             raise CaseError(f"input {info.name} has elements of {dtype}; give inputs in golden/")
     return inputs
-
-
-def with_shapes(path: Path, inputs: Arrays, folder: Path) -> Path:
-    """The model with the shapes of these inputs, so that no engine has to allow for others."""
-    model = onnx.load(path, load_external_data=False)
-    infos = [it for it in model.graph.input if it.name in inputs]
-    if all([dim.dim_value for dim in it.type.tensor_type.shape.dim] == list(inputs[it.name].shape) for it in infos):
-        return path
-    onnx.load_external_data_for_model(model, str(path.parent))
-    for it in infos:
-        it.type.CopyFrom(onnx.helper.make_tensor_type_proto(it.type.tensor_type.elem_type, inputs[it.name].shape))
-    fixed = folder / "model.onnx"
-    onnx.save(model, fixed)
-    return fixed

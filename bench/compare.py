@@ -115,9 +115,6 @@ class Comparison:
             order.shuffle(turns)
             for worker, result in turns:
                 self._turn(worker, result, turn_ms)
-        for worker, result in turns:
-            if not result.failure:
-                result.peak = worker.call("peak_mib", timeout=self._settings.timeout)
 
     def _turn(self, worker: Worker, result: Result, turn_ms: float) -> None:
         if result.failure:
@@ -125,6 +122,7 @@ class Comparison:
         count = min(max(1, int(turn_ms / result.estimate)), MAX_RUNS_OF_A_TURN)
         try:
             result.runs += worker.call("run", 1 + count // 10, count, timeout=self._settings.timeout + turn_ms / 100)
+            result.peak = worker.call("peak_mib", timeout=self._settings.timeout)
         except WorkerError as error:
             result.error = str(error)
             self._say(result)
@@ -133,7 +131,7 @@ class Comparison:
 def compare(word: str, settings: Settings, cache: Path, order: random.Random) -> Measured:
     with TemporaryDirectory(prefix="inlay-bench-") as folder, ExitStack() as workers:
         try:
-            case = read_case(word, cache, Path(folder))
+            case = read_case(word, cache)
         except CaseError as error:
             progress(f"{word}: {error}")
             return Measured(word, [], error=str(error))
@@ -166,13 +164,17 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--peers", default=",".join(peers.DISTRIBUTIONS), help="engines to compare with (%(default)s)")
     parser.add_argument("--rounds", type=int, default=10, help="turns of each engine (%(default)s)")
     parser.add_argument("--seconds-per-model", type=float, default=60, help="timed runs of all engines (%(default)s)")
-    parser.add_argument("--timeout", type=float, default=120, help="seconds that an engine has for one answer (%(default)s)")
+    parser.add_argument("--timeout", type=float, default=120,
+                        help="seconds that an engine has for one answer (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the order within the rounds (%(default)s)")
     parser.add_argument("--format", choices=FORMATS, default="table")
     parser.add_argument("-o", "--output", type=Path, help="a file, instead of stdout")
-    parser.add_argument("--library", default=os.environ.get("INLAY_LIBRARY"), help="libinlay.so ($INLAY_LIBRARY, build/release)")
-    parser.add_argument("--inlay", default=os.environ.get("INLAY"), help="the inlay command ($INLAY, build/release, $PATH)")
-    parser.add_argument("--cache", type=Path, default=ROOT / "build" / "bench-models", help="where models.py's models are kept")
+    parser.add_argument("--library", default=os.environ.get("INLAY_LIBRARY"),
+                        help="libinlay.so ($INLAY_LIBRARY, build/release)")
+    parser.add_argument("--inlay", default=os.environ.get("INLAY"),
+                        help="the inlay command ($INLAY, build/release, $PATH)")
+    parser.add_argument("--cache", type=Path, default=ROOT / "build" / "bench-models",
+                        help="where models.py's models are kept")
     arguments = parser.parse_args()
     try:
         arguments.threads = [int(word) for word in arguments.threads.split(",")]
@@ -185,7 +187,8 @@ def parse() -> argparse.Namespace:
         parser.error(f"unknown peers: {', '.join(sorted(unknown))}")
     arguments.left_out = [peer for peer in peers.DISTRIBUTIONS if peer not in arguments.peers or not peers.version(peer)]
     arguments.library = arguments.library or next(map(str, ROOT.glob("build/release/**/libinlay.so")), None)
-    arguments.inlay = arguments.inlay or next(map(str, ROOT.glob("build/release/**/inlay")), None) or shutil.which("inlay")
+    built = next((str(path) for path in ROOT.glob("build/release/**/inlay") if path.is_file()), None)
+    arguments.inlay = arguments.inlay or built or shutil.which("inlay")
     for option in ("library", "inlay"):
         path = getattr(arguments, option)
         if not path or not Path(path).is_file():

@@ -58,8 +58,8 @@ class Report:
         return any(m.error or any(r.wrong or (r.error and r.engine == inlay) for r in m.results) for m in self.measured)
 
     def ratio(self, m: Measured, peer: str | None, threads: int) -> float | None:
-        """The time of the peer, or of the best one, by that of Inlay: above 1 Inlay is faster. Infinite and 0 where only one
-        of them can run the model, None where neither can."""
+        """The time of the peer, or of the best one, by that of Inlay: above 1 Inlay is faster. Infinite where only Inlay
+        can run the model, 0 where only the other can, None where neither."""
         def time(engine: str) -> float:
             result = m.at(engine, threads)
             return math.inf if result.failure else result.p50
@@ -98,31 +98,38 @@ def tables(report: Report) -> tuple[list[tuple[str, Rows]], list[str]]:
         return rows
 
     found = [("Latency, p50 in ms; worst ratio first", of_models(
-        lambda r: f"{r.p50:.3f}", lambda m, t: text_ratio(report.ratio(m, None, t))))]
-    if len(report.engines) > 1:
-        found.append(("Peer / Inlay, geometric mean (Inlay is faster on)", summary(report)))
-    found += [("Latency, min - p90 in ms", of_models(lambda r: f"{min(r.runs):.3f} - {r.p90:.3f}")),
-              ("Load + first inference, ms", of_models(lambda r: f"{r.load:.1f} + {r.first:.1f}")),
-              ("Conversion before that, ms", of_models(lambda r: f"{r.convert:.0f}")),
-              ("Peak memory, MiB", of_models(lambda r: f"{r.peak:.1f}"))]
+                 lambda r: f"{r.p50:.3f}", lambda m, t: text_ratio(report.ratio(m, None, t)))),
+             ("Peer / Inlay, geometric mean (Inlay is faster on)", summary_rows(report)),
+             ("Latency, min - p90 in ms", of_models(lambda r: f"{min(r.runs):.3f} - {r.p90:.3f}")),
+             ("Load + first inference, ms", of_models(lambda r: f"{r.load:.1f} + {r.first:.1f}")),
+             ("Conversion before that, ms", of_models(lambda r: f"{r.convert:.0f}")),
+             ("Peak memory, MiB", of_models(lambda r: f"{r.peak:.1f}"))]
     lines = [f"[{number}] {text}" for text, number in notes.items()]
     lines += [f"{m.name}: {m.error}" for m in report.measured if m.error]
-    lines += [f"{m.name}: outputs were compared with nothing: ONNX Runtime does not run it, and it has no golden outputs"
-              for m in report.measured if not m.error and not m.checked]
+    lines += [f"{m.name}: outputs were not compared: ONNX Runtime did not run it, and it has no golden outputs"
+              for m in report.measured if not (m.error or m.checked)]
     return found, lines
 
 
-def summary(report: Report) -> Rows:
-    """Of models that both ran; what one alone can run counts as faster there, but is in no mean."""
-    rows = [["threads", *report.engines[1:], "best peer"]]
+def summary(report: Report) -> list[dict]:
+    """For each number of threads, each peer and then the best one: the geometric mean of models that both ran. What one
+    alone can run counts as faster there, but is in no mean."""
+    rows = []
     for t in report.threads:
-        row = [str(t)]
         for peer in [*report.engines[1:], None]:
             ratios = [r for m in report.measured if not m.error and (r := report.ratio(m, peer, t)) is not None]
             both = [r for r in ratios if r and not math.isinf(r)]
-            mean = f"{statistics.geometric_mean(both):.2f}" if both else "-"
-            row.append(f"{mean} ({sum(r > 1 for r in ratios)} of {len(ratios)})")
-        rows.append(row)
+            mean = statistics.geometric_mean(both) if both else None
+            rows.append({"threads": t, "peer": peer or "best peer", "ratio": mean,
+                         "inlay_faster": sum(r > 1 for r in ratios), "models": len(ratios)})
+    return rows
+
+
+def summary_rows(report: Report) -> Rows:
+    rows = [["threads", *report.engines[1:], "best peer"]]
+    for t in report.threads:
+        rows.append([str(t), *(f"{text_ratio(it['ratio'])} ({it['inlay_faster']} of {it['models']})"
+                               for it in summary(report) if it["threads"] == t)])
     return rows
 
 
@@ -133,7 +140,8 @@ def as_table(report: Report) -> str:
         widths = [max(map(len, column)) for column in zip(*rows)]
         lines += ["", title]
         for row in rows:
-            lines.append("  ".join(c.ljust(w) if k == 0 else c.rjust(w) for k, (c, w) in enumerate(zip(row, widths))).rstrip())
+            padded = [c.rjust(w) if k else c.ljust(w) for k, (c, w) in enumerate(zip(row, widths))]
+            lines.append("  ".join(padded).rstrip())
     return "\n".join([*lines, "", *notes]).rstrip() + "\n"
 
 
@@ -156,8 +164,9 @@ def as_json(report: Report) -> str:
 
     return json.dumps({
         **report.header,
+        "summary": summary(report),
         "models": [{"name": m.name, "error": m.error, "checked": m.checked, "results": [numbers(r) for r in m.results]}
-                   for m in report.measured]}, indent=1) + "\n"
+    for m in report.measured]}, indent=1) + "\n"
 
 
 FORMATS: dict[str, Callable[[Report], str]] = {"table": as_table, "markdown": as_markdown, "json": as_json}

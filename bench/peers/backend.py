@@ -13,12 +13,12 @@ class Backend(ABC):
 
     @staticmethod
     def convert(model: Path, folder: Path, inputs: Arrays) -> Path:
-        """Makes the engine's own file from an ONNX file of fixed input shapes. For an engine that loads ONNX, nothing."""
+        """Makes the engine's own file from an ONNX file; `inputs` tell the shapes. An engine that loads ONNX does nothing."""
         return model
 
     @abstractmethod
     def __init__(self, model: Path, inputs: Arrays, outputs: list[str], threads: int):
-        """Does all that can be done before the first inference. `inputs` stay as they are, and are read in place."""
+        """Does all that can be done before the first inference. `inputs` outlive it, and may be read in place."""
 
     @abstractmethod
     def run(self) -> None:

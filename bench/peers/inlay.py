@@ -60,7 +60,7 @@ class Engine(Backend):
         self._call("model_load", os.fsencode(model), None, byref(it))
         options = SessionOptions(ctypes.sizeof(SessionOptions), 0, 1, pool)
         self._call("session_create", it, byref(options), byref(self._session))
-        self._arrays = list(inputs.values())
+        self._results = []  # memory that the session writes to
         for name, array in inputs.items():
             self._call("session_set_input", self._session, self._index(it, "input", name), byref(Tensor.of(array)))
         self._outputs = [self._index(it, "output", name) for name in outputs]
@@ -68,7 +68,7 @@ class Engine(Backend):
             info = ValueInfo(ctypes.sizeof(ValueInfo))
             self._call("model_output", it, index, byref(info))
             if (array := info.array()) is not None:
-                self._arrays.append(array)
+                self._results.append(array)
                 self._call("session_set_output", self._session, index, byref(Tensor.of(array)))
         self._call("session_prepare", self._session)
 

@@ -24,15 +24,14 @@ def without_batch(array: np.ndarray) -> np.ndarray:
 class Engine(Backend):
     @staticmethod
     def convert(model: Path, folder: Path, inputs: Arrays) -> Path:
-        kinds = {"f": "f", "i": "i", "u": "u", "b": "bool"}
         shapes = []
         for array in inputs.values():
-            kind = kinds[array.dtype.kind]
-            shapes.append(str(list(array.shape)).replace(" ", "") + (kind if kind == "bool" else f"{kind}{array.itemsize * 8}"))
+            dtype = "bool" if array.dtype.kind == "b" else f"{array.dtype.kind}{array.itemsize * 8}"
+            shapes.append(f"[{','.join(map(str, array.shape))}]{dtype}")
         path = folder / "model.ncnn.param"
+        unused = [f"{word}={folder / word}" for word in ("ncnnpy", "pnnxparam", "pnnxbin", "pnnxpy", "pnnxonnx")]
         command(pnnx(), model, f"inputshape={','.join(shapes)}", "fp16=0", f"ncnnparam={path}",
-                f"ncnnbin={path.with_suffix('.bin')}", f"ncnnpy={folder / 'ncnn.py'}", f"pnnxparam={folder / 'pnnx.param'}",
-                f"pnnxbin={folder / 'pnnx.bin'}", f"pnnxpy={folder / 'pnnx.py'}", f"pnnxonnx={folder / 'pnnx.onnx'}")
+                f"ncnnbin={path.with_suffix('.bin')}", *unused)
         if not path.exists():
             raise RuntimeError("pnnx wrote no model")
         return path

@@ -1,4 +1,4 @@
-"""OpenVINO, on its IR."""
+"""OpenVINO, on its IR where that can hold the model."""
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +10,21 @@ from peers.backend import Arrays, Backend
 class Engine(Backend):
     @staticmethod
     def convert(model: Path, folder: Path, inputs: Arrays) -> Path:
-        path = folder / "model.xml"
+        path, core = folder / "model.xml", ov.Core()
         # Not ov.convert_model, which reports its use to the vendor.
-        ov.save_model(ov.Core().read_model(model), path, compress_to_fp16=False)
+        ov.save_model(core.read_model(model), path, compress_to_fp16=False)
+        try:
+            core.read_model(path)
+        except RuntimeError:  # operators that the ONNX reader knows, and the IR does not
+            return model
         return path
 
     def __init__(self, model: Path, inputs: Arrays, outputs: list[str], threads: int):
-        compiled = ov.Core().compile_model(model, "CPU", {
+        core = ov.Core()
+        graph = core.read_model(model)
+        if graph.is_dynamic():
+            graph.reshape({name: list(array.shape) for name, array in inputs.items()})
+        compiled = core.compile_model(graph, "CPU", {
             "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"})
         self._request = compiled.create_infer_request()
         for name, array in inputs.items():

@@ -85,6 +85,7 @@ class Job:
     def __init__(self, engine: str):
         self._name = engine
         self._backend: Backend | None = None
+        self._inputs: Arrays = {}
         self._before_mib = 0.0
 
     def _class(self) -> type[Backend]:
@@ -97,11 +98,11 @@ class Job:
 
     def load(self, model: Path, inputs: Arrays, outputs: list[str], threads: int) -> tuple[float, float]:
         """How long loading and the first inference took."""
-        inputs = {name: aligned(array) for name, array in inputs.items()}
+        self._inputs = {name: aligned(array) for name, array in inputs.items()}
         self._before_mib = memory_mib("VmRSS")
         engine = self._class()
         start = time.perf_counter()
-        self._backend = engine(model, inputs, outputs, threads)
+        self._backend = engine(model, self._inputs, outputs, threads)
         ready = time.perf_counter()
         self._backend.run()
         return 1e3 * (ready - start), 1e3 * (time.perf_counter() - ready)
@@ -137,8 +138,9 @@ def main() -> None:
         try:
             connection.send((None, getattr(job, method)(*arguments)))
         except Exception as error:
-            text = str(error).strip().splitlines()
-            connection.send((text[0] if isinstance(error, RuntimeError) and text else f"{type(error).__name__}: {error}", None))
+            text = " ".join(str(error).split())[:300]
+            named = text and isinstance(error, RuntimeError)
+            connection.send((text if named else f"{type(error).__name__}: {text}", None))
 
 
 if __name__ == "__main__":
