@@ -22,7 +22,7 @@ enum class Code : int32_t {
 };
 
 struct Error : std::runtime_error {
-  Error(Code code, const std::string& message) : std::runtime_error(message), code(code) {}
+  Error(Code, std::string message);  // a zero byte, which a name in a file may hold, does not end it
   Code code;
 };
 

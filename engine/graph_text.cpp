@@ -22,20 +22,7 @@ template <class T> std::string number(T value) {
   char text[40];
   return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
 }
-template <class T> std::string print(const T& value);
-
-// "alpha":1.5f, "axes":[0,1], "word":"yes": a float ends with an f.
-std::string print_attribute(const schema::Attribute& a) {
-  const auto item = []<class T>(const T& v) { return std::is_same_v<T, double> ? print(v) + 'f' : print(v); };
-  return quoted(a.name) + ':' + std::visit([&]<class T>(const T& value) -> std::string {
-    if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, std::string>) return item(value);
-    else {
-      std::string text;
-      for (const auto& v : value) text.append(text.empty() ? "" : ",").append(item(v));
-      return cat('[', text, ']');
-    }
-  }, a.value);
-}
+std::string print_attribute(const schema::Attribute&);
 
 template <class T> std::string print(const T& value) {
   if constexpr (std::is_enum_v<T>) return std::string(name(value));
@@ -48,6 +35,19 @@ template <class T> std::string print(const T& value) {
     for (size_t i = 0; i < value.size(); ++i) text.append(i ? "," : "").append(print(value[i]));
     return text;
   }
+}
+
+// "alpha":1.5f, "axes":[0,1], "word":"yes": a float ends with an f.
+std::string print_attribute(const schema::Attribute& a) {
+  const auto item = []<class T>(const T& v) { return std::is_same_v<T, double> ? print(v) + 'f' : print(v); };
+  return quoted(a.name) + ':' + std::visit([&]<class T>(const T& value) -> std::string {
+    if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, std::string>) return item(value);
+    else {
+      std::string text;
+      for (const auto& v : value) text.append(text.empty() ? "" : ",").append(item(v));
+      return cat('[', text, ']');
+    }
+  }, a.value);
 }
 
 std::string print_type(const Type& type) {

@@ -60,7 +60,12 @@ class Compiler {
     Types in, out;
     for (ValueId v : node.inputs) {
       step.inputs.push_back(value(v));
-      if (v != ValueId::none) in.push_back(graph_[v].type);
+      if (v == ValueId::none) continue;
+      in.push_back(graph_[v].type);
+      // specialise() cuts there; a target pass must not put a reader back.
+      const PlannedValue& read = plan_.values[step.inputs.back()];
+      require(!read.found_at_run || !read.type.is_tensor() || read.place.kind != Place::object, Code::internal, to_text(node.origins),
+              ": reads a tensor whose size its own plan finds");
     }
     for (ValueId v : node.outputs) {
       step.outputs.push_back(add(v));
@@ -73,12 +78,18 @@ class Compiler {
     const Types most_in = at_bounds(in), most_out = at_bounds(out);
     step.cost = cost(node.op, most_in, most_out);
     step.work = work_of(node.op, most_in, most_out);
-    for (const auto& body : node.bodies) step.bodies.push_back(std::make_shared<PlanCache>(*body, options_));
+    if (node.op.get_if<schema::Fused>()) {
+      step.cost.flops = 0;
+      for (const Node& part : node.bodies[0]->nodes)
+        step.cost.flops += cost(part.op, types_of(*node.bodies[0], part.inputs), types_of(*node.bodies[0], part.outputs)).flops;
+      step.work = std::max(step.work, step.cost.flops);
+    }
     int64_t scratch = 0;
     const bool fixed = !options_.reference_only && std::ranges::all_of(in, &Type::determined) && std::ranges::all_of(out, &Type::determined);
-    if (auto lowered = fixed ? lower({graph_, node, options_.isa}) : std::nullopt) {
+    if (auto lowered = fixed ? lower({graph_, node, options_.isa, options_.strict}) : std::nullopt) {
       step.kernel = lowered->kernel, step.run = std::move(lowered->run), scratch = lowered->scratch;
     } else {
+      for (const auto& body : node.bodies) step.bodies.push_back(std::make_shared<PlanCache>(*body, options_));
       step.run = [op = node.op](RunContext& c) { reference(op, c); };
     }
     scratch_.push_back(scratch);
@@ -211,18 +222,19 @@ std::shared_ptr<const Plan> PlanCache::get(std::span<const ConstView> inputs) {
         return plans_.front();
       }
   }
-  Types types;
+  Types types, exact;
   for (size_t k = 0; k < inputs.size(); ++k) {
     const ConstView& x = inputs[k];
     const bool tensor = !x.object || x.object->kind == ValueKind::tensor;
     const Type declared = k < graph_.inputs.size() ? graph_[graph_.inputs[k]].type : Type();
     require(tensor == declared.is_tensor(), Code::invalid_argument, "input ", k, " is not the kind of value that ", to_text(declared), " is");
     if (!tensor) {
-      types.push_back(declared);
+      types.push_back(declared), exact.push_back(declared);
       continue;
     }
     Type type = Type::tensor(x.dtype, Shape(x.shape.begin(), x.shape.end()));
-    if (declared.is_tensor() && declared.ranked && declared.rank() == type.rank())
+    exact.push_back(type);
+    if (!exact_.load(std::memory_order_relaxed) && declared.is_tensor() && declared.ranked && declared.rank() == type.rank())
       for (size_t i = 0; i < type.dims.size(); ++i) {
         const Dim& dim = declared.dims[i];
         if (!dim.bounded() || dim.known() || !compatible(declared, type)) continue;
@@ -232,11 +244,23 @@ std::shared_ptr<const Plan> PlanCache::get(std::span<const ConstView> inputs) {
       }
     types.push_back(std::move(type));
   }
-  return get(types);
+  if (types == exact) return get(types);
+  // Extents that follow from exact ones may not follow from symbols: of x and y, broadcast together, which one stays?
+  // References take sizes that no plan knows only from data.
+  const auto found_at_run = [](const Plan& plan) {
+    return std::ranges::count_if(plan.values, [](const PlannedValue& v) { return v.found_at_run && v.type.is_tensor(); });
+  };
+  auto plan = std::make_shared<const Plan>(compile(graph_, types, options_));
+  if (const auto count = found_at_run(*plan)) {
+    auto other = std::make_shared<const Plan>(compile(graph_, exact, options_));
+    if (found_at_run(*other) < count) plan = std::move(other), exact_ = true;
+  }
+  return keep(std::move(plan));
 }
 
-std::shared_ptr<const Plan> PlanCache::get(const Types& inputs) {
-  auto plan = std::make_shared<const Plan>(compile(graph_, inputs, options_));
+std::shared_ptr<const Plan> PlanCache::get(const Types& inputs) { return keep(std::make_shared<const Plan>(compile(graph_, inputs, options_))); }
+
+std::shared_ptr<const Plan> PlanCache::keep(std::shared_ptr<const Plan> plan) {
   std::scoped_lock lock(mutex_);
   plans_.push_front(plan);
   if (plans_.size() > limits::plans) plans_.pop_back();

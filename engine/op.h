@@ -123,6 +123,7 @@ struct LowerContext {
   const Graph& graph;
   const Node& node;
   kernels::isa::Mask isa;
+  bool strict;  // see CompileOptions
   bool has(size_t k) const { return k < node.inputs.size() && node.inputs[k] != ValueId::none; }
   const Type& in(size_t k) const { return graph[node.inputs[k]].type; }
   const Type& out(size_t k) const { return graph[node.outputs[k]].type; }

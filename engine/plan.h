@@ -12,6 +12,7 @@ class PlanCache;
 
 struct CompileOptions {
   kernels::isa::Mask isa = kernels::isa::detected();
+  bool strict = false;  // no kernel whose error is larger than a direct sum's: no Winograd convolution
   bool reference_only = false;              // no kernels: what every other plan is compared with
   int64_t max_arena_bytes = limits::bytes;  // of one plan: compiling fails above it
   // Of a session, all it holds at once: arenas, values outside of them, and what folding, packing and references make.
@@ -19,7 +20,7 @@ struct CompileOptions {
   int64_t max_memory_bytes = limits::bytes;
   // Of one run, planning included: operations as work_of counts them.
   double max_work = Budget::no_limit;
-  std::vector<std::string> disabled_passes;
+  std::vector<std::string> disabled_passes{};
 };
 
 // Where the bytes of a value are.
@@ -95,8 +96,10 @@ class PlanCache {
   const CompileOptions& options() const { return options_; }
 
  private:
+  std::shared_ptr<const Plan> keep(std::shared_ptr<const Plan>);
   const Graph graph_;
   const CompileOptions options_;
+  std::atomic<bool> exact_ = false;  // bounded symbols get the extents of the inputs: the graph cannot be planned for bounds
   std::mutex mutex_;
   std::list<std::shared_ptr<const Plan>> plans_;  // the latest used first
 };

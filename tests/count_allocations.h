@@ -17,7 +17,12 @@ std::atomic<int64_t> live_mappings{0};  // bytes
 std::atomic<int64_t> first_failing{std::numeric_limits<int64_t>::max()}, end_of_failing{0};
 }  // namespace
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define INLAY_SANITISED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(INLAY_SANITISED)
 constexpr bool counts = false;  // the sanitiser's allocator is in the way
 #else
 constexpr bool counts = true;

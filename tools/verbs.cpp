@@ -27,6 +27,7 @@ void Verb::flag(const char* names, bool& to, const char* help) { app_->add_flag(
 void Verb::device(std::string& to) {
   app_->add_option("--device", to, "Where to run")->check(CLI::IsMember({"cpu", "cuda"}))->capture_default_str();
 }
+void Verb::strict(bool& to) { flag("--strict", to, "Use no kernel whose error is larger than a direct sum's"); }
 void Verb::json(bool& to) { flag("--json", to, "Print the results as JSON"); }
 void Verb::examples(const char* text) { app_->footer(std::string("Examples:\n") + text); }
 void Verb::run(std::function<void()> f) { app_->callback(std::move(f)); }

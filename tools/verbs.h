@@ -21,6 +21,7 @@ class Verb {
   void numbers(const char* names, std::vector<int>&, const char* help, int least, int most);  // separated by commas
   void flag(const char* names, bool&, const char* help);
   void device(std::string&);
+  void strict(bool&);
   void json(bool&);
   void examples(const char*);
   void run(std::function<void()>);

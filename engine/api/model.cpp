@@ -37,7 +37,7 @@ std::vector<inlay_model::Info> describe(size_t count, auto&& name, auto&& value)
   return all;
 }
 
-constexpr size_t first_options = INLAY_SIZE_UP_TO(inlay_model_options, custom_op_count);
+constexpr size_t first_options = INLAY_SIZE_UP_TO(inlay_model_options, strict);
 
 struct Prepared {
   inlay_model_options given;
@@ -55,6 +55,7 @@ Prepared prepare(const inlay_model_options* options) {
     require(mask.has_value(), Code::invalid_argument, "there is no instruction set '", o.max_isa, "'");
     p.compile.isa &= *mask;
   }
+  p.compile.strict = o.strict;
   require(o.max_arena_bytes >= 0, Code::invalid_argument, "max_arena_bytes is ", o.max_arena_bytes);
   if (o.max_arena_bytes) p.compile.max_arena_bytes = o.max_arena_bytes;
   require(o.max_memory_bytes >= 0, Code::invalid_argument, "max_memory_bytes is ", o.max_memory_bytes);

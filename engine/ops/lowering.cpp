@@ -1,5 +1,6 @@
 #include "engine/ops/lowering.h"
 #include <algorithm>
+#include "engine/ops/pointwise.h"
 #include "engine/plan.h"
 #include "kernels/conv/conv.h"
 #include "kernels/gemm/gemm.h"
@@ -17,6 +18,19 @@ bool all_f32(const LowerContext& c) {
     if (c.has(k) && c.in(k).dtype != DType::f32) return false;
   return true;
 }
+
+// What follows a convolution or product within its step; `inputs` are the step's inputs that are operands.
+struct Epilogue {
+  kernels::pointwise::Chain chain;
+  std::vector<size_t> inputs;
+  std::vector<int64_t> strides;  // of `full` operands
+
+  kernels::pointwise::Operands operands(const RunContext& r) const {
+    kernels::pointwise::Operands all;
+    for (size_t i = 0; i < inputs.size(); ++i) all[i] = {f32(r.in(inputs[i])), strides[i]};
+    return all;
+  }
+};
 
 // Element offsets of each matrix of a batch in one operand, whose leading dims are broadcast to `batch`.
 std::vector<int64_t> batch_offsets(const Shape& operand, const Shape& batch, int64_t matrix) {
@@ -37,24 +51,26 @@ std::vector<int64_t> batch_offsets(const Shape& operand, const Shape& batch, int
   }
   return offsets;
 }
-}  // namespace
 
-std::optional<Lowered> lower_mat_mul(const schema::MatMul& op, const LowerContext& c) {
+std::optional<Lowered> lower(const schema::MatMul& op, const LowerContext& c, const Epilogue& epilogue) {
   if (!all_f32(c) || op.trans_a) return std::nullopt;
   const Shape a = c.in(0).shape(), b = c.in(1).shape(), y = c.out(0).shape();
   if (a.size() < 2 || b.size() < 2) return std::nullopt;
   const int64_t k = a.back(), n = y.back(), b_stride = b.back();
   const Constant* weight = c.constant(1);
   const bool packed = weight && b.size() == 2;
-  gemm::Spec spec{n, k, packed ? gemm::B::packed : gemm::B::dynamic, op.trans_b, false, {}};
+  if (!packed && !epilogue.chain.empty()) return std::nullopt;
+  gemm::Spec spec{n, k, packed ? gemm::B::packed : gemm::B::dynamic, op.trans_b, false, epilogue.chain};
   auto choice = gemm::select(spec, c.isa);
   if (!choice) return std::nullopt;
   if (packed) {  // all leading dims of A are rows
     const int64_t m = elements(y) / std::max<int64_t>(n, 1);  // also where k is 0
     auto w = packed_weight(*weight, cat(choice.name, " n", n, " k", k, " t", op.trans_b), choice.kernel->packed_bytes(),
                            [&](std::byte* to) { choice.kernel->pack_b(reinterpret_cast<const float*>(weight->data), b_stride, to); });
-    return Lowered{choice.name, [kernel = choice.kernel, w, m, k, n](RunContext& r) {
-      kernel->run({.a = f32(r.in(0)), .lda = k, .b = w.get(), .c = f32(r.out(0)), .ldc = n, .m = m, .scratch = r.scratch()}, r.pool(), r.threads());
+    return Lowered{choice.name, [kernel = choice.kernel, w, m, k, n, epilogue](RunContext& r) {
+      const auto operands = epilogue.operands(r);
+      kernel->run({.a = f32(r.in(0)), .lda = k, .b = w.get(), .c = f32(r.out(0)), .ldc = n, .operands = operands.data(), .m = m, .scratch = r.scratch()},
+                  r.pool(), r.threads());
     }, int64_t(choice.kernel->scratch_bytes(m))};
   }
   const int64_t m = a[a.size() - 2];
@@ -69,7 +85,7 @@ std::optional<Lowered> lower_mat_mul(const schema::MatMul& op, const LowerContex
   }, int64_t(choice.kernel->scratch_bytes(m))};
 }
 
-std::optional<Lowered> lower_conv_last(const schema::ConvLast& op, const LowerContext& c) {
+std::optional<Lowered> lower(const schema::ConvLast& op, const LowerContext& c, const Epilogue& epilogue) {
   const Constant* w = c.constant(1);
   if (!w || !all_f32(c)) return std::nullopt;
   const Shape x = c.in(0).shape();
@@ -88,6 +104,8 @@ std::optional<Lowered> lower_conv_last(const schema::ConvLast& op, const LowerCo
   spec.pad_top = int(op.pad[0]), spec.pad_left = int(op.pad[1]), spec.pad_bottom = int(op.pad[2]), spec.pad_right = int(op.pad[3]);
   spec.nchw_input = op.planar_input;
   spec.bias = c.has(2);
+  spec.strict = c.strict;
+  spec.epilogue = epilogue.chain;
   auto choice = conv::select(spec, c.isa);
   if (!choice) return std::nullopt;
   const std::string packing = cat(choice.name, ' ', to_text(w->shape), " groups", op.groups, " planar", op.planar_input, " width", spec.width,
@@ -95,9 +113,42 @@ std::optional<Lowered> lower_conv_last(const schema::ConvLast& op, const LowerCo
   auto packed = packed_weight(*w, packing, choice.kernel->packed_bytes(),
                               [&](std::byte* to) { choice.kernel->pack(reinterpret_cast<const float*>(w->data), to); });
   const int64_t batch = x[0], height = x[op.planar_input ? 2 : 1];
-  return Lowered{choice.name, [kernel = choice.kernel, packed, batch, height](RunContext& r) {
-    kernel->run({.x = f32(r.in(0)), .w = packed.get(), .bias = r.has(2) ? f32(r.in(2)) : nullptr, .y = f32(r.out(0)), .batch = batch, .height = height},
+  return Lowered{choice.name, [kernel = choice.kernel, packed, batch, height, bias = spec.bias, epilogue](RunContext& r) {
+    const auto operands = epilogue.operands(r);
+    kernel->run({.x = f32(r.in(0)), .w = packed.get(), .bias = bias ? f32(r.in(2)) : nullptr, .y = f32(r.out(0)), .operands = operands.data(),
+                 .batch = batch, .height = height,
+                 .scratch = r.scratch()},
                 r.pool(), r.threads());
-  }, 0};
+  }, int64_t(choice.kernel->scratch_bytes(batch, height))};
+}
+}  // namespace
+
+std::optional<Lowered> lower_mat_mul(const schema::MatMul& op, const LowerContext& c) { return lower(op, c, {}); }
+std::optional<Lowered> lower_conv_last(const schema::ConvLast& op, const LowerContext& c) { return lower(op, c, {}); }
+
+std::optional<Lowered> lower_fused(const LowerContext& c) {
+  const Graph& body = *c.node.bodies.at(0);
+  const auto input = [&](ValueId v) { return size_t(std::ranges::find(body.inputs, v) - body.inputs.begin()); };
+  Node anchor{body.nodes.at(0).op, {}, c.node.outputs, c.node.origins, {}};
+  for (ValueId v : body.nodes[0].inputs) anchor.inputs.push_back(v == ValueId::none ? v : c.node.inputs.at(input(v)));
+  const Shape out = c.out(0).shape();
+  Epilogue epilogue;
+  ValueId result = body.nodes[0].outputs[0];
+  for (const Node& node : std::span(body.nodes).subspan(1)) {
+    const size_t chain = node.inputs[0] == result ? 0 : 1;
+    const bool has_operand = node.inputs.size() > 1;
+    const Type& operand = body[has_operand ? node.inputs[1 - chain] : result].type;
+    const auto stage = epilogue_stage(node.op, chain, operand, out, uint8_t(epilogue.inputs.size()));
+    if (!stage || !epilogue.chain.push(*stage)) return std::nullopt;
+    if (has_operand) {
+      epilogue.inputs.push_back(input(node.inputs[1 - chain]));
+      epilogue.strides.push_back(out.empty() ? 0 : out.back());
+    }
+    result = node.outputs[0];
+  }
+  const LowerContext context{c.graph, anchor, c.isa, c.strict};
+  if (const auto* op = anchor.op.get_if<schema::MatMul>()) return lower(*op, context, epilogue);
+  if (const auto* op = anchor.op.get_if<schema::ConvLast>()) return lower(*op, context, epilogue);
+  return std::nullopt;
 }
 }  // namespace engine

@@ -69,6 +69,21 @@ bool all_f32(const LowerContext& c, size_t inputs) {
 }
 }  // namespace
 
+std::optional<pw::Stage> epilogue_stage(const Op& op, size_t chain, const Type& operand, const Shape& out, uint8_t index) {
+  std::optional<pw::Stage> stage;
+  if (const auto* unary = op.get_if<schema::Unary>()) {
+    stage = pw::Stage::of(unary->kind, float(unary->a), float(unary->b));
+  } else if (const auto* binary = op.get_if<schema::Binary>()) {
+    if (operand.dtype != DType::f32 || !operand.determined() || size_t(operand.rank()) > out.size()) return std::nullopt;
+    const auto view = view_of(operand.shape(), out);
+    if (!view || view->outer != 1) return std::nullopt;
+    const bool rows = view->mode == pw::Mode::per_column || view->mode == pw::Mode::per_row;
+    if (rows && (out.empty() || view->columns != out.back())) return std::nullopt;
+    stage = pw::Stage::of(binary->kind, index, view->mode, chain == 1);
+  }
+  return stage && pw::unsupported({*stage}).empty() ? stage : std::nullopt;
+}
+
 std::optional<Lowered> lower_unary(const pw::Stage& stage, const LowerContext& c) {
   if (!all_f32(c, 1)) return std::nullopt;
   auto choice = pw::select({stage}, c.isa);

@@ -71,7 +71,7 @@ void reference(const QuantizeLinear& op, RunContext& c) {
   const bool integer = schema::is_integer(op.to), is_signed = op.to == DType::i8 || op.to == DType::i16 || op.to == DType::i4 || op.to == DType::i2;
   const int bits = bits_of(op.to);
   const double low = is_signed ? -std::ldexp(1, bits - 1) : 0, high = std::ldexp(1, is_signed ? bits - 1 : bits) - 1;
-  const DType precision = scale.dtype == DType::f8e8m0 ? x.dtype : scale.dtype;
+  const DType precision = schema::is_real(scale.dtype) && scale.dtype != DType::f8e8m0 ? scale.dtype : schema::is_real(x.dtype) ? x.dtype : DType::f32;
   each_scaled(x, scale, op.axis, op.block_size, [&](int64_t i, int64_t s) {
     const double ratio = round_to(precision, load<double>(x, i) / load<double>(scale, s)), zero = c.has(2) ? load<double>(c.in(2), s) : 0;
     if (!integer) return store(y, i, ratio + zero, op.saturate);

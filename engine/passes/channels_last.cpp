@@ -202,7 +202,10 @@ class ChannelsLast {
       if (!op || !type(node.inputs[0]).determined() || op->perm.empty()) continue;
       const Shape shape = type(node.inputs[0]).shape();
       int64_t before = -1;
-      const bool still = std::ranges::all_of(op->perm, [&](int64_t axis) { return shape[axis] == 1 || std::exchange(before, axis) < axis; });
+      const bool still = std::ranges::all_of(op->perm, [&](int64_t d) {
+        const int64_t axis = normal_axis(d, int64_t(shape.size()));
+        return shape[size_t(axis)] == 1 || std::exchange(before, axis) < axis;
+      });
       if (!still) continue;
       const ValueId extents = graph_.add_constant(make_ints(type(node.outputs[0]).shape()));
       rewriter_.replace(node.outputs[0], add(schema::Reshape{.allow_zero = true}, {node.inputs[0], extents}, node.origins));

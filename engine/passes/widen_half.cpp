@@ -35,7 +35,9 @@ bool widen_half(Graph& graph) {
   };
   for (size_t n = 0, count = graph.nodes.size(); n < count; ++n) {
     const Node node = graph.nodes[n];
-    if (!widens(node) || !std::ranges::any_of(node.inputs, [&](ValueId v) { return v != ValueId::none && narrow(graph[v].type.dtype); })) continue;
+    // An output whose size only the run tells is read by another plan: a cast would read it too early.
+    const auto unsized = [&](ValueId v) { return v != ValueId::none && !graph[v].type.placeable(); };
+    if (!widens(node) || std::ranges::any_of(node.outputs, unsized) || !std::ranges::any_of(node.inputs, [&](ValueId v) { return v != ValueId::none && narrow(graph[v].type.dtype); })) continue;
     ValueIds in = node.inputs;
     for (ValueId& v : in)
       if (v != ValueId::none && narrow(graph[v].type.dtype)) v = cast(v, DType::f32, node.origins);

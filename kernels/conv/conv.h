@@ -19,6 +19,7 @@ struct Spec {
   bool nchw_input = false;           // x is [N,C,H,W], without pitch: a network's first layer
   int64_t x_pitch = 0, y_pitch = 0;  // 0: C, OC
   bool bias = false;
+  bool strict = false;  // no algorithm whose error is larger than a direct sum's
   pointwise::Chain epilogue = {};  // rows are the pixels of y in order, columns its channels
   bool operator==(const Spec&) const = default;
 
@@ -43,6 +44,7 @@ struct Args {
   float* y;
   const pointwise::Operand* operands = nullptr;  // a `full` operand's stride is its own pixel pitch
   int64_t batch = 1, height = 0;                 // of x
+  void* scratch = nullptr;                       // scratch_bytes(batch, height), aligned to 64 bytes
 };
 
 class Conv {
@@ -50,6 +52,7 @@ class Conv {
   virtual ~Conv() = default;
   virtual size_t packed_bytes() const = 0;
   virtual void pack(const float* w, void* to) const = 0;
+  virtual size_t scratch_bytes(int64_t /*batch*/, int64_t /*height*/) const { return 0; }
   virtual void run(const Args&, ThreadPool&, int max_threads = 0) const = 0;
 };
 

@@ -15,7 +15,7 @@ sed -e 's|^} inlay_model_options;|  int64_t new_field; /* of the next version */
 cat > "$work/engine/api/next.cpp" <<'END'
 #include "engine/api/api.h"
 int32_t inlay_new_function(const inlay_model_options* options) {
-  return int32_t(engine::api::read_options(options, INLAY_SIZE_UP_TO(inlay_model_options, custom_op_count), "inlay_model_options").new_field);
+  return int32_t(engine::api::read_options(options, INLAY_SIZE_UP_TO(inlay_model_options, strict), "inlay_model_options").new_field);
 }
 END
 "$cxx" -std=c++20 -O1 -fPIC -shared -fvisibility=hidden -I "$work" -I "$source" "$work"/engine/api/*.cpp \

@@ -152,7 +152,7 @@ TEST(AllocationFailure, LoopsStringsAndSequences) {
                static const int64_t shape[] = {2};
                static const float numbers[] = {1, 2};
                const inlay_tensor x{const_cast<float*>(numbers), shape, 1, INLAY_F32};
-               auto& [text, item, list] = values;
+               inlay_value *&text = values[0], *&item = values[1], *&list = values[2];
                calls("create_strings", [&] { return inlay_value_create_strings(words, nullptr, shape, 1, &text); });
                calls("create_tensor", [&] { return inlay_value_create_tensor(&x, &item); });
                calls("create_sequence", [&] { return inlay_value_create_sequence(INLAY_F32, &item, 1, &list); });

@@ -111,6 +111,7 @@ schema::Conv conv(schema::Ints stride, schema::Ints pad, schema::Ints dilation =
 TEST(Lowering, Conv) {
   check({conv({1, 1}, {0, 0, 0, 0}), {{{1, 8, 7, 9}}, {{16, 8, 1, 1}, true}, {{16}, true}}});
   check({conv({1, 1}, {1, 1, 1, 1}), {{{2, 8, 7, 9}}, {{33, 8, 3, 3}, true}, {{33}, true}}});
+  check({conv({1, 1}, {1, 1, 1, 1}), {{{2, 32, 46, 44}}, {{32, 32, 3, 3}, true}, {{32}, true}}, 2e-5});  // Winograd
   check({conv({2, 2}, {1, 1, 1, 1}), {{{1, 3, 23, 21}}, {{16, 3, 3, 3}, true}}});
   check({conv({2, 1}, {3, 0, 2, 1}), {{{1, 5, 14, 14}}, {{7, 5, 7, 3}, true}, {{7}, true}}});
   check({conv({1, 1}, {2, 2, 2, 2}, {2, 2}), {{{1, 16, 13, 13}}, {{24, 16, 3, 3}, true}, {{24}, true}}});
@@ -121,6 +122,22 @@ TEST(Lowering, Conv) {
   check({conv({64}, {0, 0}), {{{1, 2, 2000}}, {{40, 2, 900}, true}, {{40}, true}}});  // more taps than code is made for
   check({conv({1, 1}, {1, 1, 1, 1}), {{{1, 4, 5, 5}}, {{6, 4, 3, 3}}}});  // weights that are not constant
   check({conv({1, 1, 1}, {1, 1, 1, 1, 1, 1}), {{{1, 2, 4, 5, 5}}, {{3, 2, 3, 3, 3}, true}}});
+}
+
+TEST(Lowering, StrictIsWithoutWinograd) {
+  const Case c{conv({1, 1}, {1, 1, 1, 1}), {{{1, 32, 46, 44}}, {{32, 32, 3, 3}, true}}};
+  std::mt19937 rng(1);
+  std::vector<Object> values;
+  values.reserve(c.inputs.size());
+  const Graph graph = graph_of(c, values, rng);
+  const auto winograd = [&](bool strict) {
+    CompileOptions options;
+    options.strict = strict;
+    const auto plan = PlanCache(graph, options).get(input_types(graph));
+    return std::ranges::any_of(plan->steps, [](const Step& s) { return std::string_view(s.kernel).starts_with("winograd"); });
+  };
+  EXPECT_EQ(winograd(false), kernels::isa::detected() != kernels::isa::scalar);
+  EXPECT_FALSE(winograd(true));
 }
 
 TEST(Lowering, Rnn) {

@@ -33,6 +33,46 @@ TEST(Session, SizesFoundAtRunArePlannedWhenKnown) {
   }
 }
 
+// Which of two bounded extents the result has, only the extents themselves say.
+TEST(Session, BoundedSymbolsBroadcastTogether) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", f32_type({3, Dim::symbol("n", 0, 4)})), y = graph.add_input("y", f32_type({3, Dim::symbol("m", 0, 4)}));
+  Rewriter r(graph);
+  graph.outputs = {{"z", unary(r, UnaryKind::neg, binary(r, BinaryKind::add, x, y))}};
+  Session session(model_of(graph));
+  for (const auto& [n, m] : {std::pair<int64_t, int64_t>{1, 4}, {4, 1}, {1, 1}, {3, 3}, {0, 1}, {4, 4}}) {
+    const ConstantPtr a = f32_iota({3, n}), b = f32_iota({3, m});
+    session.set_input(0, a->view()), session.set_input(1, b->view());
+    session.run();
+    Numbers want;
+    const int64_t width = n == 1 ? m : n;
+    for (int64_t i = 0; i < 3; ++i)
+      for (int64_t j = 0; j < width; ++j)
+        want.push_back(-(numbers(a->view())[size_t(n == 1 ? i : i * n + j)] + numbers(b->view())[size_t(m == 1 ? i : i * m + j)]));
+    EXPECT_EQ(numbers(session.output(0)), want) << n << ", " << m;
+  }
+}
+
+// Half computes in f32, and the cast back may not read what has no size yet.
+TEST(Session, HalvesOfASizeFoundAtRun) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", Type::tensor(DType::f16, Dims{3, 2})), axes = graph.add_input("axes", Type::tensor(DType::i64, Dims{1}));
+  Rewriter r(graph);
+  const ValueId sum = r.add(schema::Reduce{schema::ReduceKind::sum, false}, {x, axes}, {"sum"})[0];
+  graph.outputs = {{"y", unary(r, UnaryKind::neg, sum)}};
+  Session session(model_of(graph));
+  Object ones;
+  const View view = ones.set_tensor(DType::f16, Shape{3, 2});
+  for (int64_t i = 0; i < 6; ++i) store(view, i, 1.0);
+  session.set_input(0, std::as_const(ones).view());
+  for (int64_t axis : {0, 1}) {
+    const ConstantPtr value = make_ints({axis});
+    session.set_input(1, value->view());
+    session.run();
+    EXPECT_EQ(numbers(session.output(0)), axis ? (Numbers{-2, -2, -2}) : (Numbers{-3, -3}));
+  }
+}
+
 std::shared_ptr<const Graph> branch(UnaryKind kind) {
   auto body = std::make_shared<Graph>();
   const ValueId x = body->add_input("x", f32_type({2}));

@@ -112,10 +112,10 @@ inline void mutate_once(Message& root, Message* other, Random& random) {
       return r->SetString(&m, f, text(r->GetString(m, f), texts, random));
     }
     case FieldDescriptor::CPPTYPE_MESSAGE: {
+      // Copied first: it may hold the place it goes to, or be another choice of the same oneof.
+      std::erase_if(all, [&](Message* from) { return from->GetDescriptor() != f->message_type(); });
+      const std::string copy = all.empty() ? "" : all[random() % all.size()]->SerializePartialAsString();
       Message* to = add ? r->AddMessage(&m, f) : repeated ? r->MutableRepeatedMessage(&m, f, at) : r->MutableMessage(&m, f);
-      std::erase_if(all, [&](Message* from) { return from->GetDescriptor() != to->GetDescriptor() || from == to; });
-      if (all.empty()) return;
-      const std::string copy = all[random() % all.size()]->SerializePartialAsString();  // it may hold the place it goes to
       to->ParsePartialFromString(copy);
     }
   }

@@ -27,12 +27,12 @@ TEST(Allocation, NoneWhileKernelsRun) {
     const auto conv = conv::select(spec, cap.mask);
     ASSERT_TRUE(gemm && conv);
     const test::Buffer packed_b(gemm.kernel->packed_bytes() / 4), packed_w(conv.kernel->packed_bytes() / 4),
-        y(20 * 20 * 70);
+        y(20 * 20 * 70), scratch(conv.kernel->scratch_bytes(1, 20) / 4);
     gemm.kernel->pack_b(w.data(), 70, packed_b.data());
     conv.kernel->pack(w.data(), packed_w.data());
     const int64_t before = allocations;
     gemm.kernel->run({.a = x.data(), .lda = 64, .b = packed_b.data(), .c = y.data(), .ldc = 70, .m = 50}, pool);
-    conv.kernel->run({.x = x.data(), .w = packed_w.data(), .y = y.data(), .height = 20}, pool);
+    conv.kernel->run({.x = x.data(), .w = packed_w.data(), .y = y.data(), .height = 20, .scratch = scratch.data()}, pool);
     EXPECT_EQ(allocations, before) << cap.name;
   }
 }

@@ -88,7 +88,8 @@ Object light_input(const Type& type) {
 
 // Empty if the case passes, else why not.
 std::string run(const Case& c, const Options& options) {
-  const auto [inputs, outputs] = ports_of(c.model);
+  const auto of_model = ports_of(c.model);
+  const auto &inputs = of_model.first, &outputs = of_model.second;
   const TemporaryFile file(c.name + ".inlay");
   save_model(converter::convert(c.model.string()), file.path());
   const auto model = Model::load(file.path());

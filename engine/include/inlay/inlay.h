@@ -176,8 +176,9 @@ typedef struct inlay_model_options {
   size_t state_count;
   const inlay_custom_op* const* custom_ops; /* for the model's custom ops; copied */
   size_t custom_op_count;
+  int32_t strict; /* 1: no kernel whose error is larger than a direct sum's, such as Winograd convolution */
 } inlay_model_options;
-#define INLAY_MODEL_OPTIONS_INIT {sizeof(inlay_model_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define INLAY_MODEL_OPTIONS_INIT {sizeof(inlay_model_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* A loaded model: its graph, its weights, and the plans made for it so far. */
 typedef struct inlay_model inlay_model;

@@ -215,6 +215,7 @@ struct ModelOptions {
   std::vector<std::pair<std::string, int64_t>> bounds = {};       // symbol, upper bound
   std::vector<std::pair<std::string, std::string>> states = {};   // input, the output that feeds it
   std::vector<const inlay_custom_op*> custom_ops = {};
+  bool strict = false;           // no kernel whose error is larger than a direct sum's
 };
 
 class Model {
@@ -265,6 +266,7 @@ class Model {
     if (!options.max_isa.empty()) o.max_isa = options.max_isa.c_str();
     o.bounds = bounds.data(), o.bound_count = bounds.size(), o.states = states.data(), o.state_count = states.size();
     o.custom_ops = options.custom_ops.data(), o.custom_op_count = options.custom_ops.size();
+    o.strict = options.strict;
     inlay_model* m = nullptr;
     check(load(&o, &m));
     Model model;

@@ -1,0 +1,244 @@
+// Winograd convolution, for every backend: tiles of x are transformed, (m+2)² matrix products reduce over the channels,
+// and their results are transformed into tiles of y. A block of tiles at a time, so that what lies between stays in the
+// second-level cache; the weights of a block's products are read once.
+#include "kernels/conv/winograd.h"
+#include <atomic>
+#include <bit>
+#include <cmath>
+#include "kernels/gemm/gemm.h"
+#include "kernels/os.h"
+
+namespace kernels::conv {
+namespace {
+constexpr int64_t bytes = sizeof(float);
+constexpr int64_t block_bytes = 400 << 10;    // of transformed tiles, before and after the products
+constexpr int64_t most_tiles = 112;           // of a block
+constexpr int64_t large_weights = 96 << 10;   // channels in × out: beyond, weights are read for as many tiles as may be
+constexpr int most_slots = 16;                // blocks at once
+
+// G: what a 3-vector of weights becomes. F(2×2) has the points 0, ±1 and ∞. F(4×4) has 0, ±√½, ±√2 and ∞, whose powers stay
+// near 1: the error is half of that with the usual 0, ±1, ±2 and ∞, and the largest one a quarter (after Barabasz,
+// Anderson, Soodhalter and Gregg, "Error Analysis and Improving the Accuracy of Winograd Convolution for DNNs", 2020).
+constexpr double p = 0.70710678118654752, q = 2 * p;
+constexpr double g2[4][3] = {{1, 0, 0}, {.5, .5, .5}, {.5, -.5, .5}, {0, 0, 1}};
+constexpr double g4[6][3] = {{1, 0, 0},
+                             {-2. / 3, -2 * p / 3, -1. / 3},
+                             {-2. / 3, 2 * p / 3, -1. / 3},
+                             {1. / 6, q / 6, 1. / 3},
+                             {1. / 6, -q / 6, 1. / 3},
+                             {0, 0, 1}};
+
+// Rows a multiple of 1 KiB apart would share sets of the first-level cache.
+int64_t row_pitch(int64_t channels) { return channels % 256 ? channels : channels + 16; }
+int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+class Winograd final : public Conv {
+ public:
+  Winograd(const tile::Backend& backend, const Spec& spec, int m, const WinogradTransforms& transforms, isa::Mask target)
+      : s_(spec),
+        m_(m),
+        n_(m + 2),
+        planes_(n_ * n_),
+        input_(transforms.input[m == 4]),
+        output_(transforms.output[m == 4]),
+        v_pitch_(row_pitch(spec.channels)),
+        m_pitch_(row_pitch(spec.out_channels)),
+        gemm_(gemm::make(backend, {.n = spec.out_channels, .k = spec.channels, .transposed_b = true}, v_pitch_)),
+        slots_(std::clamp(os::available_cores(), 1, most_slots)) {
+    if (!spec.epilogue.empty()) pass_ = pointwise::select(spec.epilogue, target).kernel;
+    const int64_t fit = block_bytes / (planes_ * bytes * (v_pitch_ + m_pitch_)) / 14 * 14;
+    tiles_ = spec.channels * spec.out_channels >= large_weights ? most_tiles : std::clamp<int64_t>(fit, 28, most_tiles);
+  }
+  bool ok() const { return gemm_ != nullptr; }
+
+  // A packed B for each of the (m+2)² transformed pixels.
+  size_t packed_bytes() const override { return static_cast<size_t>(planes_ * plane_bytes()); }
+  void pack(const float* w, void* packed) const override {
+    const int64_t filters = s_.out_channels * s_.channels;
+    std::vector<float> by_tap(static_cast<size_t>(9 * filters)), plane(static_cast<size_t>(filters));
+    for (int64_t f = 0; f < filters; ++f)
+      for (int64_t tap = 0; tap < 9; ++tap) by_tap[static_cast<size_t>(tap * filters + f)] = w[f * 9 + tap];
+    const auto g = [&](int i) { return m_ == 4 ? g4[i] : g2[i]; };
+    for (int i = 0; i < n_; ++i)
+      for (int j = 0; j < n_; ++j) {
+        constexpr int64_t step = 512;
+        for (int64_t f0 = 0; f0 < filters; f0 += step) {
+          const int64_t count = std::min(step, filters - f0);
+          double sum[step] = {};
+          for (int tap = 0; tap < 9; ++tap) {
+            const double by = g(i)[tap / 3] * g(j)[tap % 3];
+            const float* from = by_tap.data() + tap * filters + f0;
+            if (by != 0)
+              for (int64_t f = 0; f < count; ++f) sum[f] += by * from[f];
+          }
+          for (int64_t f = 0; f < count; ++f) plane[static_cast<size_t>(f0 + f)] = static_cast<float>(sum[f]);
+        }
+        gemm_->pack_b(plane.data(), s_.channels, static_cast<std::byte*>(packed) + (i * n_ + j) * plane_bytes());
+      }
+  }
+
+  size_t scratch_bytes(int64_t batch, int64_t height) const override {
+    const Grid grid(*this, batch, height);
+    const int64_t blocks = (grid.tiles + tiles_ - 1) / tiles_;
+    return static_cast<size_t>(std::min<int64_t>(blocks, slots_) * slot_bytes(std::min(grid.tiles, tiles_)));
+  }
+
+  void run(const Args& args, ThreadPool& pool, int max_threads) const override {
+    const Grid grid(*this, args.batch, args.height);
+    if (grid.tiles <= 0) return;
+    const int64_t all = max_threads > 0 ? std::min(max_threads, pool.size()) : pool.size();
+    int64_t blocks = (grid.tiles + tiles_ - 1) / tiles_;
+    if (blocks == 1) {  // its stages, each divided
+      const int64_t parts = all > 1 ? std::min(grid.tiles, 4 * all) : 1, n = grid.tiles;
+      const auto divided = [&](const auto& stage) {
+        pool.run(parts, [&](int64_t p) { stage(n * p / parts, n * (p + 1) / parts); }, max_threads);
+      };
+      const Slot slot = this->slot(args, 0, n);
+      divided([&](int64_t t0, int64_t t1) { inputs(args, grid, slot, 0, t0, t1); });
+      pool.run(planes_, [&](int64_t plane) { product(args, slot, plane, n, pool); }, max_threads);
+      divided([&](int64_t t0, int64_t t1) { outputs(args, grid, slot, 0, t0, t1); });
+      return;
+    }
+    const int64_t threads = std::min<int64_t>(all, slots_);
+    blocks = std::max(blocks, std::min(grid.tiles, round_up(blocks, threads)));
+    const int64_t room = std::min(grid.tiles, tiles_);  // of a slot
+    std::atomic<uint32_t> free{(uint32_t{1} << std::min<int64_t>(slots_, 31)) - 1};
+    pool.run(
+        blocks,
+        [&](int64_t b) {
+          uint32_t have = free.load(std::memory_order_relaxed);
+          while (!free.compare_exchange_weak(have, have & (have - 1), std::memory_order_acquire)) {}
+          const int index = std::countr_zero(have);
+          const Slot slot = this->slot(args, index, room);
+          const int64_t t0 = grid.tiles * b / blocks, t1 = grid.tiles * (b + 1) / blocks;
+          inputs(args, grid, slot, t0, t0, t1);
+          for (int64_t plane = 0; plane < planes_; ++plane) product(args, slot, plane, t1 - t0, pool);
+          outputs(args, grid, slot, t0, t0, t1);
+          free.fetch_or(uint32_t{1} << index, std::memory_order_release);
+        },
+        static_cast<int>(threads));
+  }
+
+ private:
+  // The tiles of y: image by image, row by row.
+  struct Grid {
+    int64_t out_height, out_width, down, across, tiles;
+    Grid(const Winograd& w, int64_t batch, int64_t height)
+        : out_height(w.s_.out_height(height)),
+          out_width(w.s_.out_width()),
+          down((out_height + w.m_ - 1) / w.m_),
+          across((out_width + w.m_ - 1) / w.m_),
+          tiles(batch * down * across) {}
+  };
+  // Where a block's transformed tiles lie, `room` of them per plane.
+  struct Slot {
+    float *v, *m;
+    int64_t room;
+  };
+
+  int64_t plane_bytes() const { return round_up(static_cast<int64_t>(gemm_->packed_bytes()), 64); }
+  int64_t slot_bytes(int64_t room) const { return planes_ * round_up(room, 16) * (v_pitch_ + m_pitch_) * bytes; }
+  Slot slot(const Args& args, int64_t index, int64_t room) const {
+    auto* v = reinterpret_cast<float*>(static_cast<std::byte*>(args.scratch) + index * slot_bytes(room));
+    room = round_up(room, 16);
+    return {v, v + planes_ * room * v_pitch_, room};
+  }
+
+  // Of the block whose first tile is `first`: tiles [t0, t1).
+  void inputs(const Args& args, const Grid& grid, const Slot& slot, int64_t first, int64_t t0, int64_t t1) const {
+    WinogradInput t;
+    t.x_pixel = s_.in_pitch(), t.x_row = s_.width * t.x_pixel, t.channels = s_.channels;
+    t.step = slot.room * v_pitch_;
+    for (int64_t i = t0; i < t1; ++i) {
+      const int64_t image = i / (grid.down * grid.across), row = i / grid.across % grid.down, col = i % grid.across;
+      const int64_t top = row * m_ - s_.pad_top, left = col * m_ - s_.pad_left;
+      const auto inside = [&](int64_t at, int64_t extent, int& from, int& to) {
+        from = static_cast<int>(std::clamp<int64_t>(-at, 0, n_));
+        to = static_cast<int>(std::clamp<int64_t>(extent - at, 0, n_));
+      };
+      inside(top, args.height, t.row0, t.row1), inside(left, s_.width, t.col0, t.col1);
+      t.x = args.x + image * args.height * t.x_row + top * t.x_row + left * t.x_pixel;
+      t.v = slot.v + (i - first) * v_pitch_;
+      input_(t);
+    }
+  }
+
+  void product(const Args& args, const Slot& slot, int64_t plane, int64_t tiles, ThreadPool& pool) const {
+    gemm_->run({.a = slot.v + plane * slot.room * v_pitch_,
+                .lda = v_pitch_,
+                .b = static_cast<const std::byte*>(args.w) + plane * plane_bytes(),
+                .c = slot.m + plane * slot.room * m_pitch_,
+                .ldc = m_pitch_,
+                .m = tiles},
+               pool, 1);
+  }
+
+  void outputs(const Args& args, const Grid& grid, const Slot& slot, int64_t first, int64_t t0, int64_t t1) const {
+    WinogradOutput t;
+    t.step = slot.room * m_pitch_;
+    t.bias = s_.bias ? args.bias : nullptr;
+    t.y_pixel = s_.out_pitch(), t.y_row = grid.out_width * t.y_pixel, t.channels = s_.out_channels;
+    while (t0 < t1) {  // the tiles of one row of tiles
+      const int64_t image = t0 / (grid.down * grid.across), row = t0 / grid.across % grid.down;
+      const int64_t col0 = t0 % grid.across, col1 = std::min(grid.across, col0 + t1 - t0);
+      const int64_t pixel = (image * grid.out_height + row * m_) * grid.out_width;
+      t.rows = static_cast<int>(std::min<int64_t>(m_, grid.out_height - row * m_));
+      for (int64_t col = col0; col < col1; ++col, ++t0) {
+        t.m = slot.m + (t0 - first) * m_pitch_;
+        t.y = args.y + (pixel + col * m_) * t.y_pixel;
+        t.cols = static_cast<int>(std::min<int64_t>(m_, grid.out_width - col * m_));
+        output_(t);
+      }
+      if (!pass_) continue;
+      const int64_t left = col0 * m_, count = std::min(grid.out_width, col1 * m_) - left;
+      for (int i = 0; i < t.rows; ++i) {
+        const int64_t at = pixel + i * grid.out_width + left;
+        const pointwise::Operands operands = pointwise::offset(s_.epilogue, args.operands, at, 0);
+        float* y = args.y + at * t.y_pixel;
+        pass_.run({y, t.y_pixel, y, t.y_pixel, operands.data(), count, s_.out_channels});
+      }
+    }
+  }
+
+  Spec s_;
+  int m_, n_;
+  int64_t planes_;
+  void (*input_)(const WinogradInput&);
+  void (*output_)(const WinogradOutput&);
+  int64_t v_pitch_, m_pitch_;
+  gemm::Kernel gemm_;
+  pointwise::Kernel pass_;
+  int slots_;
+  int64_t tiles_ = 0;  // of a block, at most
+};
+}  // namespace
+
+Support supports_winograd(const tile::Backend& backend, const Spec& s, int m) {
+  if (std::string reason = invalid(s); !reason.empty()) return {0, reason};
+  if (s.strict) return {0, "a strict model asks for direct sums"};
+  if (s.kernel_h != 3 || s.kernel_w != 3) return {0, "the kernel is not 3x3"};
+  if (s.stride_h != 1 || s.stride_w != 1) return {0, "strided"};
+  if (s.dilation_h != 1 || s.dilation_w != 1) return {0, "dilated"};
+  if (s.groups != 1) return {0, "in groups"};
+  if (s.nchw_input) return {0, "x is not channels last"};
+  // Cycles per multiply-add of the direct sum: products, the transforms of both sides, and the larger weights, which
+  // come from memory; for an image as high as it is wide.
+  const double planes = (m + 2) * (m + 2), taps = 9, out = static_cast<double>(s.out_channels);
+  const double pixels = static_cast<double>(s.out_width() * s.out_width());
+  const double across = std::ceil(static_cast<double>(s.out_width()) / m);
+  const double waste = pixels > 0 ? across * across * m * m / pixels : 1;
+  const double padded = std::ceil(out / backend.lanes) * backend.lanes / out;
+  const double per_tile_in = m == 4 ? 120 : 50, per_tile_out = m == 4 ? 90 : 40, bytes_per_cycle = 8;
+  const double products = backend.cost * padded * planes / (taps * m * m);
+  const double transforms =
+      (per_tile_in / out + per_tile_out / static_cast<double>(s.channels)) / backend.lanes / (taps * m * m);
+  const double weights = pixels > 0 ? (planes - taps) * bytes / (taps * pixels) / bytes_per_cycle : 0;
+  return {(products + transforms) * waste + weights, {}};
+}
+
+Kernel make_winograd(const tile::Backend& backend, const Spec& spec, int m, const WinogradTransforms& transforms,
+                     isa::Mask target) {
+  auto conv = std::make_shared<const Winograd>(backend, spec, m, transforms, target);
+  return conv->ok() ? conv : nullptr;
+}
+}  // namespace kernels::conv
