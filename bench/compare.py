@@ -2,8 +2,8 @@
 """Compares Inlay with other engines: latency, load time, memory, and whether the outputs agree.
 
 Models are .onnx files, folders with a model.onnx, or names that models.py --list has; all of these if none is given.
-README.md says how it measures, and what the columns mean. The exit status is 1 if outputs of any engine disagree, or if
-Inlay cannot run a model.
+README.md says how it measures, and what the columns mean. The exit status is 1 if Inlay cannot run a model, or
+if its outputs are wrong.
 """
 import argparse
 import os

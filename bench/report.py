@@ -54,8 +54,8 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        inlay = self.engines[0]
-        return any(m.error or any(r.wrong or (r.error and r.engine == inlay) for r in m.results) for m in self.measured)
+        """Inlay cannot run a model, or its outputs are wrong. What a peer does is that peer's loss, seen in the tables."""
+        return any(m.error or any(r.failure for r in m.results if r.engine == self.engines[0]) for m in self.measured)
 
     def ratio(self, m: Measured, peer: str | None, threads: int) -> float | None:
         """The time of the peer, or of the best one, by that of Inlay: above 1 Inlay is faster. Infinite where only Inlay
@@ -166,7 +166,7 @@ def as_json(report: Report) -> str:
         **report.header,
         "summary": summary(report),
         "models": [{"name": m.name, "error": m.error, "checked": m.checked, "results": [numbers(r) for r in m.results]}
-    for m in report.measured]}, indent=1) + "\n"
+                   for m in report.measured]}, indent=1) + "\n"
 
 
 FORMATS: dict[str, Callable[[Report], str]] = {"table": as_table, "markdown": as_markdown, "json": as_json}

@@ -2,7 +2,6 @@
 for every run."""
 from pathlib import Path
 
-import _tools  # of the MNN package; its MNN.tools.mnnconvert installs a package, and reports its use to the vendor
 import MNN.expr
 import MNN.nn
 import numpy as np
@@ -22,6 +21,10 @@ def variable(array: np.ndarray) -> MNN.expr.Var:
 class Engine(Backend):
     @staticmethod
     def convert(model: Path, folder: Path, inputs: Arrays) -> Path:
+        # The library under MNN.tools.mnnconvert, which installs a package when it is imported, and reports its use to the
+        # vendor. Imported here, it takes no part in the memory of inference.
+        import _tools
+
         path = folder / "model.mnn"
         _tools.mnnconvert(["mnnconvert", "-f", "ONNX", "--modelFile", str(model), "--MNNModel", str(path), "--bizCode",
                            "bench"])
