@@ -13,7 +13,7 @@ class Backend(ABC):
 
     @staticmethod
     def convert(model: Path, folder: Path, inputs: Arrays) -> Path:
-        """Makes the engine's own file from an ONNX file; `inputs` tell the shapes. An engine that loads ONNX does nothing."""
+        """Makes the engine's own file from an ONNX file; `inputs` tell the shapes. Nothing where the engine loads ONNX."""
         return model
 
     @abstractmethod
