@@ -116,13 +116,16 @@ void Frame::bind_addresses() {
   for (size_t k = 0; k < redirects_.size(); ++k) {
     if (!redirects_[k].data || plan.outputs[k].from_tail) continue;
     const PlannedValue& out = plan.values[plan.outputs[k].index];
-    if (out.place.kind == Place::arena && !moved[out.root] && redirects_[k].bytes >= bytes_of(out.type.dtype, shapes_[plan.outputs[k].index]))
-      moved[out.root] = redirects_[k].data;
+    const PlannedValue& root = plan.values[out.root];  // more than the output, if that is a part of something
+    if (out.place.kind != Place::arena || moved[out.root] || bytes_of(root.type.dtype, root.type.largest()) != bytes_of(out.type.dtype, out.type.largest())) continue;
+    if (redirects_[k].bytes >= bytes_of(out.type.dtype, shapes_[plan.outputs[k].index])) moved[out.root] = redirects_[k].data;
   }
   for (size_t v = 0; v < plan.values.size(); ++v) {
     const Place& place = plan.values[v].place;
     if (place.kind == Place::constant) addresses_[v] = const_cast<std::byte*>(place.data);
-    if (place.kind == Place::arena) addresses_[v] = moved[plan.values[v].root] ? moved[plan.values[v].root] : arena() + place.offset;
+    if (place.kind != Place::arena) continue;
+    const uint32_t root = plan.values[v].root;
+    addresses_[v] = moved[root] ? moved[root] + (place.offset - plan.values[root].place.offset) : arena() + place.offset;
   }
   input_views_.assign(plan.inputs.size(), {});
   for (size_t s = 0; s < plan.steps.size(); ++s) {

@@ -1,5 +1,6 @@
 // compile(): from a graph and input types to a plan.
 #include <algorithm>
+#include <climits>
 #include "engine/custom.h"
 #include "engine/passes/target.h"
 #include "engine/plan.h"
@@ -18,19 +19,25 @@ Types at_bounds(Types types) {
 
 class Compiler {
  public:
-  Compiler(const Graph& graph, const CompileOptions& options, Plan& plan)
-      : graph_(graph), options_(options), plan_(plan), index_(graph.values.size(), Step::absent) {}
+  // `alias`: values may lie inside others.
+  Compiler(const Graph& graph, const CompileOptions& options, Plan& plan, bool alias)
+      : graph_(graph), options_(options), plan_(plan), index_(graph.values.size(), Step::absent),
+        inside_(alias ? alias_parts(graph) : std::vector<Inside>(graph.values.size())) {}
 
-  void run() {
+  // False: some step has no kernel for values that lie inside others.
+  bool run() {
     for (size_t k = 0; k < graph_.inputs.size(); ++k)
       plan_.values[add(graph_.inputs[k])].place = {Place::input, uint32_t(k), 0, nullptr};
-    for (NodeId n : schedule(graph_)) add_step(graph_[n]);
+    for (NodeId n : schedule(graph_))
+      if (!add_step(graph_[n])) return false;
     for (const GraphOutput& out : graph_.outputs) outputs_.push_back(value(out.value));
+    find_roots();
     find_lifetimes();
     share_in_place();
     place();
+    return true;
   }
-  uint32_t output(size_t k) const { return outputs_[k]; }
+  const std::vector<uint32_t>& outputs() const { return outputs_; }
 
  private:
   uint32_t add(ValueId v) {
@@ -40,7 +47,7 @@ class Compiler {
     plan_.values.push_back({type, {}, !type.placeable(), i});
     if (in_object(type)) plan_.values[i].place = {Place::object, uint32_t(plan_.objects++), 0, nullptr};
     plan_.bounded |= type.placeable() && !type.determined();
-    root_.push_back(i);
+    parent_.push_back(i), offset_.push_back(0);
     return i;
   }
 
@@ -55,7 +62,17 @@ class Compiler {
     return i;
   }
 
-  void add_step(const Node& node) {
+  Inside inside(ValueId v) const { return inside_[size_t(v)]; }
+
+  // Nothing is left to do: output 0 lies in its input, or all inputs lie in output 0.
+  bool vanishes(const Node& node) const {
+    if (is_alias(node.op)) return !in_object(graph_[node.outputs[0]].type);
+    const ValueId y = node.outputs[0];
+    if (node.op.get_if<schema::Concat>() && std::ranges::all_of(node.inputs, [&](ValueId v) { return inside(v).whole == y; })) return true;
+    return y != ValueId::none && inside(y).whole != ValueId::none && inside(y).whole == node.inputs.at(0);
+  }
+
+  bool add_step(const Node& node) {
     Step step{"reference", node.op, node.origins, {}, {}, {}, 0, 0, {}, {}, 0};
     Types in, out;
     for (ValueId v : node.inputs) {
@@ -71,29 +88,54 @@ class Compiler {
       step.outputs.push_back(add(v));
       out.push_back(graph_[v].type);
     }
-    if (is_alias(node.op) && !in_object(out[0])) {
-      root_[step.outputs[0]] = root_[step.inputs[0]];
-      return;
+    if (vanishes(node)) {
+      if (is_alias(node.op)) parent_[step.outputs[0]] = step.inputs[0];
+      return true;
     }
     const Types most_in = at_bounds(in), most_out = at_bounds(out);
     step.cost = cost(node.op, most_in, most_out);
     step.work = work_of(node.op, most_in, most_out);
-    for (const auto& body : node.bodies) step.bodies.push_back(std::make_shared<PlanCache>(*body, options_));
+    if (node.op.get_if<schema::Fused>()) {
+      step.cost.flops = 0;
+      for (const Node& part : node.bodies[0]->nodes)
+        step.cost.flops += cost(part.op, types_of(*node.bodies[0], part.inputs), types_of(*node.bodies[0], part.outputs)).flops;
+      step.work = std::max(step.work, step.cost.flops);
+    }
     int64_t scratch = 0;
     const bool fixed = !options_.reference_only && std::ranges::all_of(in, &Type::determined) && std::ranges::all_of(out, &Type::determined);
-    if (auto lowered = fixed ? lower({graph_, node, options_.isa, options_.strict}) : std::nullopt) {
+    std::optional<kernels::RefusalLog> log;
+    if (options_.keep_refusals) log.emplace(plan_.refusals.emplace_back());
+    if (auto lowered = fixed ? lower({graph_, node, options_.isa, options_.strict, inside_}) : std::nullopt) {
       step.kernel = lowered->kernel, step.run = std::move(lowered->run), scratch = lowered->scratch;
     } else {
+      const auto pitched = [&](ValueId v) { return v != ValueId::none && inside(v).pitch; };
+      if (std::ranges::any_of(node.inputs, pitched) || std::ranges::any_of(node.outputs, pitched)) return false;
+      for (const auto& body : node.bodies) step.bodies.push_back(std::make_shared<PlanCache>(*body, options_));
       step.run = [op = node.op](RunContext& c) { reference(op, c); };
     }
-    scratch_.push_back(scratch);
+    scratch_.push_back(scratch), inplace_.push_back(inplace_input(node));
     plan_.steps.push_back(std::move(step));
+    return true;
+  }
+
+  // Follows each value to the one whose bytes it shares, and adds up where in them it starts.
+  void find_roots() {
+    for (size_t v = 0; v < inside_.size(); ++v)
+      if (inside_[v].whole != ValueId::none && index_[v] != Step::absent)
+        parent_[index_[v]] = index_[size_t(inside_[v].whole)], offset_[index_[v]] = inside_[v].offset;
+    root_.resize(parent_.size());
+    for (uint32_t v = 0; v < parent_.size(); ++v) {
+      uint32_t root = v;
+      int64_t offset = 0;
+      for (; parent_[root] != root; root = parent_[root]) offset += offset_[root];
+      root_[v] = root, from_root_.push_back(offset);
+    }
   }
 
   void find_lifetimes() {
-    life_.assign(plan_.values.size(), {0, 0, 0});
+    life_.assign(plan_.values.size(), {0, INT_MAX, 0});
     for (size_t s = 0; s < plan_.steps.size(); ++s) {
-      for (uint32_t v : plan_.steps[s].outputs) life_[v] = {0, int(s), int(s)};
+      for (uint32_t v : plan_.steps[s].outputs) life_[root_[v]].first = std::min(life_[root_[v]].first, int(s)), life_[root_[v]].last = int(s);
       for (uint32_t v : plan_.steps[s].inputs)
         if (v != Step::absent) life_[root_[v]].last = int(s);
     }
@@ -106,7 +148,7 @@ class Compiler {
   void share_in_place() {
     for (size_t s = 0; s < plan_.steps.size(); ++s) {
       const Step& step = plan_.steps[s];
-      const int k = inplace_input(step.op);
+      const int k = inplace_[s];
       if (k < 0 || size_t(k) >= step.inputs.size() || step.inputs[k] == Step::absent) continue;
       const uint32_t from = root_[step.inputs[k]], to = step.outputs[0];
       if (plan_.values[from].place.kind != Place::arena || plan_.values[to].place.kind != Place::arena) continue;
@@ -137,7 +179,9 @@ class Compiler {
     }
     for (uint32_t v = 0; v < plan_.values.size(); ++v) {
       plan_.values[v].root = root_[v];
-      if (plan_.values[v].place.kind != Place::object) plan_.values[v].place = plan_.values[root_[v]].place;
+      if (plan_.values[v].place.kind == Place::object) continue;
+      plan_.values[v].place = plan_.values[root_[v]].place;
+      plan_.values[v].place.offset += from_root_[v];
     }
     plan_.arena_lower_bound = int64_t(lower_bound(plan_.buffers, arena_alignment));
     require(plan_.arena_bytes() <= options_.max_arena_bytes, Code::limit, "the arena would have ", plan_.arena_bytes(),
@@ -148,9 +192,14 @@ class Compiler {
   const CompileOptions& options_;
   Plan& plan_;
   std::vector<uint32_t> index_;  // of a graph's value among the plan's
-  std::vector<uint32_t> root_;   // the value whose bytes a plan's value shares
+  std::vector<Inside> inside_;   // by value of the graph
+  std::vector<uint32_t> parent_;  // the value that a plan's value lies in, from this offset on; itself
+  std::vector<int64_t> offset_;
+  std::vector<uint32_t> root_;   // the value whose bytes a plan's value shares, from this offset on
+  std::vector<int64_t> from_root_;
   std::vector<uint32_t> outputs_;
   std::vector<int64_t> scratch_;  // by step
+  std::vector<int> inplace_;      // by step: the input whose buffer the output may take, or -1
   std::vector<Buffer> life_;      // by root
 };
 }  // namespace
@@ -178,12 +227,18 @@ Plan compile(const Graph& graph, const Types& inputs, const CompileOptions& opti
   Specialised parts = specialise(graph, inputs);
   if (!options.reference_only) run_target_passes(parts.head, options);
   Plan plan;
-  plan.inputs = inputs;
-  Compiler compiler(parts.head, options, plan);
-  compiler.run();
-  for (const auto& out : parts.outputs) plan.outputs.push_back({out.from_tail, out.from_tail ? uint32_t(out.index) : compiler.output(out.index)});
+  std::vector<uint32_t> outputs;
+  for (bool alias = !options.reference_only;; alias = false) {
+    plan = {};
+    plan.inputs = inputs;
+    Compiler compiler(parts.head, options, plan, alias);
+    if (!compiler.run()) continue;
+    outputs = compiler.outputs();
+    break;
+  }
+  for (const auto& out : parts.outputs) plan.outputs.push_back({out.from_tail, out.from_tail ? uint32_t(out.index) : outputs[out.index]});
   if (!parts.tail.nodes.empty()) {
-    for (size_t k : parts.crossing) plan.crossing.push_back(compiler.output(k));
+    for (size_t k : parts.crossing) plan.crossing.push_back(outputs[k]);
     plan.tail = std::make_shared<PlanCache>(std::move(parts.tail), options);
   }
   return plan;

@@ -135,11 +135,17 @@ Cost cost(const Op& op, std::span<const Type> in, std::span<const Type> out) {
   }, op);
   return result;
 }
-int inplace_input(const Op& op) {
-  return visit([](const auto& p) { return def(p).inplace_input; }, op);
+int inplace_input(const Node& node) {
+  return visit([&](const auto& p) { return def(p).inplace_input ? def(p).inplace_input(p, node) : -1; }, node.op);
 }
 bool is_alias(const Op& op) {
   return visit([](const auto& p) { return def(p).alias; }, op);
+}
+std::vector<Part> parts(const Graph& graph, const Node& node) {
+  return visit([&](const auto& p) { return def(p).parts ? def(p).parts(p, graph, node) : std::vector<Part>(); }, node.op);
+}
+bool takes_pitch(const Graph& graph, const Node& node, int port) {
+  return visit([&](const auto& p) { return def(p).takes_pitch && def(p).takes_pitch(p, graph, node, port); }, node.op);
 }
 void simplify(NodeId n, Rewriter& rewriter) {
   const Op op = rewriter.graph[n].op;  // keeps the parameters alive: simplify may add nodes

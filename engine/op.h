@@ -2,7 +2,7 @@
 #pragma once
 #include <atomic>
 #include <functional>
-#include "engine/graph.h"
+#include "engine/aliasing.h"
 #include "kernels/isa.h"
 
 namespace kernels {
@@ -124,16 +124,31 @@ struct LowerContext {
   const Node& node;
   kernels::isa::Mask isa;
   bool strict;  // see CompileOptions
+  std::span<const Inside> inside = {};  // by value of the graph; empty: every value lies on its own
+  // Elements from row to row of the last dim of an input, or of output 0; 0: as many as it has.
+  int64_t in_pitch(size_t k) const { return pitch(node.inputs[k]); }
+  int64_t out_pitch() const { return pitch(node.outputs[0]); }
+  bool in_place(size_t k) const { return !inside.empty() && inside[size_t(node.inputs[k])].whole == node.outputs[0]; }  // where output 0 needs it
   bool has(size_t k) const { return k < node.inputs.size() && node.inputs[k] != ValueId::none; }
   const Type& in(size_t k) const { return graph[node.inputs[k]].type; }
   const Type& out(size_t k) const { return graph[node.outputs[k]].type; }
   const Constant* constant(size_t k) const { return has(k) ? graph[node.inputs[k]].constant.get() : nullptr; }
+
+ private:
+  int64_t pitch(ValueId v) const { return inside.empty() ? 0 : inside[size_t(v)].pitch; }
+};
+
+// An output that is the run of input 0 along `axis` from `first` on.
+struct Part {
+  int64_t axis, first;
 };
 
 struct Cost {
   double flops = 0;   // additions and multiplications; any other function of an element counts as one
   double bytes = 0;   // read and written
 };
+
+template <class T, int k> int input_at(const T&, const Node&) { return k; }
 
 template <class T> struct OpDef {
   // Validates, and returns one type per output. The caller adds the op, the input types and the node to an error.
@@ -146,9 +161,14 @@ template <class T> struct OpDef {
   // Rewrites the node into something cheaper of the same meaning, if it can.
   void (*simplify)(const T&, NodeId, Rewriter&) = nullptr;
   // The input whose buffer output 0 may take: element i of the output depends on no later element of it.
-  int inplace_input = -1;
+  int (*inplace_input)(const T&, const Node&) = nullptr;
   // Output 0 is input 0 in another shape: no step is needed.
   bool alias = false;
+  // Each output as a range of input 0; empty: it is not that simple, or not known before the run.
+  std::vector<Part> (*parts)(const T&, const Graph&, const Node&) = nullptr;
+  // Whether lower() gives a kernel that honours a pitch of f32 input `port`, or of output 0 if that is -1. Where it does not
+  // after all, the plan has no values inside others.
+  bool (*takes_pitch)(const T&, const Graph&, const Node&, int port) = nullptr;
   // Null: one operation per element of output 0.
   double (*flops)(const T&, std::span<const Type> in, std::span<const Type> out) = nullptr;
 };
@@ -161,7 +181,9 @@ Types infer(const Graph&, const Node&);  // errors name the op and the input typ
 void reference(const Op&, RunContext&);
 std::optional<Lowered> lower(const LowerContext&);
 Cost cost(const Op&, std::span<const Type> in, std::span<const Type> out);
-int inplace_input(const Op&);
+int inplace_input(const Node&);  // -1: none
 bool is_alias(const Op&);
+std::vector<Part> parts(const Graph&, const Node&);
+bool takes_pitch(const Graph&, const Node&, int port);
 void simplify(NodeId, Rewriter&);
 }  // namespace engine

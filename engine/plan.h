@@ -6,6 +6,7 @@
 #include "engine/graph.h"
 #include "engine/memory_plan.h"
 #include "engine/op.h"
+#include "kernels/table.h"
 
 namespace engine {
 class PlanCache;
@@ -14,6 +15,7 @@ struct CompileOptions {
   kernels::isa::Mask isa = kernels::isa::detected();
   bool strict = false;  // no kernel whose error is larger than a direct sum's: no Winograd convolution
   bool reference_only = false;              // no kernels: what every other plan is compared with
+  bool keep_refusals = false;               // fill Plan::refusals
   int64_t max_arena_bytes = limits::bytes;  // of one plan: compiling fails above it
   // Of a session, all it holds at once: arenas, values outside of them, and what folding, packing and references make.
   // Planning and running fail above it. The description of plans, in proportion to the model's nodes, is not counted.
@@ -41,7 +43,7 @@ struct PlannedValue {
   Type type;  // extents are numbers, or bounded symbols
   Place place;
   bool found_at_run = false;  // its type is known when the step has run
-  uint32_t root = 0;          // the value whose bytes it shares; itself
+  uint32_t root = 0;          // the value whose bytes it shares, from the difference of their offsets on; itself
 };
 
 struct Step {
@@ -67,6 +69,7 @@ struct Plan {
   std::vector<PlannedValue> values;
   std::vector<ConstantPtr> constants;  // that values point into
   std::vector<Step> steps;
+  std::vector<std::vector<kernels::Refusal>> refusals;  // by step: why other kernels do not serve it; empty unless asked for
   size_t objects = 0;
   struct Output {
     bool from_tail;

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 #include "kernels/isa.h"
 
@@ -33,6 +34,20 @@ struct Refusal {
   std::string reason;
 };
 
+// While it lives, keeps the refusals of the choices that this thread makes, for who explains a choice and does not make
+// it. A choice made within another (the gemm inside a recurrent net) is not kept.
+class RefusalLog {
+ public:
+  explicit RefusalLog(std::vector<Refusal>& to) : before_(std::exchange(current, &to)) {}
+  ~RefusalLog() { current = before_; }
+  RefusalLog(const RefusalLog&) = delete;
+  RefusalLog& operator=(const RefusalLog&) = delete;
+  static inline thread_local std::vector<Refusal>* current = nullptr;
+
+ private:
+  std::vector<Refusal>* before_;
+};
+
 template <class Kernel> struct Choice {
   std::string_view name;  // of the row that serves; empty when every row refuses
   Kernel kernel;
@@ -49,6 +64,7 @@ Choice<Kernel> choose(std::span<const Row<Spec, Kernel>> rows, const Spec& spec,
   };
   Choice<Kernel> choice;
   std::vector<Candidate> candidates;
+  std::vector<Refusal>* const log = std::exchange(RefusalLog::current, nullptr);
   for (const auto& row : rows) {
     if (!isa::runs(row.isa, have)) {
       choice.refusals.push_back({row.name, "needs " + std::string(isa::name(row.isa))});
@@ -70,6 +86,8 @@ Choice<Kernel> choose(std::span<const Row<Spec, Kernel>> rows, const Spec& spec,
       choice.refusals.push_back({row->name, "its code cannot be made: executable memory is denied, or it is too long"});
     }
   }
+  if (log) log->insert(log->end(), choice.refusals.begin(), choice.refusals.end());
+  RefusalLog::current = log;
   return choice;
 }
 

@@ -131,6 +131,14 @@ struct ConvTransposeLast {
   SCHEMA_FIELDS(ConvTransposeLast, F(stride), F(dilation), F(pad), F(output_shape), F(groups))
 };
 
+// Several nodes as one step. Its body computes the output from the inputs: its first node is a convolution or product, each
+// further one an elementwise function of the result so far.
+struct Fused {
+  static constexpr int version = 1;
+  static constexpr bool portable = false;
+  SCHEMA_FIELDS(Fused)
+};
+
 // Outputs: y, and for max the flat index of each maximum in x (i64), if asked for. `count_pad`: an average counts the
 // padding too. `p` is the norm of lp. `column_major` is for the index.
 struct Pool {

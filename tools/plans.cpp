@@ -29,8 +29,8 @@ Memory memory_of(const Frame& frame) {
   return memory;
 }
 
-std::string origins_of(const Step& step, size_t most) {
-  std::string text = to_text(step.origins);
+std::string origins_of(const Origins& origins, size_t most) {
+  std::string text = to_text(origins);
   if (text.size() <= most) return text;
   while (most > 0 && (text[most] & 0xc0) == 0x80) --most;  // not within a character
   return text.substr(0, most) + "…";

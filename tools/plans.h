@@ -18,7 +18,8 @@ struct Memory {
 Memory memory_of(const Plan&);
 Memory memory_of(const Frame&);  // with the frames inside, whose bodies share an arena
 
-std::string origins_of(const Step&, size_t most = 60);  // shortened
+std::string origins_of(const Origins&, size_t most = 60);  // shortened
+inline std::string origins_of(const Step& step) { return origins_of(step.origins); }
 std::string outputs_of(const Plan&, const Step&);       // their types
 // What each of Plan::buffers holds: the step that makes it, or whose scratch it is.
 std::vector<std::string> buffer_names(const Plan&);

@@ -14,11 +14,13 @@ class Verb {
  public:
   Verb(CLI::App& command, const char* name, const char* what_it_does);
   void model(std::string&);
+  void argument(const char* name, std::string&, const char* help);  // may be left out
   // `names`: "-t,--threads".
   void text(const char* names, std::string&, const char* help, const char* value, bool required = false);
   void texts(const char* names, std::vector<std::string>&, const char* help, const char* value);  // may be repeated
   void number(const char* names, int&, const char* help, int least, int most);
   void numbers(const char* names, std::vector<int>&, const char* help, int least, int most);  // separated by commas
+  void choice(const char* names, std::string&, const char* help, std::vector<std::string> choices);
   void flag(const char* names, bool&, const char* help);
   void device(std::string&);
   void strict(bool&);
@@ -35,4 +37,6 @@ void add_run(CLI::App&);
 void add_info(CLI::App&);
 void add_plan(CLI::App&);
 void add_bench(CLI::App&);
+void add_profile(CLI::App&);
+void add_kernels(CLI::App&);
 }  // namespace tools

@@ -1,7 +1,10 @@
 #include "bench/kernels/memory_bound.h"
-#include <benchmark/benchmark.h>
-#include "bench/kernels/numbers.h"
-#include "bench/kernels/peak.h"
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <vector>
+#include "bench/kernels/problems.h"
+#include "kernels/os.h"
 #include "kernels/pool/pool.h"
 #include "kernels/reduce/reduce.h"
 #include "kernels/resize/resize.h"
@@ -11,6 +14,32 @@
 namespace bench {
 namespace {
 using namespace kernels;
+
+// Aligned as an arena is: a vector load across two cache lines costs double. Values of ordinary size, none denormal.
+class Numbers {
+ public:
+  explicit Numbers(int64_t n) : memory_(os::Memory::allocate(static_cast<size_t>(n) * sizeof(float))) {
+    for (int64_t i = 0; i < n; ++i) data()[i] = std::sin(static_cast<float>(i % 1013)) * 0.5f;
+  }
+  float* data() const { return reinterpret_cast<float*>(memory_.data()); }
+
+ private:
+  os::Memory memory_;
+};
+
+// Bytes per second, read and written, that memcpy of half as many reaches.
+double copy_bandwidth(size_t bytes) {
+  std::vector<std::byte> from(bytes / 2, std::byte{1}), to(bytes / 2);
+  double best = 0;
+  for (int i = 0; i < 20; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    std::memcpy(to.data(), from.data(), to.size());
+    asm volatile("" ::"r"(to.data()) : "memory");
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    best = std::max(best, static_cast<double>(bytes) / took.count());
+  }
+  return best;
+}
 
 // Measures run(x, y, pool) on inputs and outputs of so many floats.
 template <class Run>

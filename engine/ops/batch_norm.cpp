@@ -39,7 +39,7 @@ double flops(const BatchNorm&, std::span<const Type> in, std::span<const Type>) 
 }  // namespace
 
 const OpDef<BatchNorm>& def(const BatchNorm&) {
-  static constexpr OpDef<BatchNorm> def{.infer = infer, .reference = reference, .inplace_input = 0, .flops = flops};
+  static constexpr OpDef<BatchNorm> def{.infer = infer, .reference = reference, .inplace_input = input_at<BatchNorm, 0>, .flops = flops};
   return def;
 }
 }  // namespace engine

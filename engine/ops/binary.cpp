@@ -134,6 +134,7 @@ void reference(const Binary& op, RunContext& c) {
 }
 
 std::optional<Lowered> lower(const Binary& op, const LowerContext& c) { return lower_binary(op.kind, c); }
+bool takes_pitch(const Binary&, const Graph& graph, const Node& node, int port) { return pointwise_takes_pitch(graph, node, port); }
 
 // x * 1, x / 1, x + 0 and x - 0 are x.
 void simplify(const Binary& op, NodeId n, Rewriter& rewriter) {
@@ -152,7 +153,7 @@ void simplify(const Binary& op, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Binary>& def(const Binary&) {
-  static constexpr OpDef<Binary> def{.infer = infer, .reference = reference, .lower = lower, .simplify = simplify, .inplace_input = 0};
+  static constexpr OpDef<Binary> def{.infer = infer, .reference = reference, .lower = lower, .simplify = simplify, .inplace_input = input_at<Binary, 0>, .takes_pitch = takes_pitch};
   return def;
 }
 }  // namespace engine

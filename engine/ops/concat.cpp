@@ -1,5 +1,6 @@
 #include "engine/op.h"
 #include "engine/ops/strides.h"
+#include "kernels/threads.h"
 
 namespace engine {
 namespace {
@@ -48,6 +49,46 @@ void reference(const Concat& op, RunContext& c) {
   }
 }
 
+// The rest is in its place.
+struct Copy {
+  size_t input;
+  int64_t offset, run, pitch;  // bytes: in y, of a row, from row to row of x
+};
+
+std::optional<Lowered> lower(const Concat& op, const LowerContext& c) {
+  const Shape shape = c.out(0).shape();
+  const int64_t bits = schema::bits_of(c.out(0).dtype), axis = normal_axis(op.axis, int64_t(shape.size()));
+  if (c.out(0).dtype == DType::string || bits % 8 || elements(shape) == 0) return std::nullopt;
+  const AxisSplit whole(shape, axis);
+  const int64_t size = bits / 8, rows = whole.outer;
+  const int64_t y_pitch = (c.out_pitch() ? c.out_pitch() : whole.extent * whole.inner) * size;
+  std::vector<Copy> copies;
+  int64_t first = 0, bytes = 0;
+  for (size_t k = 0; k < c.node.inputs.size(); ++k) {
+    const int64_t run = c.in(k).shape()[size_t(axis)] * whole.inner * size;
+    if (run && !c.in_place(k)) copies.push_back({k, first, run, c.in_pitch(k) ? c.in_pitch(k) * size : run}), bytes += run * rows;
+    first += run;
+  }
+  constexpr int64_t task_bytes = 64 << 10;  // a fixed size, whatever the thread count
+  const int64_t per_task = std::max<int64_t>(1, task_bytes * rows / std::max<int64_t>(1, bytes));
+  return Lowered{"copy", [=, copies = std::move(copies)](RunContext& r) {
+    r.pool().run((rows + per_task - 1) / per_task, [&](int64_t task) {
+      const int64_t from = task * per_task, to = std::min(rows, from + per_task);
+      for (const Copy& copy : copies) {
+        const std::byte* x = r.in(copy.input).data + from * copy.pitch;
+        std::byte* y = r.out(0).data + from * y_pitch + copy.offset;
+        if (copy.pitch == copy.run && y_pitch == copy.run) std::memcpy(y, x, size_t(copy.run * (to - from)));
+        else for (int64_t row = from; row < to; ++row, x += copy.pitch, y += y_pitch) std::memcpy(y, x, size_t(copy.run));
+      }
+    }, bytes > 2 * task_bytes ? r.threads() : 1);
+  }};
+}
+
+bool takes_pitch(const Concat& op, const Graph& graph, const Node& node, int) {
+  const Type& y = graph[node.outputs[0]].type;
+  return y.dtype == DType::f32 && y.determined() && normal_axis(op.axis, y.rank()) + 1 == y.rank();
+}
+
 void simplify(const Concat&, NodeId n, Rewriter& rewriter) {
   const Node& node = rewriter.graph[n];
   if (node.inputs.size() == 1) rewriter.replace(node.outputs[0], node.inputs[0]);
@@ -55,7 +96,7 @@ void simplify(const Concat&, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Concat>& def(const Concat&) {
-  static constexpr OpDef<Concat> def{.infer = infer, .reference = reference, .simplify = simplify};
+  static constexpr OpDef<Concat> def{.infer = infer, .reference = reference, .lower = lower, .simplify = simplify, .takes_pitch = takes_pitch};
   return def;
 }
 }  // namespace engine

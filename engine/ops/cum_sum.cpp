@@ -36,7 +36,7 @@ void reference(const CumSum& op, RunContext& c) {
 }  // namespace
 
 const OpDef<CumSum>& def(const CumSum&) {
-  static constexpr OpDef<CumSum> def{.infer = infer, .reference = reference, .inplace_input = 0};
+  static constexpr OpDef<CumSum> def{.infer = infer, .reference = reference, .inplace_input = input_at<CumSum, 0>};
   return def;
 }
 }  // namespace engine

@@ -39,22 +39,26 @@ std::vector<int64_t> batch_offsets(const Shape& operand, const Shape& batch, int
 }
 }  // namespace
 
-std::optional<Lowered> lower_mat_mul(const schema::MatMul& op, const LowerContext& c) {
+std::optional<Lowered> lower_mat_mul(const schema::MatMul& op, const LowerContext& c, const Chained& epilogue) {
   if (!all_f32(c) || op.trans_a) return std::nullopt;
   const Shape a = c.in(0).shape(), b = c.in(1).shape(), y = c.out(0).shape();
   if (a.size() < 2 || b.size() < 2) return std::nullopt;
   const int64_t k = a.back(), n = y.back(), b_stride = b.back();
   const Constant* weight = c.constant(1);
   const bool packed = weight && b.size() == 2;
-  gemm::Spec spec{n, k, packed ? gemm::B::packed : gemm::B::dynamic, op.trans_b, false, {}};
+  if (!packed && !epilogue.chain.empty()) return std::nullopt;
+  gemm::Spec spec{n, k, packed ? gemm::B::packed : gemm::B::dynamic, op.trans_b, false, epilogue.chain};
   auto choice = gemm::select(spec, c.isa);
   if (!choice) return std::nullopt;
   if (packed) {  // all leading dims of A are rows
     const int64_t m = elements(y) / std::max<int64_t>(n, 1);  // also where k is 0
     auto w = packed_weight(*weight, cat(choice.name, " n", n, " k", k, " t", op.trans_b), choice.kernel->packed_bytes(),
                            [&](std::byte* to) { choice.kernel->pack_b(reinterpret_cast<const float*>(weight->data), b_stride, to); });
-    return Lowered{choice.name, [kernel = choice.kernel, w, m, k, n](RunContext& r) {
-      kernel->run({.a = f32(r.in(0)), .lda = k, .b = w.get(), .c = f32(r.out(0)), .ldc = n, .m = m, .scratch = r.scratch()}, r.pool(), r.threads());
+    const int64_t lda = c.in_pitch(0) ? c.in_pitch(0) : k, ldc = c.out_pitch() ? c.out_pitch() : n;
+    return Lowered{choice.name, [kernel = choice.kernel, w, m, lda, ldc, epilogue](RunContext& r) {
+      const auto operands = epilogue.operands(r);
+      kernel->run({.a = f32(r.in(0)), .lda = lda, .b = w.get(), .c = f32(r.out(0)), .ldc = ldc, .operands = operands.data(), .m = m, .scratch = r.scratch()},
+                  r.pool(), r.threads());
     }, int64_t(choice.kernel->scratch_bytes(m))};
   }
   const int64_t m = a[a.size() - 2];
@@ -69,7 +73,7 @@ std::optional<Lowered> lower_mat_mul(const schema::MatMul& op, const LowerContex
   }, int64_t(choice.kernel->scratch_bytes(m))};
 }
 
-std::optional<Lowered> lower_conv_last(const schema::ConvLast& op, const LowerContext& c) {
+std::optional<Lowered> lower_conv_last(const schema::ConvLast& op, const LowerContext& c, const Chained& epilogue) {
   const Constant* w = c.constant(1);
   if (!w || !all_f32(c)) return std::nullopt;
   const Shape x = c.in(0).shape();
@@ -89,17 +93,24 @@ std::optional<Lowered> lower_conv_last(const schema::ConvLast& op, const LowerCo
   spec.nchw_input = op.planar_input;
   spec.bias = c.has(2);
   spec.strict = c.strict;
+  spec.epilogue = epilogue.chain;
+  spec.x_pitch = c.in_pitch(0), spec.y_pitch = c.out_pitch();
   auto choice = conv::select(spec, c.isa);
   if (!choice) return std::nullopt;
-  const std::string packing = cat(choice.name, ' ', to_text(w->shape), " groups", op.groups, " planar", op.planar_input, " width", spec.width,
+  const std::string packing = cat(choice.name, ' ', to_text(w->shape), " groups", op.groups, " planar", op.planar_input, " width", spec.width, " pitch", spec.in_pitch(),
                                   " stride", to_text(op.stride), " dilation", to_text(op.dilation), " pad", to_text(op.pad));
   auto packed = packed_weight(*w, packing, choice.kernel->packed_bytes(),
                               [&](std::byte* to) { choice.kernel->pack(reinterpret_cast<const float*>(w->data), to); });
   const int64_t batch = x[0], height = x[op.planar_input ? 2 : 1];
-  return Lowered{choice.name, [kernel = choice.kernel, packed, batch, height](RunContext& r) {
-    kernel->run({.x = f32(r.in(0)), .w = packed.get(), .bias = r.has(2) ? f32(r.in(2)) : nullptr, .y = f32(r.out(0)), .batch = batch, .height = height,
+  return Lowered{choice.name, [kernel = choice.kernel, packed, batch, height, bias = spec.bias, epilogue](RunContext& r) {
+    const auto operands = epilogue.operands(r);
+    kernel->run({.x = f32(r.in(0)), .w = packed.get(), .bias = bias ? f32(r.in(2)) : nullptr, .y = f32(r.out(0)), .operands = operands.data(),
+                 .batch = batch, .height = height,
                  .scratch = r.scratch()},
                 r.pool(), r.threads());
   }, int64_t(choice.kernel->scratch_bytes(batch, height))};
 }
+
+std::optional<Lowered> lower_mat_mul(const schema::MatMul& op, const LowerContext& c) { return lower_mat_mul(op, c, {}); }
+std::optional<Lowered> lower_conv_last(const schema::ConvLast& op, const LowerContext& c) { return lower_conv_last(op, c, {}); }
 }  // namespace engine

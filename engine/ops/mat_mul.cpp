@@ -90,10 +90,16 @@ double flops(const MatMul& op, std::span<const Type> in, std::span<const Type> o
   const Shape a = in[0].shape();
   return 2.0 * double(matrix_of<int64_t>(a, op.trans_a, true, 0).columns) * double(elements(out[0].shape()));
 }
+// Constant weights: all leading dims of A are rows.
+bool takes_pitch(const MatMul& op, const Graph& graph, const Node& node, int port) {
+  const auto type = [&](size_t k) -> const Type& { return graph[node.inputs[k]].type; };
+  return port <= 0 && !op.trans_a && graph[node.inputs[1]].constant && type(0).dtype == DType::f32 && type(0).determined() && type(0).rank() >= 2 &&
+         type(1).rank() == 2;
+}
 }  // namespace
 
 const OpDef<MatMul>& def(const MatMul&) {
-  static constexpr OpDef<MatMul> def{.infer = infer, .reference = reference, .lower = lower_mat_mul, .flops = flops};
+  static constexpr OpDef<MatMul> def{.infer = infer, .reference = reference, .lower = lower_mat_mul, .takes_pitch = takes_pitch, .flops = flops};
   return def;
 }
 }  // namespace engine

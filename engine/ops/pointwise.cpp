@@ -6,6 +6,7 @@ namespace engine {
 namespace {
 namespace pw = kernels::pointwise;
 constexpr int64_t chunk = 16384;  // elements of one task: a fixed size, whatever the thread count
+const float* f32(const ConstView& v) { return reinterpret_cast<const float*>(v.data); }
 
 int64_t product(std::span<const int64_t> extents) {
   int64_t n = 1;
@@ -36,62 +37,108 @@ std::optional<View2d> view_of(Shape operand, const Shape& out) {
   return View2d{pw::Mode::per_row, outer, middle, inner};
 }
 
+// How x and y lie in memory. The rows of a `per_row` operand start over with each of the outer blocks.
+struct Layout {
+  int64_t outer = 1, rows = 1, columns = 1;
+  int64_t x_stride = 0, y_stride = 0;  // floats from row to row
+};
+
 // Whole rows, or pieces of the only one.
-void run_chain(const pw::Kernel& kernel, const View2d& v, const float* x, const float* operand, float* y, RunContext& c) {
-  const bool flat = v.mode == pw::Mode::full || v.mode == pw::Mode::scalar;
-  const int64_t rows = flat ? (v.columns + chunk - 1) / chunk : v.outer * v.rows;
-  const int64_t width = flat ? chunk : v.columns;
-  const int64_t per_task = flat ? 1 : std::max<int64_t>(1, chunk / std::max<int64_t>(width, 1));
-  const auto piece = [&](int64_t task) {
-    for (int64_t r = task * per_task, end = std::min(rows, r + per_task); r < end;) {
-      // per_row: not beyond the block, since the operand starts over with the next one.
-      const int64_t stop = v.mode == pw::Mode::per_row ? std::min(end, (r / v.rows + 1) * v.rows) : end;
-      const int64_t count = flat ? 1 : stop - r, columns = flat ? std::min(width, v.columns - r * width) : width;
-      pw::Operand at{operand, columns};
-      if (v.mode == pw::Mode::full && operand) at.data += r * width;
-      if (v.mode == pw::Mode::per_row) at.data += r % v.rows;
-      kernel.run(x + r * width, &at, y + r * width, count, columns);
-      r = flat ? end : stop;
+void run_chain(const pw::Kernel& kernel, const Layout& l, const float* x, const pw::Operands& operands, float* y, RunContext& c) {
+  const int64_t rows = l.outer * l.rows, pieces = rows == 1 ? std::max<int64_t>(1, (l.columns + chunk - 1) / chunk) : 1;
+  const int64_t per_task = std::max<int64_t>(1, chunk / std::max<int64_t>(l.columns, 1));
+  const auto task = [&](int64_t t) {
+    if (rows == 1) {
+      const int64_t first = t * chunk;
+      const auto at = pw::offset(kernel.chain, operands.data(), 0, first);
+      return kernel.run({x + first, l.x_stride, y + first, l.y_stride, at.data(), 1, std::min(chunk, l.columns - first)});
+    }
+    for (int64_t r = t * per_task, end = std::min(rows, r + per_task); r < end;) {
+      const int64_t inside = l.outer == 1 ? r : r % l.rows, count = l.outer == 1 ? end - r : std::min(end - r, l.rows - inside);
+      const auto at = pw::offset(kernel.chain, operands.data(), inside, 0);
+      kernel.run({x + r * l.x_stride, l.x_stride, y + r * l.y_stride, l.y_stride, at.data(), count, l.columns});
+      r += count;
     }
   };
-  const int64_t tasks = (rows + per_task - 1) / per_task;
-  if (tasks <= 2 || c.threads() == 1) {
-    for (int64_t t = 0; t < tasks; ++t) piece(t);
-  } else {
-    c.pool().run(tasks, piece, c.threads());
-  }
+  const int64_t tasks = rows == 1 ? pieces : (rows + per_task - 1) / per_task;
+  c.pool().run(tasks, task, tasks <= 2 ? 1 : c.threads());
 }
 
-bool all_f32(const LowerContext& c, size_t inputs) {
-  for (size_t k = 0; k < inputs; ++k)
-    if (c.in(k).dtype != DType::f32) return false;
-  return c.out(0).dtype == DType::f32;
+bool all_f32(const LowerContext& c) {
+  return c.out(0).dtype == DType::f32 && std::ranges::all_of(c.node.inputs, [&](ValueId v) { return v == ValueId::none || c.graph[v].type.dtype == DType::f32; });
+}
+
+std::optional<Lowered> lower_chain(const Chained& chained, size_t x, const Layout& layout, const LowerContext& c) {
+  auto choice = pw::select(chained.chain, c.isa);
+  if (!choice) return std::nullopt;
+  return Lowered{choice.name, [kernel = std::move(choice.kernel), chained, x, layout](RunContext& r) {
+    run_chain(kernel, layout, f32(r.in(x)), chained.operands(r), reinterpret_cast<float*>(r.out(0).data), r);
+  }};
 }
 }  // namespace
 
+pw::Operands Chained::operands(const RunContext& r) const {
+  pw::Operands all;
+  for (size_t i = 0; i < inputs.size(); ++i) all[i] = {f32(r.in(inputs[i])), strides[i]};
+  return all;
+}
+
+std::optional<pw::Stage> stage_of(const Op& op, size_t chain, const Type& operand, const Shape& out, uint8_t index) {
+  std::optional<pw::Stage> stage;
+  if (const auto* unary = op.get_if<schema::Unary>()) {
+    stage = pw::Stage::of(unary->kind, float(unary->a), float(unary->b));
+  } else if (const auto* binary = op.get_if<schema::Binary>()) {
+    if (operand.dtype != DType::f32 || !operand.determined() || size_t(operand.rank()) > out.size()) return std::nullopt;
+    const auto view = view_of(operand.shape(), out);
+    if (!view || view->outer != 1) return std::nullopt;
+    const bool rows = view->mode == pw::Mode::per_column || view->mode == pw::Mode::per_row;
+    if (rows && (out.empty() || view->columns != out.back())) return std::nullopt;
+    stage = pw::Stage::of(binary->kind, index, view->mode, chain == 1);
+  }
+  return stage && pw::unsupported({*stage}).empty() ? stage : std::nullopt;
+}
+
+std::optional<Lowered> lower_chain(const Chained& chained, size_t x, const LowerContext& c) {
+  const Shape out = c.out(0).shape();
+  const int64_t columns = out.empty() ? 1 : out.back(), n = product(out);
+  Layout layout{1, columns ? n / columns : 0, columns, c.in_pitch(x), c.out_pitch()};
+  bool one_row = !layout.x_stride && !layout.y_stride && !chained.chain.has(pw::Mode::per_column) && !chained.chain.has(pw::Mode::per_row);
+  for (const pw::Stage& stage : chained.chain)
+    one_row = one_row && (!stage.binary || stage.mode != pw::Mode::full || chained.strides[stage.operand] == columns);
+  if (one_row) layout = {1, 1, n, n, n};
+  if (!layout.x_stride) layout.x_stride = columns;
+  if (!layout.y_stride) layout.y_stride = columns;
+  return lower_chain(chained, x, layout, c);
+}
+
 std::optional<Lowered> lower_unary(const pw::Stage& stage, const LowerContext& c) {
-  if (!all_f32(c, 1)) return std::nullopt;
-  auto choice = pw::select({stage}, c.isa);
-  if (!choice) return std::nullopt;
-  const View2d view{pw::Mode::full, 1, 1, product(c.out(0).shape())};
-  return Lowered{choice.name, [kernel = std::move(choice.kernel), view](RunContext& r) {
-    const auto* x = reinterpret_cast<const float*>(r.in(0).data);
-    run_chain(kernel, view, x, nullptr, reinterpret_cast<float*>(r.out(0).data), r);
-  }, 0};
+  return all_f32(c) ? lower_chain(Chained{{stage}}, 0, c) : std::nullopt;
 }
 
 std::optional<Lowered> lower_binary(schema::BinaryKind kind, const LowerContext& c) {
-  if (!all_f32(c, 2)) return std::nullopt;
+  if (!all_f32(c)) return std::nullopt;
   const Shape out = c.out(0).shape();
   const bool swapped = c.in(0).shape() != out;
   if (swapped && c.in(1).shape() != out) return std::nullopt;
-  const auto view = view_of(c.in(swapped ? 0 : 1).shape(), out);
+  const size_t x = swapped, y = !swapped;
+  if (const auto stage = stage_of(c.node.op, x, c.in(y), out, 0)) {
+    const int64_t stride = c.in_pitch(y) ? c.in_pitch(y) : out.empty() ? 1 : out.back();
+    return lower_chain(Chained{{*stage}, {y}, {stride}}, x, c);
+  }
+  const auto view = view_of(c.in(y).shape(), out);
   if (!view) return std::nullopt;
-  auto choice = pw::select({pw::Stage::of(kind, 0, view->mode, swapped)}, c.isa);
-  if (!choice) return std::nullopt;
-  return Lowered{choice.name, [kernel = std::move(choice.kernel), view = *view, swapped](RunContext& r) {
-    const auto *x = reinterpret_cast<const float*>(r.in(swapped).data), *y = reinterpret_cast<const float*>(r.in(!swapped).data);
-    run_chain(kernel, view, x, y, reinterpret_cast<float*>(r.out(0).data), r);
-  }, 0};
+  const Layout layout{view->outer, view->rows, view->columns, view->columns, view->columns};
+  return lower_chain(Chained{{pw::Stage::of(kind, 0, view->mode, swapped)}, {y}, {view->columns}}, x, layout, c);
+}
+
+bool pointwise_takes_pitch(const Graph& graph, const Node& node, int port) {
+  const auto type = [&](ValueId v) -> const Type& { return graph[v].type; };
+  const auto usable = [&](ValueId v) { return type(v).dtype == DType::f32 && type(v).determined(); };
+  if (!usable(node.outputs[0]) || !std::ranges::all_of(node.inputs, usable)) return false;
+  const Shape out = type(node.outputs[0]).shape();
+  if (port >= 0 && type(node.inputs[size_t(port)]).shape() != out) return false;
+  const size_t x = type(node.inputs[0]).shape() != out;
+  if (type(node.inputs[x]).shape() != out) return false;
+  return stage_of(node.op, x, type(node.inputs.size() > 1 ? node.inputs[1 - x] : node.inputs[0]), out, 0).has_value();
 }
 }  // namespace engine

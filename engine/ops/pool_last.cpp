@@ -89,6 +89,7 @@ std::optional<Lowered> lower(const PoolLast& op, const LowerContext& c) {
   spec.dilation_h = int(spatial[0].dilation), spec.dilation_w = int(spatial[1].dilation);
   spec.pad_top = int(spatial[0].begin), spec.pad_left = int(spatial[1].begin);
   spec.pad_bottom = int(spatial[0].end), spec.pad_right = int(spatial[1].end);
+  spec.x_pitch = c.in_pitch(0), spec.y_pitch = c.out_pitch();
   auto choice = kernels::pool::select(spec, c.isa);
   if (!choice) return std::nullopt;
   return Lowered{choice.name, [kernel = std::move(choice.kernel), batch = x[0]](RunContext& r) {
@@ -99,10 +100,12 @@ std::optional<Lowered> lower(const PoolLast& op, const LowerContext& c) {
 double flops(const PoolLast& op, std::span<const Type>, std::span<const Type> out) {
   return out[0].determined() ? double(op.kernel[0]) * double(op.kernel[1]) * double(elements(out[0].shape())) : 0;
 }
+
+bool takes_pitch(const PoolLast&, const Graph& graph, const Node& node, int) { return graph[node.outputs[0]].type.dtype == DType::f32; }
 }  // namespace
 
 const OpDef<PoolLast>& def(const PoolLast&) {
-  static constexpr OpDef<PoolLast> def{.infer = infer, .reference = reference, .lower = lower, .flops = flops};
+  static constexpr OpDef<PoolLast> def{.infer = infer, .reference = reference, .lower = lower, .takes_pitch = takes_pitch, .flops = flops};
   return def;
 }
 }  // namespace engine

@@ -100,11 +100,11 @@ void reference(const ScatterND& op, RunContext& c) {
 }  // namespace
 
 const OpDef<ScatterElements>& def(const ScatterElements&) {
-  static constexpr OpDef<ScatterElements> def{.infer = infer, .reference = reference, .inplace_input = 0};
+  static constexpr OpDef<ScatterElements> def{.infer = infer, .reference = reference, .inplace_input = input_at<ScatterElements, 0>};
   return def;
 }
 const OpDef<ScatterND>& def(const ScatterND&) {
-  static constexpr OpDef<ScatterND> def{.infer = infer, .reference = reference, .inplace_input = 0};
+  static constexpr OpDef<ScatterND> def{.infer = infer, .reference = reference, .inplace_input = input_at<ScatterND, 0>};
   return def;
 }
 }  // namespace engine

@@ -102,6 +102,27 @@ void reference(const Slice&, RunContext& c) {
   copy_strided(c.set_out(0, x.dtype, shape), x, strides, first);
 }
 
+// A cut of one dim by step 1.
+std::vector<Part> parts(const Slice&, const Graph& graph, const Node& node) {
+  const auto ints = [&](size_t k) { return to_ints(graph[node.inputs[k]].constant->view()); };
+  for (size_t k = 1; k < node.inputs.size(); ++k)
+    if (node.inputs[k] != ValueId::none && !graph[node.inputs[k]].constant) return {};
+  const Type &x = graph[node.inputs[0]].type, &y = graph[node.outputs[0]].type;
+  if (!x.determined() || !y.determined()) return {};
+  const auto starts = ints(1);
+  std::optional<Part> cut;
+  for (size_t i = 0; i < starts.size(); ++i) {
+    const bool has_axes = node.inputs.size() > 3 && node.inputs[3] != ValueId::none, has_steps = node.inputs.size() > 4 && node.inputs[4] != ValueId::none;
+    const int64_t axis = has_axes ? normal_axis(ints(3)[i], x.rank()) : int64_t(i), step = has_steps ? ints(4)[i] : 1;
+    const int64_t extent = x.dims[size_t(axis)].value();
+    if (step != 1) return {};
+    if (y.dims[size_t(axis)] == x.dims[size_t(axis)]) continue;
+    if (cut) return {};
+    cut = Part{axis, std::clamp<int64_t>(starts[i] < 0 ? starts[i] + extent : starts[i], 0, extent)};
+  }
+  return cut ? std::vector<Part>{*cut} : std::vector<Part>{};
+}
+
 // Forward steps that keep every extent keep every element.
 void simplify(const Slice&, NodeId n, Rewriter& rewriter) {
   const Graph& graph = rewriter.graph;
@@ -119,7 +140,7 @@ void simplify(const Slice&, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Slice>& def(const Slice&) {
-  static constexpr OpDef<Slice> def{.infer = infer, .reference = reference, .simplify = simplify};
+  static constexpr OpDef<Slice> def{.infer = infer, .reference = reference, .simplify = simplify, .parts = parts};
   return def;
 }
 }  // namespace engine

@@ -69,6 +69,19 @@ void reference(const Split& op, RunContext& c) {
   }
 }
 
+std::vector<Part> parts(const Split& op, const Graph& graph, const Node& node) {
+  const Type& x = graph[node.inputs[0]].type;
+  std::vector<Part> all;
+  int64_t first = 0;
+  for (ValueId v : node.outputs) {
+    if (v == ValueId::none || !x.determined() || !graph[v].type.determined()) return {};
+    const int64_t axis = normal_axis(op.axis, x.rank());
+    all.push_back({axis, first});
+    first += graph[v].type.dims[size_t(axis)].value();
+  }
+  return all;
+}
+
 void simplify(const Split& op, NodeId n, Rewriter& rewriter) {
   const Graph& graph = rewriter.graph;
   const Node& node = graph[n];
@@ -78,7 +91,7 @@ void simplify(const Split& op, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Split>& def(const Split&) {
-  static constexpr OpDef<Split> def{.infer = infer, .reference = reference, .simplify = simplify};
+  static constexpr OpDef<Split> def{.infer = infer, .reference = reference, .simplify = simplify, .parts = parts};
   return def;
 }
 }  // namespace engine

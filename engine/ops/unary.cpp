@@ -59,6 +59,8 @@ std::optional<Lowered> lower(const Unary& op, const LowerContext& c) {
   return lower_unary(kernels::pointwise::Stage::of(op.kind, float(op.a), float(op.b)), c);
 }
 
+bool takes_pitch(const Unary&, const Graph& graph, const Node& node, int port) { return pointwise_takes_pitch(graph, node, port); }
+
 // f(f(x)) is x, or f(x).
 void simplify(const Unary& op, NodeId n, Rewriter& rewriter) {
   const Graph& graph = rewriter.graph;
@@ -77,7 +79,7 @@ void simplify(const Unary& op, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Unary>& def(const Unary&) {
-  static constexpr OpDef<Unary> def{.infer = infer, .reference = reference, .lower = lower, .simplify = simplify, .inplace_input = 0};
+  static constexpr OpDef<Unary> def{.infer = infer, .reference = reference, .lower = lower, .simplify = simplify, .inplace_input = input_at<Unary, 0>, .takes_pitch = takes_pitch};
   return def;
 }
 }  // namespace engine

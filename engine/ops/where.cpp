@@ -41,7 +41,7 @@ void simplify(const Where&, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Where>& def(const Where&) {
-  static constexpr OpDef<Where> def{.infer = infer, .reference = reference, .simplify = simplify, .inplace_input = 1};
+  static constexpr OpDef<Where> def{.infer = infer, .reference = reference, .simplify = simplify, .inplace_input = input_at<Where, 1>};
   return def;
 }
 }  // namespace engine

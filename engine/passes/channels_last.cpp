@@ -20,6 +20,7 @@ class ChannelsLast {
   bool run() {
     for (size_t n = 0, count = graph_.nodes.size(); n < count; ++n) {
       const Node node = graph_.nodes[n];
+      if (node.op.get_if<schema::Split>()) split(node);
       if (node.outputs[0] == ValueId::none) continue;
       const ValueId y = rewrite(node);
       if (y != ValueId::none) rewriter_.replace(node.outputs[0], y);
@@ -61,6 +62,7 @@ class ChannelsLast {
     if (const auto* op = node.op.get_if<schema::Conv>()) return convolution(node, *op);
     if (const auto* op = node.op.get_if<schema::ConvTranspose>()) return transposed_convolution(node, *op);
     if (node.inputs.empty() || node.outputs.size() > 1) return ValueId::none;
+    if (node.op.get_if<schema::Reshape>()) return shuffle(node);
     if (!std::ranges::any_of(node.inputs, [&](ValueId v) { return from_region(v); })) return ValueId::none;
     if (const auto* op = node.op.get_if<schema::Pool>()) return pool(node, *op);
     if (node.op.get_if<schema::Unary>() || node.op.get_if<schema::Cast>())
@@ -70,6 +72,7 @@ class ChannelsLast {
     if (const auto* op = node.op.get_if<schema::Reduce>()) return reduce(node, *op);
     if (const auto* op = node.op.get_if<schema::Resize>()) return resize(node, *op);
     if (node.op.get_if<schema::Pad>()) return pad(node);
+    if (node.op.get_if<schema::Slice>()) return slice(node);
     return ValueId::none;
   }
 
@@ -169,6 +172,49 @@ class ChannelsLast {
     for (ValueId v : node.inputs) in.push_back(last(v, node.origins));
     op.axis = axis_in_last[normal_axis(op.axis, 4)];
     return first(add(op, in, node.origins), node.origins);
+  }
+
+  void split(const Node& node) {
+    if (!from_region(node.inputs[0])) return;
+    schema::Split op = *node.op.get_if<schema::Split>();
+    op.axis = axis_in_last[normal_axis(op.axis, 4)];
+    ValueIds in = node.inputs;
+    in[0] = source(in[0]);
+    const ValueIds parts = rewriter_.add(op, in, node.origins, node.outputs.size());
+    for (size_t k = 0; k < parts.size(); ++k)
+      if (node.outputs[k] != ValueId::none) rewriter_.replace(node.outputs[k], first(parts[k], node.origins));
+  }
+
+  ValueId slice(const Node& node) {
+    ValueIds in = node.inputs;
+    in.resize(std::max<size_t>(in.size(), 4), ValueId::none);
+    const auto constant = [&](ValueId v) { return graph_[v].constant.get(); };
+    if (!from_region(in[0]) || !constant(in[1]) || (in[3] != ValueId::none && !constant(in[3]))) return ValueId::none;
+    Ints axes = in[3] == ValueId::none ? Ints{} : to_ints(constant(in[3])->view());
+    if (axes.empty())
+      for (int64_t k = 0; k < constant(in[1])->view().elements(); ++k) axes.push_back(k);
+    for (int64_t& axis : axes) axis = axis_in_last[normal_axis(axis, 4)];
+    in[0] = source(in[0]), in[3] = graph_.add_constant(make_ints(axes));
+    return first(add(node.op, in, node.origins), node.origins);
+  }
+
+  // Channels in groups, transposed: [N,C,H,W] as [N,g,C/g,H,W], then [N,C/g,g,H,W], then [N,C,H,W].
+  ValueId shuffle(const Node& node) {
+    const auto producer = [&](ValueId v) { return graph_[v].producer == NodeId::none ? nullptr : &graph_[graph_[v].producer]; };
+    const Node* transpose = producer(node.inputs[0]);
+    const auto* op = transpose ? transpose->op.get_if<schema::Transpose>() : nullptr;
+    const Node* groups = op && op->perm == Ints{0, 2, 1, 3, 4} ? producer(transpose->inputs[0]) : nullptr;
+    if (!groups || !groups->op.get_if<schema::Reshape>() || !from_region(groups->inputs[0])) return ValueId::none;
+    const ValueId x = source(groups->inputs[0]), y = node.outputs[0];
+    if (!type(x).determined() || !type(y).determined() || !type(groups->outputs[0]).determined() || type(y).rank() != 4) return ValueId::none;
+    const Shape all = type(x).shape(), parts = type(groups->outputs[0]).shape();  // [N,H,W,C], [N,g,C/g,H,W]
+    if (type(y) != type(groups->inputs[0]) || parts[0] != all[0] || parts[1] * parts[2] != all[3] || parts[3] != all[1] || parts[4] != all[2]) return ValueId::none;
+    const Origins origins = node.origins;
+    const auto reshape = [&](ValueId v, const Ints& shape) {
+      return add(schema::Reshape{.allow_zero = true}, {v, graph_.add_constant(make_ints(shape))}, origins);
+    };
+    const ValueId grouped = reshape(x, {all[0], all[1], all[2], parts[1], parts[2]});
+    return first(reshape(add(schema::Transpose{{0, 1, 2, 4, 3}}, {grouped}, origins), Ints(all.begin(), all.end())), origins);
   }
 
   ValueId reduce(const Node& node, const schema::Reduce& op) {

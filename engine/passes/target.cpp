@@ -8,6 +8,7 @@ void run_target_passes(Graph& graph, const CompileOptions& options) {
       {"channels_last", channels_last, 1},
       {"canonicalise", canonicalise, 2},
       {"eliminate_common", eliminate_common, 2},
+      {"fuse_epilogues", fuse_epilogues, 3},
   };
   PassOptions pass_options;
   pass_options.disable = options.disabled_passes;

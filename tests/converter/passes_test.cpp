@@ -91,5 +91,66 @@ TEST(Convert, ThePipelineEnds) {
   EXPECT_EQ(graph.nodes.size(), 2u);
   EXPECT_EQ(text(graph).substr(0, 6), "input ");
 }
+
+// The activation that the nodes become, after the results were compared.
+std::string fused(const std::string& nodes, bool expected = true) {
+  Graph graph = parse_graph("input x f32[3,7]\n" + nodes + "output y\n");
+  const auto before = results(graph);
+  EXPECT_EQ(fuse_activations(graph), expected) << nodes;
+  eliminate_dead(graph);
+  verify(graph);
+  const auto after = results(graph);
+  EXPECT_EQ(before.size(), after.size());
+  for (size_t i = 0; i < before.size(); ++i) EXPECT_NEAR(before[i], after[i], 2e-6) << nodes;
+  std::string ops;
+  for (const Node& n : graph.nodes) ops += to_text(n.op) + ';';
+  return ops;
+}
+
+TEST(FuseActivations, EveryFormOfEach) {
+  const std::string silu = "s = Unary kind=sigmoid (x)\n";
+  EXPECT_EQ(fused(silu + "y = Binary kind=mul (x, s)\n"), "Unary kind=silu a=1;");
+  EXPECT_EQ(fused(silu + "y = Binary kind=mul (s, x)\n"), "Unary kind=silu a=1;");
+  EXPECT_EQ(fused("const k f32[] {1.5}\nt = Binary kind=mul (x, k)\ns = Unary kind=sigmoid (t)\ny = Binary kind=mul (x, s)\n"),
+            "Unary kind=silu a=1.5;");
+  // x is itself a product
+  EXPECT_EQ(fused("p = Binary kind=mul (x, x)\ns = Unary kind=sigmoid (p)\ny = Binary kind=mul (p, s)\n"), "Binary kind=mul;Unary kind=silu a=1;");
+
+  const std::string six = "const three f32[] {3}\nconst six f32[1] {6}\nt = Binary kind=add (x, three)\nc = Unary kind=clip a=0 b=6 (t)\n";
+  EXPECT_EQ(fused(six + "p = Binary kind=mul (x, c)\ny = Binary kind=div (p, six)\n"), "Unary kind=hard_swish;");
+  EXPECT_EQ(fused(six + "p = Binary kind=div (c, six)\ny = Binary kind=mul (x, p)\n"), "Unary kind=hard_swish;");
+  EXPECT_EQ(fused("s = Unary kind=hard_sigmoid a=0.16666666666666666 b=0.5 (x)\ny = Binary kind=mul (x, s)\n"), "Unary kind=hard_swish;");
+  EXPECT_EQ(fused("s = Unary kind=softplus (x)\nt = Unary kind=tanh (s)\ny = Binary kind=mul (x, t)\n"), "Unary kind=mish;");
+
+  const std::string erf = "const r f32[] {1.4142135}\nconst h f32[] {0.5}\nconst one f32[] {1}\nd = Binary kind=div (x, r)\n"
+                          "e = Unary kind=erf (d)\ns = Binary kind=add (e, one)\n";
+  EXPECT_EQ(fused(erf + "p = Binary kind=mul (x, s)\ny = Binary kind=mul (p, h)\n"), "Unary kind=gelu;");
+  EXPECT_EQ(fused(erf + "p = Binary kind=mul (h, x)\ny = Binary kind=mul (p, s)\n"), "Unary kind=gelu;");
+  EXPECT_EQ(fused(erf + "p = Binary kind=mul (h, s)\ny = Binary kind=mul (x, p)\n"), "Unary kind=gelu;");
+
+  const std::string numbers = "const three f32[] {3}\nconst c f32[] {0.044715}\nconst o f32[] {0.7978845608}\nconst h f32[] {0.5}\nconst one f32[] {1}\n";
+  const std::string rest = "t = Unary kind=tanh (m)\ns = Binary kind=add (t, one)\np = Binary kind=mul (x, s)\ny = Binary kind=mul (p, h)\n";
+  EXPECT_EQ(fused(numbers + "q = Binary kind=pow (x, three)\nr = Binary kind=mul (q, c)\nu = Binary kind=add (x, r)\nm = Binary kind=mul (u, o)\n" + rest),
+            "Unary kind=gelu_tanh;");
+  EXPECT_EQ(fused(numbers + "q = Binary kind=mul (x, x)\nr = Binary kind=mul (q, c)\nu = Binary kind=add (r, one)\nw = Binary kind=mul (x, o)\n"
+                            "m = Binary kind=mul (u, w)\n" + rest),
+            "Unary kind=gelu_tanh;");
+}
+
+TEST(FuseActivations, NotWhatOnlyLooksLikeOne) {
+  fused("const k f32[] {2}\ns = Unary kind=sigmoid (x)\np = Binary kind=mul (x, s)\ny = Binary kind=add (p, k)\n");  // a part of it is one
+  const char* others[] = {
+      "t = Unary kind=neg (x)\ns = Unary kind=sigmoid (t)\ny = Binary kind=mul (x, s)\n",
+      "const k f32[7] {1,2,3,4,5,6,7}\nt = Binary kind=mul (x, k)\ns = Unary kind=sigmoid (t)\ny = Binary kind=mul (x, s)\n",
+      "const t f32[] {2}\nconst six f32[] {6}\na = Binary kind=add (x, t)\nc = Unary kind=clip a=0 b=6 (a)\np = Binary kind=mul (x, c)\ny = Binary kind=div (p, six)\n",
+      "s = Unary kind=hard_sigmoid a=0.2 b=0.5 (x)\ny = Binary kind=mul (x, s)\n",
+      "const r f32[] {1.5}\nconst h f32[] {0.5}\nconst one f32[] {1}\nd = Binary kind=div (x, r)\ne = Unary kind=erf (d)\n"
+      "s = Binary kind=add (e, one)\np = Binary kind=mul (x, s)\ny = Binary kind=mul (p, h)\n"};
+  for (const char* nodes : others) EXPECT_EQ(fused(nodes, false).find("gelu"), std::string::npos);
+  // a scale that broadcasts x to more dims
+  Graph graph = parse_graph("input x f32[3]\nconst k f32[2,1] {1,1}\ns = Unary kind=sigmoid (x)\np = Binary kind=mul (x, s)\nq = Binary kind=mul (p, k)\noutput q\n");
+  EXPECT_TRUE(fuse_activations(graph));
+  verify(graph);
+}
 }  // namespace
 }  // namespace converter::test

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <random>
 #include "engine/frame.h"
+#include "kernels/conv/conv.h"
 #include "kernels/threads.h"
 
 namespace engine {
@@ -213,6 +214,28 @@ TEST(Lowering, ConvTranspose) {
   check({ConvTranspose{{2, 2}, {}, {}, {}, {}, 2, AutoPad::none}, {{{1, 8, 5, 5}}, {{8, 6, 2, 2}, true}}});
   check({ConvTranspose{{2, 2}, {}, {}, {}, {}, 1, AutoPad::none}, {{{1, 8, 5, 5}}, {{8, 6, 2, 2}}}});
   check({schema::ConvTransposeLast{{2, 2}, {1, 1}, {1, 0, 0, 1}, {9, 9}, 2}, {{{1, 5, 5, 8}}, {{8, 3, 3, 3}, true}, {{6}}}});
+}
+
+TEST(Lowering, KeepsRefusalsWhenAsked) {
+  const Case c{conv({1, 1}, {1, 1, 1, 1}), {{{1, 32, 46, 44}}, {{32, 32, 3, 3}, true}}};
+  std::mt19937 rng(1);
+  std::vector<Object> values;
+  values.reserve(c.inputs.size());
+  const Graph graph = graph_of(c, values, rng);
+  CompileOptions options;
+  EXPECT_TRUE(PlanCache(graph, options).get(input_types(graph))->refusals.empty());
+  options.keep_refusals = options.strict = true;
+  const auto plan = PlanCache(graph, options).get(input_types(graph));
+  ASSERT_EQ(plan->refusals.size(), plan->steps.size());
+  for (size_t s = 0; s < plan->steps.size(); ++s) {
+    if (!plan->steps[s].op.get_if<schema::ConvLast>()) continue;
+    EXPECT_EQ(plan->refusals[s].size() + 1, kernels::conv::rows().size());
+    for (const auto& refusal : plan->refusals[s]) {
+      EXPECT_NE(refusal.name, plan->steps[s].kernel);
+      EXPECT_FALSE(refusal.reason.empty());
+    }
+  }
+  EXPECT_EQ(kernels::RefusalLog::current, nullptr);
 }
 
 TEST(Lowering, Rnn) {

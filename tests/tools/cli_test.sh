@@ -36,8 +36,8 @@ cut_to() { head -c "$1" "$2" > "$3"; }
 model=$work/demo.inlay picture=$demo/picture.png
 
 # --- Every verb ------------------------------------------------------------------------------------------------------
-ok convert run info plan bench -- -h
-for verb in convert run info plan bench; do ok Examples --json -- $verb -h; done
+ok convert run info plan bench profile kernels -- -h
+for verb in convert run info plan bench profile kernels; do ok Examples --json -- $verb -h; done
 ok demo.inlay nodes weights -- convert "$demo/demo.onnx" -o "$model"
 ok '"nodes_before"' '"nodes"' '"weight_bytes"' '"file_bytes"' '"time_ms"' -- convert "$demo/demo.onnx" -o \
   fixed.inlay --fix picture=1x64x64x3 --json
@@ -78,6 +78,17 @@ ok '"model"' '"device": "cpu"' '"threads": 1' '"threads": 2' '"runs"' '"p50_ms"'
   '"arena_bytes"' '"arena_lower_bound_bytes"' -- bench "$model" -t 1,2 --warmup 10ms --duration 50ms --json --shape \
   picture=1x64x64x3
 [ "$(head -c 1 out)" = '[' ] || fail "bench --json is not an array"
+ok GFLOP/s %peak %roof 'in all' 'outside the steps' Softmax -- profile "$model" -t 1 --warmup 1ms --duration 20ms
+ok steps kernel reference -- profile "$model" --by kernel --sort order --strict --warmup 1ms --duration 20ms
+ok Softmax -- profile "$demo/demo.onnx" --by op --shape picture=2x64x64x3 --warmup 1ms --duration 20ms
+ok 'not depthwise: ' -- profile "$model" --dispatch --warmup 1ms --duration 20ms
+ok '"peak_gflops_per_s"' '"by_kernel"' '"share_of_roofline"' -- profile "$model" --by kernel --trace trace.json \
+  --warmup 1ms --duration 20ms --json
+grep -q '"traceEvents"' trace.json || fail "trace.json"
+ok family gemm_f32_scalar conv_f32_scalar yes -- kernels
+INLAY_MAX_ISA=scalar ok 'no: needs ' -- kernels pointwise
+ok %peak gemm_f32_scalar selected -- kernels gemm --bench m5,n6,k7 --duration 1ms
+ok 'no: not depthwise' -- kernels conv --bench 1x8x9x10,oc4,k3x3,s1,p1 --duration 1ms -t 2
 
 # --- Mistakes in the command line ------------------------------------------------------------------------------------
 expect 2 -h --
@@ -85,7 +96,7 @@ expect 2 frobnicate -- frobnicate
 expect 2 model -- run
 expect 2 --output -- convert "$demo/demo.onnx"
 expect 2 --frobnicate -- run "$model" --frobnicate
-for verb in run bench; do
+for verb in run bench profile; do
   expect 2 -t 0 -- $verb "$model" -t 0
   expect 2 -t -1 -- $verb "$model" -t -1
   expect 2 -t many -- $verb "$model" -t many
@@ -93,6 +104,18 @@ done
 expect 2 --device tpu -- run "$model" --device tpu
 expect 2 --warmup soon -- bench "$model" --warmup soon
 expect 2 --duration -- bench "$model" --duration -3s
+expect 2 --warmup soon -- profile "$model" --warmup soon
+expect 2 --by colour -- profile "$model" --by colour
+expect 2 --dispatch --by -- profile "$model" --dispatch --by op
+expect 2 nosuch gemm -- kernels nosuch
+expect 2 --bench empty -- kernels gemm --bench ''
+expect 2 --bench 'one problem' -- kernels gemm --bench m1,n1,k1 --bench m1,n1,k2
+expect 2 --bench FAMILY -- kernels --bench m1,n1,k1
+expect 2 --bench "'k'" -- kernels gemm --bench m1,n1
+expect 2 --bench "'q4'" -- kernels gemm --bench m1,n1,k1,q4
+expect 2 --duration soon -- kernels gemm --bench m1,n1,k1 --duration soon
+expect 2 --sort size -- profile "$model" --sort size
+expect 2 --shape 1xx3 -- profile "$model" --shape picture=1xx3
 expect 2 --shape 1xx3 -- plan "$model" --shape picture=1xx3
 expect 2 --shape -5 -- plan "$model" --shape picture=-5
 expect 2 --fix 'say which input' -- convert "$demo/demo.onnx" -o x.inlay --fix 1x3
@@ -198,7 +221,7 @@ cp "$model" newer.inlay && at 8 '\x02' newer.inlay
 cp "$model" table.inlay && at 40 '\xff' table.inlay
 cp "$model" graph.inlay && at 300 '\xff\xff\xff\xff' graph.inlay
 cp "$model" weights.inlay && at $(($(stat -c %s "$model") - 10)) '\xff\xff\xff' weights.inlay
-for verb in run info plan bench; do
+for verb in run info plan bench profile; do
   expect 1 nowhere.onnx -- $verb nowhere.onnx
   expect 1 folder -- $verb folder
   expect 1 pipe -- $verb pipe
@@ -252,6 +275,7 @@ expect 1 nofolder -- convert "$demo/demo.onnx" -o nofolder/x.inlay
 expect 1 folder -- convert "$demo/demo.onnx" -o folder
 expect 1 text.onnx -- run "$model" -i "$picture" -o text.onnx
 expect 1 nofolder -- plan "$model" --svg nofolder/x.svg
+expect 1 nofolder -- profile "$model" --trace nofolder/t.json
 if [ "$(id -u)" -ne 0 ]; then  # whom permissions do not stop
   mkdir locked && chmod 555 locked
   expect 1 locked -- convert "$demo/demo.onnx" -o locked/x.inlay

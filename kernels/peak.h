@@ -1,0 +1,16 @@
+// What this machine can do, as measured: what kernels are judged by. Clocks drift and hosts are shared, so it is
+// measured next to whatever it is compared with. All are of the pool's threads together, the best of some rounds; 0
+// where there is no memory for it.
+#pragma once
+#include "kernels/isa.h"
+#include "kernels/threads.h"
+
+namespace kernels {
+inline constexpr double peak_seconds = 0.05;  // how long each measures
+
+// Operations per second of f32 multiply-adds on registers alone, with the widest vectors of `isa`. Each counts as two.
+double peak_flops(isa::Mask, ThreadPool&, double seconds = peak_seconds);
+// Bytes read per second of a buffer that is too large for a cache, and of one that a second-level cache holds.
+double memory_bandwidth(isa::Mask, ThreadPool&, double seconds = peak_seconds);
+double cache_bandwidth(isa::Mask, ThreadPool&, double seconds = peak_seconds);
+}  // namespace kernels

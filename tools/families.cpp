@@ -1,0 +1,54 @@
+// The families of kernels, as the command and the micro-benchmarks list them.
+#include "kernels/image/image.h"
+#include "kernels/jit.h"
+#include "kernels/pointwise/pointwise.h"
+#include "kernels/rnn/rnn.h"
+#include "tools/problem.h"
+
+namespace tools {
+using namespace kernels;
+namespace {
+template <class Row> void add(std::vector<KernelRow>& all, std::string_view family, std::span<const Row> rows) {
+  for (const Row& row : rows) all.push_back({family, row.name, row.isa, row.tile});
+}
+}  // namespace
+
+std::span<const KernelRow> kernel_rows() {
+  static const std::vector<KernelRow> table = [] {
+    std::vector<KernelRow> all;
+    add(all, "gemm", gemm::rows());
+    add(all, "conv", conv::rows());
+    add(all, "pointwise", pointwise::rows());
+    add(all, "rnn", rnn::rows());
+    add(all, "image", image::rows());
+    return all;
+  }();
+  return table;
+}
+
+std::span<const ProblemForm> problem_forms() {
+  static constexpr ProblemForm forms[] = {
+      {"gemm", gemm_problem, "m128,n256,k512", "m, n, k; dynamic: B is no constant; transposed: B is [N,K]"},
+      {"conv", conv_problem, "1x64x56x56,oc64,k3x3,s1,p1",
+       "NxCxHxW; oc: output channels; k, s, d: kernel, stride, dilation, down and across;\n"
+       "            p: padding, all round or down, across or top, left, bottom, right; g: groups;\n"
+       "            nchw: the input is channels first; strict: no Winograd"},
+      {"pointwise", pointwise_problem, "add+relu,n65536", "functions of a chain; n: elements"},
+      {"rnn", rnn_problem, "lstm,t16,b1,i256,h256", "lstm, gru or rnn; t: steps; b: batch; i: inputs; h: hidden units"},
+      {"image", image_problem, "1920x1080,nv12,to224x224",
+       "WxH; rgb, rgba, bgr, bgra, nv12 or grey; to: resized; letterbox"}};
+  return forms;
+}
+
+Problem parse_problem(std::string_view family, const std::string& text) {
+  for (const ProblemForm& form : problem_forms())
+    if (form.family == family) return form.parse(text);
+  throw ProblemError("no problem is known of the family '" + std::string(family) + "'");
+}
+
+std::string unavailable(const KernelRow& row) {
+  if (!isa::runs(row.isa, isa::detected())) return "needs " + std::string(isa::name(row.isa));
+  const bool generated = row.name.find("_jit_") != std::string_view::npos;
+  return generated && !jit::allowed() ? "executable memory is denied" : "";
+}
+}  // namespace tools
