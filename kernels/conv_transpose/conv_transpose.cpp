@@ -124,6 +124,8 @@ Support by_gemm::supports(const Spec& s) {
   if (s.kernel_h <= 0 || s.kernel_w <= 0 || s.stride_h <= 0 || s.stride_w <= 0 || s.dilation_h <= 0 ||
       s.dilation_w <= 0)
     return {0, "kernel, stride or dilation is not positive"};
+  constexpr int64_t most_taps = 1 << 22;  // of all outputs along a dim: what tables are made of
+  if (s.out_height > most_taps / s.kernel_h || s.out_width > most_taps / s.kernel_w) return {0, "its taps are too many"};
   return {1, s.pad_top < 0 || s.pad_left < 0 ? "negative padding" : ""};
 }
 Kernel by_gemm::make(const Spec& spec) {

@@ -85,7 +85,7 @@ void Kernel::finish(float* y, int64_t count) const {
 }
 
 void Kernel::run(const float* x, float* y, void* scratch, ThreadPool& pool, int max_threads) const {
-  const auto [kind, outer, n, inner] = spec_;
+  const int64_t outer = spec_.outer, n = spec_.n, inner = spec_.inner;
   // Parts of x into `to`, or all of it where there is one part.
   float* to = parts_ == 1 ? y : static_cast<float*>(scratch);
   const auto reduce_parts = [&](int64_t first, int64_t last, int64_t c0, int64_t c1) {

@@ -29,8 +29,8 @@ constexpr Functions functions{rows_of, columns_of};
 }  // namespace
 
 void Kernel::run(const float* x, float* y, ThreadPool& pool, int max_threads) const {
-  const auto [kind, outer, n, inner] = spec_;
-  const bool log = kind == schema::SoftmaxKind::log_softmax;
+  const int64_t outer = spec_.outer, n = spec_.n, inner = spec_.inner;
+  const bool log = spec_.kind == schema::SoftmaxKind::log_softmax;
   run_split(pool, max_threads, outer, (inner + block - 1) / block, outer * n * inner * function,
             [&](int64_t first, int64_t last, int64_t block0, int64_t block1) {
               if (inner == 1) return functions_->rows(log, x + first * n, y + first * n, last - first, n);

@@ -144,6 +144,14 @@ TEST_P(ConvTransposeRow, InGroupsOfRows) {
         1, true);
 }
 
+// A few bytes of a file may ask for tables without end.
+TEST_P(ConvTransposeRow, RefusesTooManyTaps) {
+  conv_transpose::Spec s{.channels = 1, .out_channels = 1, .height = 1, .width = 1, .out_height = 1 << 20, .out_width = 1};
+  EXPECT_EQ(row.supports(s).refusal, "");
+  s.kernel_h = 1 << 20;
+  EXPECT_NE(row.supports(s).refusal, "");
+}
+
 INSTANTIATE_TEST_SUITE_P(Rows, ConvTransposeRow, testing::Range<size_t>(0, conv_transpose::rows().size()),
                          [](const auto& info) { return std::string(conv_transpose::rows()[info.param].name); });
 }  // namespace
