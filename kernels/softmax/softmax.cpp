@@ -30,6 +30,7 @@ constexpr Functions functions{rows_of, columns_of};
 
 void Kernel::run(const float* x, float* y, ThreadPool& pool, int max_threads) const {
   const int64_t outer = spec_.outer, n = spec_.n, inner = spec_.inner;
+  if (outer * n * inner == 0) return;
   const bool log = spec_.kind == schema::SoftmaxKind::log_softmax;
   run_split(pool, max_threads, outer, (inner + block - 1) / block, outer * n * inner * function,
             [&](int64_t first, int64_t last, int64_t block0, int64_t block1) {
