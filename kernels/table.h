@@ -93,26 +93,44 @@ Choice<Kernel> choose(std::span<const Row<Spec, Kernel>> rows, const Spec& spec,
 
 inline void hash_combine(size_t& seed, size_t value) { seed ^= value + 0x9e3779b97f4a7c15 + (seed << 6) + (seed >> 2); }
 
-// Values shared by key for as long as someone holds them. `make` runs under the lock; a null result is not kept.
+// Values shared by key for as long as someone holds them; with the last holder goes all that is kept of one. `make` runs
+// under the lock; a null result is not kept.
 template <class Key, class Value, class Hash = std::hash<Key>> class WeakCache {
  public:
   template <class Make> std::shared_ptr<const Value> get(const Key& key, Make&& make) {
-    std::scoped_lock lock(mutex_);
-    std::weak_ptr<const Value>& slot = entries_[key];
-    if (auto value = slot.lock()) return value;
+    std::scoped_lock lock(entries_->mutex);
+    if (const auto found = entries_->of.find(key); found != entries_->of.end())
+      if (auto kept = found->second.lock()) return {kept, kept->value.get()};
     std::shared_ptr<const Value> value = make(key);
-    slot = value;
-    if (entries_.size() > 2 * live_) sweep();
-    return value;
+    if (!value) return nullptr;
+    const auto kept = std::make_shared<Kept>(key, std::move(value));
+    entries_->of.insert_or_assign(key, kept);
+    kept->entries = entries_;
+    return {kept, kept->value.get()};
+  }
+  size_t size() const {
+    std::scoped_lock lock(entries_->mutex);
+    return entries_->of.size();
   }
 
  private:
-  void sweep() {
-    std::erase_if(entries_, [](const auto& entry) { return entry.second.expired(); });
-    live_ = std::max<size_t>(64, entries_.size());
-  }
-  std::mutex mutex_;
-  std::unordered_map<Key, std::weak_ptr<const Value>, Hash> entries_;
-  size_t live_ = 64;
+  struct Kept;
+  struct Entries {
+    std::mutex mutex;
+    std::unordered_map<Key, std::weak_ptr<Kept>, Hash> of;
+  };
+  struct Kept {
+    Kept(const Key& k, std::shared_ptr<const Value> v) : key(k), value(std::move(v)) {}
+    ~Kept() {
+      if (!entries) return;  // not in the cache
+      std::scoped_lock lock(entries->mutex);
+      const auto found = entries->of.find(key);
+      if (found != entries->of.end() && found->second.expired()) entries->of.erase(found);  // else: made anew meanwhile
+    }
+    Key key;
+    std::shared_ptr<const Value> value;
+    std::shared_ptr<Entries> entries;  // outlives the cache, which is static, where a plan does
+  };
+  std::shared_ptr<Entries> entries_ = std::make_shared<Entries>();
 };
 }  // namespace kernels
