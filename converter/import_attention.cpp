@@ -170,9 +170,9 @@ void tensor_scatter(OnnxNode& n) {
                  {cache, n.add(schema::Expand{}, {index, n.add(schema::Shape{}, {update})}), update}));
 }
 
-constexpr Row rows[] = {
+constexpr Row attention_rows[] = {
     {"Attention", attention}, {"RotaryEmbedding", rotary_embedding}, {"TensorScatter", tensor_scatter}};
 }  // namespace
 
-Group attention_group() { return {onnx_domain, rows}; }
+Group attention_group() { return {onnx_domain, attention_rows}; }
 }  // namespace converter

@@ -83,21 +83,21 @@ template <BinaryKind kind> void qlinear_binary(OnnxNode& n) {
   n.finish(schema::QuantizeLinear{n.dtype(0)}, {n.binary(kind, dequantised(0), dequantised(3)), n.in(6), n.in(7)});
 }
 
-constexpr Row rows[] = {{"Gelu", gelu<UnaryKind::gelu>},
-                        {"BiasGelu", gelu<UnaryKind::gelu>},
-                        {"FastGelu", gelu<UnaryKind::gelu_tanh>},
-                        {"QuickGelu", quick_gelu},
-                        {"FusedMatMul", fused_matmul},
-                        {"SimplifiedLayerNormalization", simplified_layer_norm},
-                        {"SkipLayerNormalization", skip_layer_norm<false>},
-                        {"SkipSimplifiedLayerNormalization", skip_layer_norm<true>},
-                        {"GroupQueryAttention", group_query_attention},
-                        {"QLinearAdd", qlinear_binary<BinaryKind::add>},
-                        {"QLinearMul", qlinear_binary<BinaryKind::mul>}};
+constexpr Row contrib_rows[] = {{"Gelu", gelu<UnaryKind::gelu>},
+                                {"BiasGelu", gelu<UnaryKind::gelu>},
+                                {"FastGelu", gelu<UnaryKind::gelu_tanh>},
+                                {"QuickGelu", quick_gelu},
+                                {"FusedMatMul", fused_matmul},
+                                {"SimplifiedLayerNormalization", simplified_layer_norm},
+                                {"SkipLayerNormalization", skip_layer_norm<false>},
+                                {"SkipSimplifiedLayerNormalization", skip_layer_norm<true>},
+                                {"GroupQueryAttention", group_query_attention},
+                                {"QLinearAdd", qlinear_binary<BinaryKind::add>},
+                                {"QLinearMul", qlinear_binary<BinaryKind::mul>}};
 // ONNX Runtime writes this one into ONNX's own domain.
 constexpr Row default_rows[] = {{"SimplifiedLayerNormalization", simplified_layer_norm}};
 }  // namespace
 
-Group contrib_group() { return {microsoft_domain, rows}; }
+Group contrib_group() { return {microsoft_domain, contrib_rows}; }
 Group contrib_default_group() { return {onnx_domain, default_rows}; }
 }  // namespace converter

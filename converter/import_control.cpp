@@ -157,8 +157,8 @@ void scan(OnnxNode& n) {
   n.set_all(out);
 }
 
-constexpr Row rows[] = {{"If", if_node}, {"Loop", loop}, {"Scan", scan}};
+constexpr Row control_rows[] = {{"If", if_node}, {"Loop", loop}, {"Scan", scan}};
 }  // namespace
 
-Group control_group() { return {onnx_domain, rows}; }
+Group control_group() { return {onnx_domain, control_rows}; }
 }  // namespace converter

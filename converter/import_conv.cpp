@@ -97,16 +97,16 @@ void lrn(OnnxNode& n) {
   n.set(0, n.binary(schema::BinaryKind::div, x, n.binary(schema::BinaryKind::pow, base, beta)));
 }
 
-constexpr Row rows[] = {{"Conv", conv},
-                        {"ConvTranspose", conv_transpose},
-                        {"MaxPool", pool<PoolKind::max>},
-                        {"AveragePool", pool<PoolKind::average>},
-                        {"LpPool", pool<PoolKind::lp>},
-                        {"GlobalAveragePool", global_pool<ReduceKind::mean>},
-                        {"GlobalMaxPool", global_pool<ReduceKind::max>},
-                        {"GlobalLpPool", global_lp_pool},
-                        {"LRN", lrn}};
+constexpr Row conv_rows[] = {{"Conv", conv},
+                             {"ConvTranspose", conv_transpose},
+                             {"MaxPool", pool<PoolKind::max>},
+                             {"AveragePool", pool<PoolKind::average>},
+                             {"LpPool", pool<PoolKind::lp>},
+                             {"GlobalAveragePool", global_pool<ReduceKind::mean>},
+                             {"GlobalMaxPool", global_pool<ReduceKind::max>},
+                             {"GlobalLpPool", global_lp_pool},
+                             {"LRN", lrn}};
 }  // namespace
 
-Group conv_group() { return {onnx_domain, rows}; }
+Group conv_group() { return {onnx_domain, conv_rows}; }
 }  // namespace converter

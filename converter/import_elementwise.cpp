@@ -142,7 +142,7 @@ void window(OnnxNode& n, double a0, double a1, double a2) {
 
 void where(OnnxNode& n) { n.finish(schema::Where{}, n.all()); }
 
-constexpr Row rows[] = {
+constexpr Row elementwise_rows[] = {
     {"Abs", unary<UnaryKind::abs>}, {"Neg", unary<UnaryKind::neg>}, {"Sign", unary<UnaryKind::sign>},
     {"Relu", unary<UnaryKind::relu>}, {"Sigmoid", unary<UnaryKind::sigmoid>}, {"HardSwish", unary<UnaryKind::hard_swish>},
     {"Mish", unary<UnaryKind::mish>}, {"Softplus", unary<UnaryKind::softplus>}, {"Softsign", unary<UnaryKind::softsign>},
@@ -175,5 +175,5 @@ constexpr Row rows[] = {
     {"BlackmanWindow", [](OnnxNode& n) { window(n, 0.42, 0.5, 0.08); }}};
 }  // namespace
 
-Group elementwise_group() { return {onnx_domain, rows}; }
+Group elementwise_group() { return {onnx_domain, elementwise_rows}; }
 }  // namespace converter

@@ -63,12 +63,12 @@ void reverse_sequence(OnnxNode& n) {
   n.set(0, n.add(schema::GatherElements{time}, {x, n.add(schema::Expand{}, {index, n.add(schema::Shape{}, {x})})}));
 }
 
-constexpr Row rows[] = {{"Gather", with_axis<schema::Gather>}, {"GatherElements", with_axis<schema::GatherElements>},
-                        {"GatherND", gather_nd}, {"Scatter", scatter_elements}, {"ScatterElements", scatter_elements},
-                        {"ScatterND", scatter_nd}, {"OneHot", one_hot}, {"TopK", top_k}, {"NonZero", non_zero},
-                        {"NonMaxSuppression", non_max_suppression}, {"Compress", compress}, {"EyeLike", eye_like},
-                        {"ReverseSequence", reverse_sequence}};
+constexpr Row index_rows[] = {{"Gather", with_axis<schema::Gather>}, {"GatherElements", with_axis<schema::GatherElements>},
+                              {"GatherND", gather_nd}, {"Scatter", scatter_elements}, {"ScatterElements", scatter_elements},
+                              {"ScatterND", scatter_nd}, {"OneHot", one_hot}, {"TopK", top_k}, {"NonZero", non_zero},
+                              {"NonMaxSuppression", non_max_suppression}, {"Compress", compress}, {"EyeLike", eye_like},
+                              {"ReverseSequence", reverse_sequence}};
 }  // namespace
 
-Group index_group() { return {onnx_domain, rows}; }
+Group index_group() { return {onnx_domain, index_rows}; }
 }  // namespace converter

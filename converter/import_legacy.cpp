@@ -39,9 +39,9 @@ void parametric_softplus(OnnxNode& n) {
   n.set(0, n.binary(BinaryKind::mul, n.unary(schema::UnaryKind::softplus, inner), n.real("alpha", 1)));
 }
 
-constexpr Row rows[] = {{"Affine", affine}, {"ImageScaler", image_scaler}, {"Crop", crop}, {"ScaledTanh", scaled_tanh},
-                        {"ParametricSoftplus", parametric_softplus}};
+constexpr Row legacy_rows[] = {{"Affine", affine}, {"ImageScaler", image_scaler}, {"Crop", crop}, {"ScaledTanh", scaled_tanh},
+                               {"ParametricSoftplus", parametric_softplus}};
 }  // namespace
 
-Group legacy_group() { return {onnx_domain, rows}; }
+Group legacy_group() { return {onnx_domain, legacy_rows}; }
 }  // namespace converter

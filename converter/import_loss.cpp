@@ -43,9 +43,9 @@ void softmax_cross_entropy(OnnxNode& n) {
   n.set(1, x);
 }
 
-constexpr Row rows[] = {{"NegativeLogLikelihoodLoss", negative_log_likelihood},
-                        {"SoftmaxCrossEntropyLoss", softmax_cross_entropy}};
+constexpr Row loss_rows[] = {{"NegativeLogLikelihoodLoss", negative_log_likelihood},
+                             {"SoftmaxCrossEntropyLoss", softmax_cross_entropy}};
 }  // namespace
 
-Group loss_group() { return {onnx_domain, rows}; }
+Group loss_group() { return {onnx_domain, loss_rows}; }
 }  // namespace converter

@@ -172,8 +172,8 @@ void einsum(OnnxNode& n) {
   n.set(0, arrange(n, y, result));
 }
 
-constexpr Row rows[] = {{"MatMul", matmul}, {"Gemm", gemm}, {"Einsum", einsum}};
+constexpr Row matmul_rows[] = {{"MatMul", matmul}, {"Gemm", gemm}, {"Einsum", einsum}};
 }  // namespace
 
-Group matmul_group() { return {onnx_domain, rows}; }
+Group matmul_group() { return {onnx_domain, matmul_rows}; }
 }  // namespace converter

@@ -82,10 +82,10 @@ void dropout(OnnxNode& n) {
   n.set(1, n.add(schema::ConstantOfShape{}, {n.add(schema::Shape{}, {n.in(0)}), n.scalar(dtype, 1)}));
 }
 
-constexpr Row rows[] = {{"BatchNormalization", batch_normalization}, {"LayerNormalization", layer_normalization},
-                        {"RMSNormalization", rms_normalization}, {"InstanceNormalization", instance_normalization},
-                        {"GroupNormalization", group_normalization}, {"Dropout", dropout}};
+constexpr Row norm_rows[] = {{"BatchNormalization", batch_normalization}, {"LayerNormalization", layer_normalization},
+                             {"RMSNormalization", rms_normalization}, {"InstanceNormalization", instance_normalization},
+                             {"GroupNormalization", group_normalization}, {"Dropout", dropout}};
 }  // namespace
 
-Group norm_group() { return {onnx_domain, rows}; }
+Group norm_group() { return {onnx_domain, norm_rows}; }
 }  // namespace converter

@@ -96,14 +96,14 @@ void qlinear_matmul(OnnxNode& n) {
   quantize(n, y, 6, 7);
 }
 
-constexpr Row rows[] = {{"QuantizeLinear", quantize_linear},
-                        {"DequantizeLinear", dequantize_linear},
-                        {"DynamicQuantizeLinear", dynamic_quantize_linear},
-                        {"MatMulInteger", matmul_integer},
-                        {"ConvInteger", conv_integer},
-                        {"QLinearConv", qlinear_conv},
-                        {"QLinearMatMul", qlinear_matmul}};
+constexpr Row quantise_rows[] = {{"QuantizeLinear", quantize_linear},
+                                 {"DequantizeLinear", dequantize_linear},
+                                 {"DynamicQuantizeLinear", dynamic_quantize_linear},
+                                 {"MatMulInteger", matmul_integer},
+                                 {"ConvInteger", conv_integer},
+                                 {"QLinearConv", qlinear_conv},
+                                 {"QLinearMatMul", qlinear_matmul}};
 }  // namespace
 
-Group quantise_group() { return {onnx_domain, rows}; }
+Group quantise_group() { return {onnx_domain, quantise_rows}; }
 }  // namespace converter

@@ -36,8 +36,8 @@ template <RnnKind kind, int gates> void rnn(OnnxNode& n) {
     n.set(k, n.transpose(out[k], k == 0 ? schema::Ints{2, 0, 1, 3} : schema::Ints{1, 0, 2}));
 }
 
-constexpr Row rows[] = {{"RNN", rnn<RnnKind::rnn, 1>}, {"GRU", rnn<RnnKind::gru, 3>}, {"LSTM", rnn<RnnKind::lstm, 4>}};
+constexpr Row recurrent_rows[] = {{"RNN", rnn<RnnKind::rnn, 1>}, {"GRU", rnn<RnnKind::gru, 3>}, {"LSTM", rnn<RnnKind::lstm, 4>}};
 }  // namespace
 
-Group recurrent_group() { return {onnx_domain, rows}; }
+Group recurrent_group() { return {onnx_domain, recurrent_rows}; }
 }  // namespace converter

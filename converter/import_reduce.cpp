@@ -60,25 +60,25 @@ void mean_variance_normalization(OnnxNode& n) {
   n.set(0, n.binary(BinaryKind::div, n.binary(BinaryKind::sub, x, mean), deviation));
 }
 
-constexpr Row rows[] = {{"ReduceSum", reduce<ReduceKind::sum, 13>},
-                        {"ReduceMean", reduce<ReduceKind::mean, 18>},
-                        {"ReduceProd", reduce<ReduceKind::prod, 18>},
-                        {"ReduceMin", reduce<ReduceKind::min, 18>},
-                        {"ReduceMax", reduce<ReduceKind::max, 18>},
-                        {"ReduceL1", reduce<ReduceKind::l1, 18>},
-                        {"ReduceL2", reduce<ReduceKind::l2, 18>},
-                        {"ReduceLogSum", reduce<ReduceKind::log_sum, 18>},
-                        {"ReduceLogSumExp", reduce<ReduceKind::log_sum_exp, 18>},
-                        {"ReduceSumSquare", reduce<ReduceKind::sum_square, 18>},
-                        {"ArgMax", arg_reduce<ArgKind::max>},
-                        {"ArgMin", arg_reduce<ArgKind::min>},
-                        {"Softmax", softmax<SoftmaxKind::softmax>},
-                        {"LogSoftmax", softmax<SoftmaxKind::log_softmax>},
-                        {"Hardmax", softmax<SoftmaxKind::hardmax>},
-                        {"CumSum", cum_sum},
-                        {"LpNormalization", lp_normalization},
-                        {"MeanVarianceNormalization", mean_variance_normalization}};
+constexpr Row reduce_rows[] = {{"ReduceSum", reduce<ReduceKind::sum, 13>},
+                               {"ReduceMean", reduce<ReduceKind::mean, 18>},
+                               {"ReduceProd", reduce<ReduceKind::prod, 18>},
+                               {"ReduceMin", reduce<ReduceKind::min, 18>},
+                               {"ReduceMax", reduce<ReduceKind::max, 18>},
+                               {"ReduceL1", reduce<ReduceKind::l1, 18>},
+                               {"ReduceL2", reduce<ReduceKind::l2, 18>},
+                               {"ReduceLogSum", reduce<ReduceKind::log_sum, 18>},
+                               {"ReduceLogSumExp", reduce<ReduceKind::log_sum_exp, 18>},
+                               {"ReduceSumSquare", reduce<ReduceKind::sum_square, 18>},
+                               {"ArgMax", arg_reduce<ArgKind::max>},
+                               {"ArgMin", arg_reduce<ArgKind::min>},
+                               {"Softmax", softmax<SoftmaxKind::softmax>},
+                               {"LogSoftmax", softmax<SoftmaxKind::log_softmax>},
+                               {"Hardmax", softmax<SoftmaxKind::hardmax>},
+                               {"CumSum", cum_sum},
+                               {"LpNormalization", lp_normalization},
+                               {"MeanVarianceNormalization", mean_variance_normalization}};
 }  // namespace
 
-Group reduce_group() { return {onnx_domain, rows}; }
+Group reduce_group() { return {onnx_domain, reduce_rows}; }
 }  // namespace converter

@@ -86,8 +86,8 @@ void grid_sample(OnnxNode& n) {
   n.finish(op, n.all());
 }
 
-constexpr Row rows[] = {{"Resize", resize}, {"Upsample", upsample}, {"GridSample", grid_sample}};
+constexpr Row resize_rows[] = {{"Resize", resize}, {"Upsample", upsample}, {"GridSample", grid_sample}};
 }  // namespace
 
-Group resize_group() { return {onnx_domain, rows}; }
+Group resize_group() { return {onnx_domain, resize_rows}; }
 }  // namespace converter

@@ -85,22 +85,22 @@ void string_normalizer(OnnxNode& n) {
   n.finish(op, n.all());
 }
 
-constexpr Row rows[] = {{"SequenceConstruct", sequence_construct},
-                        {"SequenceEmpty", sequence_empty},
-                        {"SequenceInsert", plain<schema::SequenceInsert>},
-                        {"SequenceAt", plain<schema::SequenceAt>},
-                        {"SequenceErase", plain<schema::SequenceErase>},
-                        {"SequenceLength", plain<schema::SequenceLength>},
-                        {"SplitToSequence", split_to_sequence},
-                        {"ConcatFromSequence", concat_from_sequence},
-                        {"SequenceMap", sequence_map},
-                        {"Optional", optional},
-                        {"OptionalGetElement", plain<schema::OptionalGet>},
-                        {"OptionalHasElement", plain<schema::OptionalHas>},
-                        {"StringConcat", plain<schema::StringConcat>},
-                        {"StringSplit", string_split},
-                        {"StringNormalizer", string_normalizer}};
+constexpr Row sequence_rows[] = {{"SequenceConstruct", sequence_construct},
+                                 {"SequenceEmpty", sequence_empty},
+                                 {"SequenceInsert", plain<schema::SequenceInsert>},
+                                 {"SequenceAt", plain<schema::SequenceAt>},
+                                 {"SequenceErase", plain<schema::SequenceErase>},
+                                 {"SequenceLength", plain<schema::SequenceLength>},
+                                 {"SplitToSequence", split_to_sequence},
+                                 {"ConcatFromSequence", concat_from_sequence},
+                                 {"SequenceMap", sequence_map},
+                                 {"Optional", optional},
+                                 {"OptionalGetElement", plain<schema::OptionalGet>},
+                                 {"OptionalHasElement", plain<schema::OptionalHas>},
+                                 {"StringConcat", plain<schema::StringConcat>},
+                                 {"StringSplit", string_split},
+                                 {"StringNormalizer", string_normalizer}};
 }  // namespace
 
-Group sequence_group() { return {onnx_domain, rows}; }
+Group sequence_group() { return {onnx_domain, sequence_rows}; }
 }  // namespace converter

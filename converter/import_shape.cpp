@@ -155,28 +155,28 @@ void center_crop_pad(OnnxNode& n) {
   n.finish(schema::Pad{}, {n.in(0), n.add(schema::Concat{0}, {begins, ends}), ValueId::none, n.ints(axes)});
 }
 
-constexpr Row rows[] = {{"Constant", constant},
-                        {"Identity", identity},
-                        {"Reshape", reshape},
-                        {"Flatten", flatten},
-                        {"Squeeze", squeeze},
-                        {"Unsqueeze", unsqueeze},
-                        {"Transpose", transpose},
-                        {"Expand", expand},
-                        {"Concat", concat},
-                        {"Split", split},
-                        {"Slice", slice},
-                        {"Pad", pad},
-                        {"Tile", tile},
-                        {"DepthToSpace", depth_to_space},
-                        {"SpaceToDepth", space_to_depth},
-                        {"Trilu", trilu},
-                        {"Shape", shape},
-                        {"Size", size},
-                        {"Range", range},
-                        {"ConstantOfShape", constant_of_shape},
-                        {"CenterCropPad", center_crop_pad}};
+constexpr Row shape_rows[] = {{"Constant", constant},
+                              {"Identity", identity},
+                              {"Reshape", reshape},
+                              {"Flatten", flatten},
+                              {"Squeeze", squeeze},
+                              {"Unsqueeze", unsqueeze},
+                              {"Transpose", transpose},
+                              {"Expand", expand},
+                              {"Concat", concat},
+                              {"Split", split},
+                              {"Slice", slice},
+                              {"Pad", pad},
+                              {"Tile", tile},
+                              {"DepthToSpace", depth_to_space},
+                              {"SpaceToDepth", space_to_depth},
+                              {"Trilu", trilu},
+                              {"Shape", shape},
+                              {"Size", size},
+                              {"Range", range},
+                              {"ConstantOfShape", constant_of_shape},
+                              {"CenterCropPad", center_crop_pad}};
 }  // namespace
 
-Group shape_group() { return {onnx_domain, rows}; }
+Group shape_group() { return {onnx_domain, shape_rows}; }
 }  // namespace converter

@@ -35,7 +35,7 @@ template <class T> std::vector<T> numbers(std::string_view text, char separator)
   }
 }
 
-class Parser {
+class SpecParser {
  public:
   ImageSpec parse(std::string_view text) {
     while (true) {
@@ -170,7 +170,7 @@ bool fits(const Form& form, const Type& type, Extent extent) {
 }  // namespace
 
 ImageSpec parse_image_spec(std::string_view text) {
-  return with_context([&] { return Parser().parse(text); }, "image spec '", text, "'");
+  return with_context([&] { return SpecParser().parse(text); }, "image spec '", text, "'");
 }
 
 std::string to_text(const ImageSpec& s) {

@@ -2,11 +2,10 @@
 #include <algorithm>
 #include <cstdint>
 #include <tuple>
+#include "engine/number.h"
 
 namespace engine {
 namespace {
-size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
-
 // The bytes alive from each step on at which they change, by step.
 std::vector<std::pair<int64_t, size_t>> loads(std::span<const Buffer> buffers, size_t alignment) {
   std::vector<std::pair<int64_t, size_t>> changes;  // wrap below zero, and back in the sum

@@ -5,6 +5,7 @@
 #include <map>
 #include <xxhash.h>
 #include "engine/graph_proto.h"
+#include "engine/number.h"
 #include "kernels/os.h"
 
 namespace engine {
@@ -29,7 +30,6 @@ static_assert(sizeof(Header) == 32 && sizeof(Section) == 40);
 using Span = std::span<const std::byte>;
 template <class T> Span bytes_of_array(std::span<const T> items) { return std::as_bytes(items); }
 uint64_t checksum(Span bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
-uint64_t round_up(uint64_t n, uint64_t to) { return (n + to - 1) / to * to; }
 
 struct Parsed {
   std::vector<Section> table;

@@ -13,6 +13,8 @@
 namespace engine {
 using schema::DType;
 
+constexpr size_t round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
 // A float of at most 16 bits. `inf`: the top exponent holds infinity and NaN, as in IEEE 754. Otherwise NaN is all ones
 // below the sign (fn), or the pattern of negative zero (fnuz).
 struct SmallFloat {

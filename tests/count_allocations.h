@@ -54,7 +54,7 @@ void* realloc(void* p, size_t n) {
 }
 void* memalign(size_t alignment, size_t n) { return fails() ? nullptr : counted(__libc_memalign(alignment, n)); }
 void* aligned_alloc(size_t alignment, size_t n) { return memalign(alignment, n); }
-int posix_memalign(void** p, size_t alignment, size_t n) {
+int posix_memalign(void** p, size_t alignment, size_t n) noexcept {
   void* made = memalign(alignment, n);
   if (made) *p = made;
   return made ? 0 : ENOMEM;

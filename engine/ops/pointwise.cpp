@@ -1,5 +1,6 @@
 #include "engine/ops/pointwise.h"
 #include <algorithm>
+#include "engine/ops/strides.h"
 #include "kernels/threads.h"
 
 namespace engine {
@@ -7,12 +8,6 @@ namespace {
 namespace pw = kernels::pointwise;
 constexpr int64_t chunk = 16384;  // elements of one task: a fixed size, whatever the thread count
 const float* f32(const ConstView& v) { return reinterpret_cast<const float*>(v.data); }
-
-int64_t product(std::span<const int64_t> extents) {
-  int64_t n = 1;
-  for (int64_t d : extents) n *= d;
-  return n;
-}
 
 // The output as outer × rows × columns; the operand is the same for each of the outer blocks.
 struct View2d {

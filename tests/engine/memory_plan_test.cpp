@@ -7,10 +7,6 @@
 #include <fstream>
 #include <random>
 
-#ifndef INLAY_SOURCE_DIR
-#define INLAY_SOURCE_DIR "."
-#endif
-
 namespace engine {
 namespace {
 using Buffers = std::vector<Buffer>;
