@@ -32,9 +32,7 @@ void Verb::choice(const char* names, std::string& to, const char* help, std::vec
   app_->add_option(names, to, help)->check(CLI::IsMember(std::move(choices)))->capture_default_str();
 }
 void Verb::flag(const char* names, bool& to, const char* help) { app_->add_flag(names, to, help); }
-void Verb::device(std::string& to) {
-  choice("--device", to, "Where to run", {"cpu", "cuda"});
-}
+void Verb::device(std::string& to) { choice("--device", to, "Where to run", {"cpu", "cuda"}); }
 void Verb::strict(bool& to) { flag("--strict", to, "Use no kernel whose error is larger than a direct sum's"); }
 void Verb::json(bool& to) { flag("--json", to, "Print the results as JSON"); }
 void Verb::examples(const char* text) { app_->footer(std::string("Examples:\n") + text); }
@@ -81,8 +79,9 @@ int parse_and_run(CLI::App& app, int argc, char** argv) {
 int main(int argc, char** argv) {
   CLI::App app("Inlay runs trained neural networks: ONNX in, one .inlay file, answers out.", "inlay");
   app.require_subcommand(1);
-  app.footer("inlay VERB -h says more about a verb. Results go to stdout, all else to stderr.\n"
-             "Exit status: 0 done, 1 failed, 2 a mistake in the command line.");
+  app.footer(
+      "inlay VERB -h says more about a verb. Results go to stdout, all else to stderr.\n"
+      "Exit status: 0 done, 1 failed, 2 a mistake in the command line.");
   tools::add_convert(app);
   tools::add_run(app);
   tools::add_info(app);
