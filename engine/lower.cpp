@@ -17,6 +17,13 @@ Types at_bounds(Types types) {
   return types;
 }
 
+double body_flops(const Graph& body) {
+  double sum = 0;
+  for (const Node& node : body.nodes)
+    sum += node.op.get_if<schema::Fused>() ? body_flops(*node.bodies[0]) : cost(node.op, types_of(body, node.inputs), types_of(body, node.outputs)).flops;
+  return sum;
+}
+
 class Compiler {
  public:
   // `alias`: values may lie inside others.
@@ -96,9 +103,7 @@ class Compiler {
     step.cost = cost(node.op, most_in, most_out);
     step.work = work_of(node.op, most_in, most_out);
     if (node.op.get_if<schema::Fused>()) {
-      step.cost.flops = 0;
-      for (const Node& part : node.bodies[0]->nodes)
-        step.cost.flops += cost(part.op, types_of(*node.bodies[0], part.inputs), types_of(*node.bodies[0], part.outputs)).flops;
+      step.cost.flops = body_flops(*node.bodies[0]);
       step.work = std::max(step.work, step.cost.flops);
     }
     int64_t scratch = 0;

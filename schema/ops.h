@@ -121,8 +121,9 @@ struct ConvLast {
   SCHEMA_FIELDS(ConvLast, F(stride), F(dilation), F(pad), F(groups), F(planar_input))
 };
 
-// Several nodes as one step. Its body computes the output from the inputs: its first node is a convolution or product, each
-// further one an elementwise function of the result so far.
+// Several nodes as one step. Its body computes the output from the inputs: either its first node is a convolution, product
+// or elementwise function and each further one an elementwise function of the result so far, or its nodes are convolutions
+// (each may be such a Fused), each on the result of the one before.
 struct Fused {
   static constexpr int version = 1;
   static constexpr bool portable = false;

@@ -24,14 +24,6 @@ void reference(const Fused&, RunContext& c) {
 size_t input_of(const Graph& body, ValueId v) { return size_t(std::ranges::find(body.inputs, v) - body.inputs.begin()); }
 bool is_elementwise(const Op& op) { return op.get_if<schema::Unary>() || op.get_if<schema::Binary>(); }
 
-// The body's first node on the inputs of `node`, whose output is as large.
-Node anchor_of(const Node& node) {
-  const Graph& body = *node.bodies.at(0);
-  Node anchor{body.nodes.at(0).op, {}, node.outputs, node.origins, {}};
-  for (ValueId v : body.nodes[0].inputs) anchor.inputs.push_back(v == ValueId::none ? v : node.inputs.at(input_of(body, v)));
-  return anchor;
-}
-
 // The input that a chain starts from, where the first node is elementwise itself.
 size_t chain_input(const Graph& body) {
   const Node& node = body.nodes.at(0);
@@ -40,34 +32,20 @@ size_t chain_input(const Graph& body) {
 
 std::optional<Lowered> lower(const Fused&, const LowerContext& c) {
   const Graph& body = *c.node.bodies.at(0);
-  const Node& first = body.nodes.at(0);
-  const bool chain_only = is_elementwise(first.op);
+  if (is_strips(body)) return lower_strips(c);
+  const auto chained = epilogue_of(c);
+  if (!chained) return std::nullopt;
+  if (is_elementwise(body.nodes.at(0).op)) return lower_chain(*chained, chain_input(body), c);
   const Node anchor = anchor_of(c.node);
-  const Shape out = c.out(0).shape();
-  Chained chained;
-  ValueId result = chain_only ? body.inputs.at(chain_input(body)) : first.outputs[0];
-  for (const Node& node : std::span(body.nodes).subspan(chain_only ? 0 : 1)) {
-    const size_t chain = node.inputs[0] == result ? 0 : 1;
-    const bool has_operand = node.inputs.size() > 1;
-    const Type& operand = body[has_operand ? node.inputs[1 - chain] : result].type;
-    const auto stage = stage_of(node.op, chain, operand, out, uint8_t(chained.inputs.size()));
-    if (!stage || !chained.chain.push(*stage)) return std::nullopt;
-    if (has_operand) {
-      const size_t k = input_of(body, node.inputs[1 - chain]);
-      chained.inputs.push_back(k);
-      chained.strides.push_back(c.in_pitch(k) ? c.in_pitch(k) : out.empty() ? 1 : out.back());
-    }
-    result = node.outputs[0];
-  }
-  if (chain_only) return lower_chain(chained, chain_input(body), c);
   const LowerContext context{c.graph, anchor, c.isa, c.strict, c.inside};
-  if (const auto* op = anchor.op.get_if<schema::MatMul>()) return lower_mat_mul(*op, context, chained);
-  if (const auto* op = anchor.op.get_if<schema::ConvLast>()) return lower_conv_last(*op, context, chained);
+  if (const auto* op = anchor.op.get_if<schema::MatMul>()) return lower_mat_mul(*op, context, *chained);
+  if (const auto* op = anchor.op.get_if<schema::ConvLast>()) return lower_conv_last(*op, context, *chained);
   return std::nullopt;
 }
 
 // The first node says it of its inputs; operands and the input of a chain are rows of the output where they have its extents.
 bool takes_pitch(const Fused&, const Graph& graph, const Node& node, int port) {
+  if (is_strips(*node.bodies.at(0))) return strips_take_pitch(graph, node, port);
   const Node anchor = anchor_of(node);
   if (port == -1) return engine::takes_pitch(graph, anchor, -1);
   const auto at = std::ranges::find(anchor.inputs, node.inputs[size_t(port)]);
@@ -83,6 +61,35 @@ int inplace_input(const Fused&, const Node& node) {
 
 double flops(const Fused&, std::span<const Type>, std::span<const Type>) { return 0; }
 }  // namespace
+
+Node anchor_of(const Node& fused) {
+  const Graph& body = *fused.bodies.at(0);
+  Node anchor{body.nodes.at(0).op, {}, fused.outputs, fused.origins, {}};
+  for (ValueId v : body.nodes[0].inputs) anchor.inputs.push_back(v == ValueId::none ? v : fused.inputs.at(input_of(body, v)));
+  return anchor;
+}
+
+std::optional<Chained> epilogue_of(const LowerContext& c) {
+  const Graph& body = *c.node.bodies.at(0);
+  const bool chain_only = is_elementwise(body.nodes.at(0).op);
+  const Shape out = c.out(0).shape();
+  Chained chained;
+  ValueId result = chain_only ? body.inputs.at(chain_input(body)) : body.nodes[0].outputs[0];
+  for (const Node& node : std::span(body.nodes).subspan(chain_only ? 0 : 1)) {
+    const size_t chain = node.inputs[0] == result ? 0 : 1;
+    const bool has_operand = node.inputs.size() > 1;
+    const Type& operand = body[has_operand ? node.inputs[1 - chain] : result].type;
+    const auto stage = stage_of(node.op, chain, operand, out, uint8_t(chained.inputs.size()));
+    if (!stage || !chained.chain.push(*stage)) return std::nullopt;
+    if (has_operand) {
+      const size_t k = input_of(body, node.inputs[1 - chain]);
+      chained.inputs.push_back(k);
+      chained.strides.push_back(c.in_pitch(k) ? c.in_pitch(k) : out.empty() ? 1 : out.back());
+    }
+    result = node.outputs[0];
+  }
+  return chained;
+}
 
 const OpDef<Fused>& def(const Fused&) {
   static constexpr OpDef<Fused> def{.infer = infer, .reference = reference, .lower = lower, .inplace_input = inplace_input, .takes_pitch = takes_pitch, .flops = flops};

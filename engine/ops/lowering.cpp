@@ -73,7 +73,7 @@ std::optional<Lowered> lower_mat_mul(const schema::MatMul& op, const LowerContex
   }, int64_t(choice.kernel->scratch_bytes(m))};
 }
 
-std::optional<Lowered> lower_conv_last(const schema::ConvLast& op, const LowerContext& c, const Chained& epilogue) {
+std::optional<PreparedConv> prepare_conv(const schema::ConvLast& op, const LowerContext& c, const kernels::pointwise::Chain& epilogue) {
   const Constant* w = c.constant(1);
   if (!w || !all_f32(c)) return std::nullopt;
   const Shape x = c.in(0).shape();
@@ -93,7 +93,7 @@ std::optional<Lowered> lower_conv_last(const schema::ConvLast& op, const LowerCo
   spec.nchw_input = op.planar_input;
   spec.bias = c.has(2);
   spec.strict = c.strict;
-  spec.epilogue = epilogue.chain;
+  spec.epilogue = epilogue;
   spec.x_pitch = c.in_pitch(0), spec.y_pitch = c.out_pitch();
   auto choice = conv::select(spec, c.isa);
   if (!choice) return std::nullopt;
@@ -101,14 +101,19 @@ std::optional<Lowered> lower_conv_last(const schema::ConvLast& op, const LowerCo
                                   " stride", to_text(op.stride), " dilation", to_text(op.dilation), " pad", to_text(op.pad));
   auto packed = packed_weight(*w, packing, choice.kernel->packed_bytes(),
                               [&](std::byte* to) { choice.kernel->pack(reinterpret_cast<const float*>(w->data), to); });
-  const int64_t batch = x[0], height = x[op.planar_input ? 2 : 1];
-  return Lowered{choice.name, [kernel = choice.kernel, packed, batch, height, bias = spec.bias, epilogue](RunContext& r) {
+  return PreparedConv{spec, choice.name, choice.kernel, packed, x[0], x[op.planar_input ? 2 : 1]};
+}
+
+std::optional<Lowered> lower_conv_last(const schema::ConvLast& op, const LowerContext& c, const Chained& epilogue) {
+  const auto conv = prepare_conv(op, c, epilogue.chain);
+  if (!conv) return std::nullopt;
+  return Lowered{conv->name, [kernel = conv->kernel, packed = conv->packed, batch = conv->batch, height = conv->height, bias = conv->spec.bias, epilogue](RunContext& r) {
     const auto operands = epilogue.operands(r);
     kernel->run({.x = f32(r.in(0)), .w = packed.get(), .bias = bias ? f32(r.in(2)) : nullptr, .y = f32(r.out(0)), .operands = operands.data(),
                  .batch = batch, .height = height,
                  .scratch = r.scratch()},
                 r.pool(), r.threads());
-  }, int64_t(choice.kernel->scratch_bytes(batch, height))};
+  }, int64_t(conv->kernel->scratch_bytes(conv->batch, conv->height))};
 }
 
 std::optional<Lowered> lower_mat_mul(const schema::MatMul& op, const LowerContext& c) { return lower_mat_mul(op, c, {}); }

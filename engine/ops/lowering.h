@@ -1,12 +1,30 @@
 // How products, convolutions and recurrent nets ask for kernels.
 #pragma once
 #include "engine/ops/pointwise.h"
+#include "kernels/conv/conv.h"
 
 namespace engine {
 std::optional<Lowered> lower_mat_mul(const schema::MatMul&, const LowerContext&);
 std::optional<Lowered> lower_conv_last(const schema::ConvLast&, const LowerContext&);
+// A kernel for a convolution with constant weights, and what it needs.
+struct PreparedConv {
+  kernels::conv::Spec spec;
+  std::string_view name;
+  kernels::conv::Kernel kernel;
+  std::shared_ptr<const std::byte> packed;
+  int64_t batch, height;
+};
+std::optional<PreparedConv> prepare_conv(const schema::ConvLast&, const LowerContext&, const kernels::pointwise::Chain& epilogue);
 // With a chain on the result.
 std::optional<Lowered> lower_mat_mul(const schema::MatMul&, const LowerContext&, const Chained& epilogue);
 std::optional<Lowered> lower_conv_last(const schema::ConvLast&, const LowerContext&, const Chained& epilogue);
+// The first node of a Fused, on the inputs of the node itself; its output is as large.
+Node anchor_of(const Node& fused);
+// What the further nodes do to its result, if kernels can. `c` is of the Fused.
+std::optional<Chained> epilogue_of(const LowerContext& c);
+// A Fused whose nodes are convolutions, each on the result of the one before.
+bool is_strips(const Graph& body);
+std::optional<Lowered> lower_strips(const LowerContext&);
+bool strips_take_pitch(const Graph&, const Node&, int port);
 std::optional<Lowered> lower_rnn(const schema::Rnn&, const LowerContext&);
 }  // namespace engine

@@ -9,6 +9,7 @@ void run_target_passes(Graph& graph, const CompileOptions& options) {
       {"canonicalise", canonicalise, 2},
       {"eliminate_common", eliminate_common, 2},
       {"fuse_epilogues", fuse_epilogues, 3},
+      {"fuse_strips", fuse_strips, 4},
   };
   PassOptions pass_options;
   pass_options.disable = options.disabled_passes;

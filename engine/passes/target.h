@@ -7,6 +7,7 @@ namespace engine {
 bool widen_half(Graph&);
 bool channels_last(Graph&);
 bool fuse_epilogues(Graph&);
+bool fuse_strips(Graph&);
 
 void run_target_passes(Graph&, const CompileOptions&);
 }  // namespace engine

@@ -37,6 +37,9 @@ struct Spec {
 };
 
 // y overlaps nothing else.
+//
+// `rows` >= 0: only so many rows of the one image's y, from `first_row` on. Then y and the operands start with that row, and
+// x with row `x_row` of the image, which has `height`.
 struct Args {
   const float* x;
   const void* w;                // what pack wrote
@@ -44,6 +47,7 @@ struct Args {
   float* y;
   const pointwise::Operand* operands = nullptr;  // a `full` operand's stride is its own pixel pitch
   int64_t batch = 1, height = 0;                 // of x
+  int64_t first_row = 0, rows = -1, x_row = 0;
   void* scratch = nullptr;                       // scratch_bytes(batch, height), aligned to 64 bytes
 };
 
@@ -53,6 +57,7 @@ class Conv {
   virtual size_t packed_bytes() const = 0;
   virtual void pack(const float* w, void* to) const = 0;
   virtual size_t scratch_bytes(int64_t /*batch*/, int64_t /*height*/) const { return 0; }
+  virtual bool takes_rows() const { return true; }  // Args::rows; needs no scratch then
   virtual void run(const Args&, ThreadPool&, int max_threads = 0) const = 0;
 };
 

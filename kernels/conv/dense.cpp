@@ -23,14 +23,14 @@ class PixelGemm final : public Conv {
   size_t packed_bytes() const override { return gemm_->packed_bytes(); }
   void pack(const float* w, void* to) const override { gemm_->pack_b(w, spec_.channels, to); }
   void run(const Args& args, ThreadPool& pool, int max_threads) const override {
-    gemm_->run({.a = args.x,
+    gemm_->run({.a = args.x + (args.first_row - args.x_row) * spec_.width * spec_.in_pitch(),
                 .lda = spec_.in_pitch(),
                 .b = args.w,
                 .c = args.y,
                 .ldc = spec_.out_pitch(),
                 .bias = args.bias,
                 .operands = args.operands,
-                .m = args.batch * args.height * spec_.width},
+                .m = (args.rows < 0 ? args.batch * args.height : args.rows) * spec_.width},
                pool, max_threads);
   }
 
@@ -70,7 +70,7 @@ class ImplicitGemm final : public Conv {
   }
 
   void run(const Args& args, ThreadPool& pool, int max_threads) const override {
-    const int64_t rows = args.batch * s_.out_height(args.height);
+    const int64_t rows = args.rows < 0 ? args.batch * s_.out_height(args.height) : args.rows;
     if (rows <= 0 || s_.out_width() <= 0) return;
     if (rows * s_.out_width() * s_.out_channels * in_ * taps() < serial_work) max_threads = 1;
     const int64_t threads = max_threads > 0 ? std::min(max_threads, pool.size()) : pool.size();
@@ -168,7 +168,7 @@ class ImplicitGemm final : public Conv {
         const int64_t column = g * out_ + panels_.column(p), width = panels_.width(p);
         const float* panel = w + panels_.column(p) * in_ * taps() + k_.begin(i) * taps() * width;
         for (int64_t row = row0; row < row1; ++row) {
-          const int64_t image = row / oh_count, oh = row % oh_count, top = oh * s_.stride_h - s_.pad_top;
+          const int64_t at = args.first_row + row, image = at / oh_count, top = at % oh_count * s_.stride_h - s_.pad_top;
           // The rows of the kernel, in this part, that lie inside x.
           const int64_t d = s_.dilation_h, kh0 = std::max(part0, top < 0 ? (-top + d - 1) / d : 0);
           const int64_t kh1 = top >= args.height ? 0 : std::min(part1, (args.height - 1 - top) / d + 1);
@@ -186,7 +186,7 @@ class ImplicitGemm final : public Conv {
           t.b = panel + (inside ? kh0 * s_.kernel_w * t.k * width : 0);
           const int64_t channel = g * in_ + k_.begin(i);
           const int64_t x = image * args.height * x_row * (s_.nchw_input ? s_.channels : 1) +
-                            (inside ? top + kh0 * d : 0) * x_row + channel * (s_.nchw_input ? plane : 1);
+                            (inside ? top + kh0 * d - args.x_row : 0) * x_row + channel * (s_.nchw_input ? plane : 1);
           float* y = args.y + row * ow_count * s_.out_pitch() + column;
           for (const Segment& segment : segments_[p == panels_.count - 1]) {
             t.a = args.x + x + segment.a;

@@ -24,7 +24,7 @@ class Depthwise final : public Conv {
   }
 
   void run(const Args& args, ThreadPool& pool, int max_threads) const override {
-    const int64_t rows = args.batch * s_.out_height(args.height);
+    const int64_t rows = args.rows < 0 ? args.batch * s_.out_height(args.height) : args.rows;
     if (rows <= 0 || s_.out_width() <= 0) return;
     if (rows * s_.out_width() * s_.channels * taps() < serial_work) max_threads = 1;
     const int64_t threads = max_threads > 0 ? std::min(max_threads, pool.size()) : pool.size();
@@ -47,12 +47,12 @@ class Depthwise final : public Conv {
   int64_t taps() const { return static_cast<int64_t>(s_.kernel_h) * s_.kernel_w; }
 
   void run_row(const Args& args, int64_t row, int64_t c0, int64_t c1) const {
-    const int64_t out_height = s_.out_height(args.height), image = row / out_height, pitch = s_.in_pitch();
-    const int64_t top = row % out_height * s_.stride_h - s_.pad_top, d = s_.dilation_h;
+    const int64_t out_height = s_.out_height(args.height), at = args.first_row + row, image = at / out_height;
+    const int64_t top = at % out_height * s_.stride_h - s_.pad_top, d = s_.dilation_h, pitch = s_.in_pitch();
     const int64_t kh0 = top < 0 ? (-top + d - 1) / d : 0;
     const int64_t kh1 = top >= args.height ? 0 : std::min<int64_t>(s_.kernel_h, (args.height - 1 - top) / d + 1);
     DepthwiseRow r;
-    r.x = args.x + ((image * args.height + (kh0 < kh1 ? top + kh0 * d : 0)) * s_.width - s_.pad_left) * pitch;
+    r.x = args.x + ((image * args.height + (kh0 < kh1 ? top + kh0 * d - args.x_row : 0)) * s_.width - s_.pad_left) * pitch;
     r.w = static_cast<const float*>(args.w);
     r.bias = s_.bias ? args.bias : nullptr;
     r.y = args.y + row * s_.out_width() * s_.out_pitch();

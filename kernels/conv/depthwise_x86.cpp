@@ -188,7 +188,8 @@ template <class Isa> class DepthwiseBlocks final : public Conv {
   }
 
   void run(const Args& args, ThreadPool& pool, int max_threads) const override {
-    const int64_t out_height = s_.out_height(args.height), groups = (out_height + rows_ - 1) / rows_, total = args.batch * groups;
+    const int64_t out_height = args.rows < 0 ? s_.out_height(args.height) : args.rows;
+    const int64_t groups = (out_height + rows_ - 1) / rows_, total = args.batch * groups;
     if (total <= 0 || out_width_ <= 0) return;
     if (args.batch * out_height * out_width_ * s_.channels * taps() < serial_work) max_threads = 1;
     const int64_t threads = max_threads > 0 ? std::min(max_threads, pool.size()) : pool.size();
@@ -240,8 +241,9 @@ template <class Isa> class DepthwiseBlocks final : public Conv {
       const int64_t x_rows = s_.stride_h * (step - 1) + s_.kernel_h, y_pixel = (image * out_height + row) * out_width_;
       const float* rows[most_rows];
       for (int64_t i = 0; i < x_rows; ++i) {
-        const int64_t at = row * s_.stride_h - s_.pad_top + i * s_.dilation_h;
-        rows[i] = at < 0 || at >= args.height ? reinterpret_cast<const float*>(zeros_.data()) : args.x + (image * args.height + at) * s_.width * pitch;
+        const int64_t at = (args.first_row + row) * s_.stride_h - s_.pad_top + i * s_.dilation_h;
+        rows[i] = at < 0 || at >= args.height ? reinterpret_cast<const float*>(zeros_.data())
+                                              : args.x + (image * args.height + at - args.x_row) * s_.width * pitch;
       }
       for (const Segment& segment : segments_) {
         BlockArgs block;

@@ -50,6 +50,7 @@ class Winograd final : public Conv {
     tiles_ = spec.channels * spec.out_channels >= large_weights ? most_tiles : std::clamp<int64_t>(fit, 28, most_tiles);
   }
   bool ok() const { return gemm_ != nullptr; }
+  bool takes_rows() const override { return false; }
 
   // A packed B for each of the (m+2)² transformed pixels.
   size_t packed_bytes() const override { return static_cast<size_t>(planes_ * plane_bytes()); }

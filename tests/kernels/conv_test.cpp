@@ -90,6 +90,30 @@ struct Data {
       EXPECT_TRUE(static_cast<int64_t>(i) % pitch < p.spec.out_channels || std::isnan(y[i])) << "between pixels of y";
     return {y.data(), y.data() + y.size()};
   }
+
+  // The same, `count` rows at a time, each time from those rows of x alone that they are made of.
+  std::vector<float> run_by_rows(const conv::Conv& conv, ThreadPool& pool, int64_t count) const {
+    const Spec& s = p.spec;
+    const int64_t pitch = s.out_pitch(), x_row = s.width * (s.nchw_input ? s.channels : s.in_pitch());
+    test::Buffer y(pixels ? (pixels - 1) * pitch + s.out_channels : 0), packed(conv.packed_bytes() / sizeof(float));
+    conv.pack(w.data(), packed.data());
+    for (int64_t image = 0; image < p.batch; ++image)
+      for (int64_t row = 0; row < oh; row += count) {
+        const int64_t rows = std::min(count, oh - row), top = row * s.stride_h - s.pad_top;
+        const int64_t end = top + (rows - 1) * s.stride_h + (s.kernel_h - 1) * s.dilation_h + 1;
+        const int64_t first = s.nchw_input ? 0 : std::clamp<int64_t>(top, 0, p.height);
+        const int64_t last = s.nchw_input ? p.height : std::clamp<int64_t>(end, first, p.height);
+        const int64_t from = (image * p.height + first) * x_row, to = std::min<int64_t>((image * p.height + last) * x_row, int64_t(x.size()));
+        test::Buffer part(size_t(std::max<int64_t>(0, to - from)));
+        if (to > from) std::memcpy(part.data(), x.data() + from, size_t(to - from) * sizeof(float));
+        const int64_t pixel = (image * oh + row) * ow;
+        conv.run({.x = part.data(), .w = packed.data(), .bias = bias.data(), .y = y.data() + pixel * pitch,
+                  .operands = pointwise::offset(s.epilogue, operands.data(), pixel, 0).data(), .height = p.height,
+                  .first_row = row, .rows = rows, .x_row = first}, pool);
+      }
+    EXPECT_TRUE(y.guards_intact() && packed.guards_intact());
+    return {y.data(), y.data() + y.size()};
+  }
 };
 
 std::string describe(const Problem& p) {
@@ -123,6 +147,11 @@ void check(const conv::Row& row, const Problem& p) {
     const std::vector<float> again = data.run(*kernel, *pool);
     ASSERT_TRUE(y.empty() || std::memcmp(y.data(), again.data(), y.size() * sizeof(float)) == 0) << "on more threads";
   }
+  if (y.empty() || !kernel->takes_rows()) return;
+  const int64_t rows = 1 + (data.oh + p.batch) % 4;
+  const std::vector<float> again = data.run_by_rows(*kernel, two, rows);
+  for (size_t i = 0; i < y.size(); ++i)  // between pixels lie NaNs
+    ASSERT_TRUE(std::memcmp(&y[i], &again[i], sizeof(float)) == 0 || (std::isnan(y[i]) && std::isnan(again[i]))) << rows << " rows at a time";
 }
 
 Problem square(int64_t channels, int64_t out, int64_t size, int kernel, int stride = 1, int pad = 0,
