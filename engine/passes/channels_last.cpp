@@ -9,7 +9,9 @@
 
 namespace engine {
 namespace {
+using schema::BinaryKind;
 using schema::Ints;
+using schema::ReduceKind;
 const Ints to_last{0, 2, 3, 1}, to_first{0, 3, 1, 2};  // as Transpose::perm
 constexpr int64_t axis_in_last[] = {0, 3, 1, 2};       // where axis k of [N,C,H,W] is in [N,H,W,C]
 
@@ -73,6 +75,7 @@ class ChannelsLast {
     if (const auto* op = node.op.get_if<schema::Resize>()) return resize(node, *op);
     if (node.op.get_if<schema::Pad>()) return pad(node);
     if (node.op.get_if<schema::Slice>()) return slice(node);
+    if (const auto* op = node.op.get_if<schema::GroupNorm>()) return instance_norm(node, *op);
     return ValueId::none;
   }
 
@@ -225,6 +228,25 @@ class ChannelsLast {
     if (axes.empty() || (!op.keepdims && axes != Ints{1, 2} && axes != Ints{1, 2, 3})) return ValueId::none;
     const ValueId y = add(op, {source(node.inputs[0]), graph_.add_constant(make_ints(axes))}, node.origins);
     return op.keepdims ? first(y, node.origins) : y;
+  }
+
+  // (x - mean) * scale / sqrt(variance + epsilon) + bias, each channel of each image by itself. The variance is a sum over the
+  // differences, not over x, whose mean may be much larger.
+  ValueId instance_norm(const Node& node, const schema::GroupNorm& op) {
+    const Type& given = type(node.inputs[0]);
+    if (given.dtype != DType::f32 || !given.determined() || elements(given.shape()) == 0) return ValueId::none;
+    const Shape extents = given.shape();
+    if (!from_region(node.inputs[0]) || (op.groups && op.groups != extents[1])) return ValueId::none;
+    const Origins& origins = node.origins;
+    const ValueId x = source(node.inputs[0]), plane = graph_.add_constant(make_ints({1, 2}));
+    const auto number = [&](double v) { return graph_.add_constant(make_scalar(DType::f32, v)); };
+    const auto binary = [&](BinaryKind kind, ValueId a, ValueId b) { return add(schema::Binary{kind}, {a, b}, origins); };
+    const ValueId difference = binary(BinaryKind::sub, x, add(schema::Reduce{ReduceKind::mean}, {x, plane}, origins));
+    const ValueId squares = add(schema::Reduce{ReduceKind::sum_square}, {difference, plane}, origins);
+    const ValueId variance = binary(BinaryKind::mul, squares, number(1 / double(extents[2] * extents[3])));
+    const ValueId deviation = add(schema::Unary{schema::UnaryKind::sqrt}, {binary(BinaryKind::add, variance, number(op.epsilon))}, origins);
+    const ValueId factor = binary(BinaryKind::div, node.inputs[1], deviation);
+    return first(binary(BinaryKind::add, binary(BinaryKind::mul, difference, factor), node.inputs[2]), origins);
   }
 
   // The four values of a constant, in the new order. None: it is not a constant with four values.

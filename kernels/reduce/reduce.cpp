@@ -62,10 +62,23 @@ Functions functions_of(Step step) {
 }
 }  // namespace
 
+namespace {
+// Sums of parts, which are few, in double: a sum of a million elements in float has lost two digits.
+void add_up(const float* parts, int64_t stride, int64_t count, int64_t columns, float* y) {
+  for (int64_t c0 = 0; c0 < columns; c0 += block) {
+    double sum[block] = {};
+    const int64_t n = std::min(block, columns - c0);
+    for (int64_t i = 0; i < count; ++i)
+      for (int64_t c = 0; c < n; ++c) sum[c] += parts[i * stride + c0 + c];
+    for (int64_t c = 0; c < n; ++c) y[c0 + c] = static_cast<float>(sum[c]);
+  }
+}
+}  // namespace
+
 Kernel::Kernel(const Spec& spec, FunctionsOf of) : spec_(spec) {
   const Step step = step_of(spec.kind);
-  first_ = of(step);
-  second_ = of(step == Step::absolute || step == Step::square ? Step::sum : step);
+  functions_ = of(step);
+  sums_ = step == Step::sum || step == Step::absolute || step == Step::square;
   part_ = spec.inner == 1 ? part_of_row : part_of_columns;
   parts_ = (spec.n + part_ - 1) / part_;
 }
@@ -89,12 +102,12 @@ void Kernel::run(const float* x, float* y, void* scratch, ThreadPool& pool, int 
   // Parts of x into `to`, or all of it where there is one part.
   float* to = parts_ == 1 ? y : static_cast<float*>(scratch);
   const auto reduce_parts = [&](int64_t first, int64_t last, int64_t c0, int64_t c1) {
-    if (inner == 1 && parts_ == 1) return first_.rows(x + first * n, n, last - first, n, to + first);
+    if (inner == 1 && parts_ == 1) return functions_.rows(x + first * n, n, last - first, n, to + first);
     for (int64_t i = first; i < last; ++i) {
       const int64_t begin = i % parts_ * part_, count = std::min(part_, n - begin);
       const float* from = x + (i / parts_ * n + begin) * inner;
-      if (inner == 1) first_.rows(from, 0, 1, count, to + i);
-      else first_.columns(from + c0, inner, count, c1 - c0, to + i * inner + c0);
+      if (inner == 1) functions_.rows(from, 0, 1, count, to + i);
+      else functions_.columns(from + c0, inner, count, c1 - c0, to + i * inner + c0);
     }
   };
   const int64_t blocks = (inner + block - 1) / block;
@@ -111,8 +124,9 @@ void Kernel::run(const float* x, float* y, void* scratch, ThreadPool& pool, int 
               const int64_t c0 = block0 * block, c1 = std::min(inner, block1 * block);
               for (int64_t o = first; o < last; ++o) {
                 const float* from = to + o * parts_ * inner;
-                if (inner == 1) second_.rows(from, 0, 1, parts_, y + o);
-                else second_.columns(from + c0, inner, parts_, c1 - c0, y + o * inner + c0);
+                if (sums_) add_up(from + c0, inner, parts_, c1 - c0, y + o * inner + c0);
+                else if (inner == 1) functions_.rows(from, 0, 1, parts_, y + o);
+                else functions_.columns(from + c0, inner, parts_, c1 - c0, y + o * inner + c0);
                 finish(y + o * inner + c0, c1 - c0);
               }
             });

@@ -27,7 +27,7 @@ class Kernel {
  public:
   Kernel() = default;
   Kernel(const Spec&, FunctionsOf);
-  explicit operator bool() const { return first_.rows != nullptr; }
+  explicit operator bool() const { return functions_.rows != nullptr; }
   size_t scratch_bytes() const;  // with the alignment of a float
   // y overlaps nothing else.
   void run(const float* x, float* y, void* scratch, ThreadPool&, int max_threads = 0) const;
@@ -35,8 +35,9 @@ class Kernel {
  private:
   void finish(float* y, int64_t count) const;
   Spec spec_;
-  Functions first_ = {}, second_ = {};  // of elements, of parts
-  int64_t part_ = 0, parts_ = 0;        // elements in a part, and how many there are
+  Functions functions_ = {};
+  bool sums_ = false;
+  int64_t part_ = 0, parts_ = 0;  // elements in a part, and how many there are
 };
 
 using Row = kernels::Row<Spec, Kernel>;

@@ -1,0 +1,37 @@
+// Regions of channels-last nodes, compared with references.
+#include "tests/engine/compiled.h"
+
+namespace engine {
+namespace {
+using namespace test;
+
+TEST(ChannelsLast, InstanceNorm) {
+  for (const int64_t batch : {1, 3}) {
+    Built b;
+    const ValueId x = b.conv(b.input({batch, 5, 9, 13}), 5, 24, 3);
+    const ValueId y = b.r.add(schema::GroupNorm{0, 1e-3}, {x, b.constant({24}), b.constant({24})}, {"norm"})[0];
+    b.output(b.conv(unary(b.r, UnaryKind::relu, y), 24, 8, 3));
+    const auto steps = steps_of(b.graph);
+    EXPECT_EQ(count(steps, "GroupNorm"), 0) << testing::PrintToString(steps);
+    EXPECT_EQ(count(steps, "Transpose"), 2) << testing::PrintToString(steps);  // in, out
+    EXPECT_EQ(count(steps, "Reduce"), 2) << testing::PrintToString(steps);
+  }
+}
+
+// Where the mean is far from zero, a difference of squares would leave nothing of the variance.
+TEST(ChannelsLast, InstanceNormFarFromZero) {
+  Built b;
+  const ValueId x = b.conv(b.input({1, 4, 16, 16}), 4, 16, 1);
+  const ValueId far = binary(b.r, BinaryKind::add, x, b.graph.add_constant(make_scalar(DType::f32, 1000)));
+  b.output(b.r.add(schema::GroupNorm{16, 1e-5}, {far, b.constant({16}, 0.01), b.constant({16}, 0.01)}, {"norm"})[0]);
+  EXPECT_EQ(count(steps_of(b.graph), "GroupNorm"), 0);
+}
+
+TEST(ChannelsLast, GroupsOfChannelsStayAsTheyAre) {
+  Built b;
+  const ValueId x = b.conv(b.input({2, 4, 7, 7}), 4, 12, 1);
+  b.output(b.r.add(schema::GroupNorm{3, 1e-5}, {x, b.constant({12}), b.constant({12})}, {"norm"})[0]);
+  EXPECT_EQ(count(steps_of(b.graph), "GroupNorm"), 1);
+}
+}  // namespace
+}  // namespace engine
