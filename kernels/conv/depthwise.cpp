@@ -7,7 +7,7 @@ constexpr int64_t serial_work = 1 << 15;  // multiply-adds that one thread does 
 class Depthwise final : public Conv {
  public:
   Depthwise(const Spec& spec, DepthwiseFunction function, int lanes, isa::Mask target)
-      : s_(spec), function_(function), lanes_(lanes) {
+      : s_(spec), function_(function), lanes_(lanes), group_(spec.channels / spec.groups) {
     if (!spec.epilogue.empty()) pass_ = pointwise::select(spec.epilogue, target).kernel;
     const int reach = (spec.kernel_w - 1) * spec.dilation_w;
     const auto out = static_cast<int>(spec.out_width());
@@ -16,17 +16,20 @@ class Depthwise final : public Conv {
     inner_last_ = room < 0 ? 0 : static_cast<int>(std::min<int64_t>(out, room / spec.stride_w + 1));
   }
 
-  size_t packed_bytes() const override { return static_cast<size_t>(taps() * s_.channels) * sizeof(float); }
+  size_t packed_bytes() const override { return static_cast<size_t>(taps() * group_ * s_.channels) * sizeof(float); }
+  // [kh][kw][turn][channel]: the weight by which a channel of y takes that channel of its group which stands in its place when
+  // each group is turned so many places. One turn if depthwise.
   void pack(const float* w, void* packed) const override {
     auto* to = static_cast<float*>(packed);
     for (int64_t tap = 0; tap < taps(); ++tap)
-      for (int64_t c = 0; c < s_.channels; ++c) *to++ = w[c * taps() + tap];
+      for (int64_t turn = 0; turn < group_; ++turn)
+        for (int64_t c = 0; c < s_.channels; ++c) *to++ = w[(c * group_ + (c + turn) % group_) * taps() + tap];
   }
 
   void run(const Args& args, ThreadPool& pool, int max_threads) const override {
     const int64_t rows = args.rows < 0 ? args.batch * s_.out_height(args.height) : args.rows;
     if (rows <= 0 || s_.out_width() <= 0) return;
-    if (rows * s_.out_width() * s_.channels * taps() < serial_work) max_threads = 1;
+    if (rows * s_.out_width() * s_.channels * group_ * taps() < serial_work) max_threads = 1;
     const int64_t threads = max_threads > 0 ? std::min(max_threads, pool.size()) : pool.size();
     const int64_t wanted = threads > 1 ? 4 * threads : 1;
     const int64_t chunks = std::min(rows, wanted), blocks = (s_.channels + lanes_ - 1) / lanes_;
@@ -81,6 +84,7 @@ class Depthwise final : public Conv {
   Spec s_;
   DepthwiseFunction function_;
   int lanes_;
+  int64_t group_;  // channels in one
   int inner_first_, inner_last_;
   pointwise::Kernel pass_;
 };
@@ -91,6 +95,15 @@ Support supports_depthwise(const Spec& spec, int lanes) {
   if (spec.groups != spec.channels || spec.out_channels != spec.channels) return {0, "not depthwise"};
   if (spec.nchw_input) return {0, "x is not channels last"};
   return {1.0 / lanes, {}};
+}
+
+Support supports_grouped(const Spec& spec, int lanes) {
+  if (std::string reason = invalid(spec); !reason.empty()) return {0, reason};
+  const int64_t width = spec.channels / spec.groups;
+  if (spec.groups == 1 || spec.out_channels != spec.channels) return {0, "not in groups that give as many channels as they take"};
+  if (width < 2 || width > 16 || width > lanes || (width & (width - 1))) return {0, "groups are not of 2, 4, 8 or 16 channels, or wider than a vector"};
+  if (spec.nchw_input) return {0, "x is not channels last"};
+  return {0.9 / lanes, {}};  // a vector is turned for almost every product
 }
 
 Kernel make_depthwise(const Spec& spec, DepthwiseFunction function, int lanes, isa::Mask target) {

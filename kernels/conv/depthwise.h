@@ -1,4 +1,5 @@
-// What the depthwise rows share: blocking, packing and bounds; the rows give the arithmetic of one row of pixels.
+// What the rows for narrow groups share, depthwise ones above all: blocking, packing and bounds; the rows give the arithmetic
+// of one row of pixels.
 #pragma once
 #include "kernels/conv/conv.h"
 
@@ -7,7 +8,7 @@ namespace kernels::conv {
 struct DepthwiseRow {
   const float*
       x;  // where column 0 of the kernel meets pixel 0, in kernel row kh0 (columns in the padding are not in memory)
-  const float *w, *bias;
+  const float *w, *bias;  // w: see pack() in depthwise.cpp
   float* y;
   int64_t x_row, x_tap, x_step, y_step, channels;  // x: from kernel row to row, column to column, pixel of y to pixel
   int kh0, kh1, kernel_w, stride_w, dilation_w, pad_left, width, out_width;
@@ -16,5 +17,7 @@ struct DepthwiseRow {
 using DepthwiseFunction = void (*)(const DepthwiseRow&, int64_t first_channel, int64_t last_channel);
 
 Support supports_depthwise(const Spec&, int lanes);
+// Groups of as many channels as a vector holds several times over, which give as many.
+Support supports_grouped(const Spec&, int lanes);
 Kernel make_depthwise(const Spec&, DepthwiseFunction, int lanes, isa::Mask);
 }  // namespace kernels::conv

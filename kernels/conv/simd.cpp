@@ -1,4 +1,4 @@
-// Depthwise convolution: vectors over channels. Weights are packed as [kh][kw][channel].
+// Depthwise convolution, and convolution in narrow groups: vectors over channels.
 #include "kernels/simd.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/conv/simd.cpp"
@@ -53,11 +53,12 @@ template <int count> HWY_INLINE void columns(const DepthwiseRow& r, int ow, int6
   if (c < c1) pixels<count>(r, ow, c, static_cast<int>(c1 - c), kw0, kw1);
 }
 
-void run(const DepthwiseRow& r, int64_t c0, int64_t c1) {
+// f(all, ow, kw0, kw1) for `count` pixels at a time where all columns lie inside x, and for one otherwise.
+template <int count, class F> HWY_INLINE void each_run(const DepthwiseRow& r, const F& f) {
   for (int ow = 0; ow < r.out_width;) {
-    if (ow >= r.inner_first && ow + together <= r.inner_last) {
-      columns<together>(r, ow, c0, c1, 0, r.kernel_w);
-      ow += together;
+    if (ow >= r.inner_first && ow + count <= r.inner_last) {
+      f(true, ow, 0, r.kernel_w);
+      ow += count;
       continue;
     }
     const int left = ow * r.stride_w - r.pad_left, d = r.dilation_w;
@@ -65,11 +66,77 @@ void run(const DepthwiseRow& r, int64_t c0, int64_t c1) {
     int kw1 = left >= r.width ? 0 : (r.width - 1 - left) / d + 1;
     if (kw1 > r.kernel_w) kw1 = r.kernel_w;
     if (kw0 > kw1) kw0 = kw1;
-    columns<1>(r, ow++, c0, c1, kw0, kw1);
+    f(false, ow++, kw0, kw1);
+  }
+}
+
+void run(const DepthwiseRow& r, int64_t c0, int64_t c1) {
+  each_run<together>(r, [&](bool all, int ow, int kw0, int kw1) HWY_ATTR {
+    all ? columns<together>(r, ow, c0, c1, kw0, kw1) : columns<1>(r, ow, c0, c1, kw0, kw1);
+  });
+}
+
+// The same in groups of `group` channels: y takes each vector of x in all the ways its groups can be turned.
+template <int group> struct Turns {
+  decltype(hn::SetTableIndices(vector, static_cast<const int32_t*>(nullptr))) by[group];
+  Turns() {
+    for (int turn = 0; turn < group; ++turn) {
+      int32_t from[lanes];
+      for (int l = 0; l < lanes; ++l) from[l] = l / group * group + (l + turn) % group;
+      by[turn] = hn::SetTableIndices(vector, from);
+    }
+  }
+};
+
+template <int count, int group>
+HWY_INLINE void grouped_pixels(const DepthwiseRow& r, const Turns<group>& turns, int ow, int64_t c, int n, int kw0, int kw1) {
+  const Vec bias = r.bias ? load(r.bias + c, n) : hn::Zero(vector);
+  Vec sum[count], x[count];
+#pragma GCC unroll 8
+  for (int i = 0; i < count; ++i) sum[i] = bias;
+  for (int kh = r.kh0; kh < r.kh1; ++kh) {
+    const float* w = r.w + (static_cast<int64_t>(kh) * r.kernel_w + kw0) * group * r.channels + c;
+    const float* from = r.x + ow * r.x_step + c + (kh - r.kh0) * r.x_row + kw0 * r.x_tap;
+    for (int kw = kw0; kw < kw1; ++kw, from += r.x_tap) {
+#pragma GCC unroll 8
+      for (int i = 0; i < count; ++i) x[i] = load(from + i * r.x_step, n);
+#pragma GCC unroll 16
+      for (int turn = 0; turn < group; ++turn, w += r.channels) {
+        const Vec weight = load(w, n);
+#pragma GCC unroll 8
+        for (int i = 0; i < count; ++i)
+          sum[i] = hn::MulAdd(turn ? hn::TableLookupLanes(x[i], turns.by[turn]) : x[i], weight, sum[i]);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < count; ++i) {
+    float* to = r.y + (ow + i) * r.y_step + c;
+    n == lanes ? hn::StoreU(sum[i], vector, to) : store_first(sum[i], to, n);
+  }
+}
+
+template <int count, int group>
+HWY_INLINE void grouped_columns(const DepthwiseRow& r, const Turns<group>& turns, int ow, int64_t c0, int64_t c1, int kw0, int kw1) {
+  int64_t c = c0;
+  for (; c + lanes <= c1; c += lanes) grouped_pixels<count, group>(r, turns, ow, c, lanes, kw0, kw1);
+  if (c < c1) grouped_pixels<count, group>(r, turns, ow, c, static_cast<int>(c1 - c), kw0, kw1);
+}
+
+template <int group> void run_grouped(const DepthwiseRow& r, int64_t c0, int64_t c1) {
+  constexpr int count = HWY_TARGET == HWY_AVX2 ? 4 : 6;
+  if constexpr (group <= lanes) {
+    const Turns<group> turns;
+    each_run<count>(r, [&](bool all, int ow, int kw0, int kw1) HWY_ATTR {
+      all ? grouped_columns<count, group>(r, turns, ow, c0, c1, kw0, kw1) : grouped_columns<1, group>(r, turns, ow, c0, c1, kw0, kw1);
+    });
   }
 }
 }  // namespace
 DepthwiseFunction function() { return run; }
+DepthwiseFunction grouped_function(int64_t group) {
+  return group == 2 ? run_grouped<2> : group == 4 ? run_grouped<4> : group == 8 ? run_grouped<8> : run_grouped<16>;
+}
 }  // namespace kernels::conv::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -84,5 +151,11 @@ constexpr isa::Mask target = isa::neon;
 #endif
 Support supports(const Spec& spec) { return supports_depthwise(spec, kernels::HWY_NAMESPACE::lanes); }
 Kernel make(const Spec& spec) { return make_depthwise(spec, function(), kernels::HWY_NAMESPACE::lanes, target); }
+namespace grouped {
+Support supports(const Spec& spec) { return supports_grouped(spec, kernels::HWY_NAMESPACE::lanes); }
+Kernel make(const Spec& spec) {
+  return make_depthwise(spec, grouped_function(spec.channels / spec.groups), kernels::HWY_NAMESPACE::lanes, target);
+}
+}  // namespace grouped
 }  // namespace kernels::conv::HWY_NAMESPACE
 #endif

@@ -244,6 +244,23 @@ TEST_P(ConvRow, Depthwise) {
   }
 }
 
+TEST_P(ConvRow, NarrowGroups) {
+  std::mt19937 random(test::seed());
+  const auto pick = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
+  for (int i = 0; i < 60; ++i) {
+    const int64_t group = int64_t{2} << pick(0, 3), channels = group * pick(2, 11);
+    Problem p = square(channels, channels, pick(1, 26), pick(1, 4), pick(1, 2), 0, channels / group);
+    Spec& s = p.spec;
+    p.height = pick(1, 7), p.batch = pick(1, 2);
+    s.dilation_h = pick(1, 2), s.dilation_w = pick(1, 2);
+    s.pad_top = pick(0, 3), s.pad_bottom = pick(0, 3), s.pad_left = pick(0, 3), s.pad_right = pick(0, 3);
+    s.x_pitch = s.channels + pick(0, 1) * 5, s.y_pitch = s.out_channels + pick(0, 1) * 7;
+    if (pick(0, 1)) s.epilogue = {Stage::of(BinaryKind::add, 0, Mode::full), Stage::of(UnaryKind::relu)};
+    check(row, p);
+    if (HasFatalFailure()) return;
+  }
+}
+
 TEST_P(ConvRow, FewOutputs) {
   std::mt19937 random(test::seed());
   const auto pick = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
