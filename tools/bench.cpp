@@ -11,14 +11,14 @@
 
 namespace tools {
 namespace {
-struct Arguments {
+struct BenchArguments {
   std::string model, warmup = "200ms", duration = "3s", device = "cpu";
   std::vector<std::string> shapes, inputs;
   std::vector<int> threads;
   bool strict = false, json = false;
 };
 
-struct Result {
+struct BenchResult {
   int threads = 0;
   std::vector<double> runs;  // milliseconds, sorted
   double load = 0, compile = 0, first_run = 0;
@@ -51,8 +51,8 @@ std::vector<double> measure(Session& session, double warmup_ms, double duration_
   return runs;
 }
 
-Result bench(const Arguments& arguments, const Shapes& shapes, int threads) {
-  Result result{.threads = threads, .runs = {}, .memory = {}};
+BenchResult bench(const BenchArguments& arguments, const Shapes& shapes, int threads) {
+  BenchResult result{.threads = threads, .runs = {}, .memory = {}};
   kernels::ThreadPool pool(threads);
   std::shared_ptr<const Model> model;
   result.load = timed([&] { model = std::make_shared<const Model>(load_graph(arguments.model).graph, CompileOptions{.strict = arguments.strict}); });
@@ -69,7 +69,7 @@ Result bench(const Arguments& arguments, const Shapes& shapes, int threads) {
   return result;
 }
 
-Json to_json(const Arguments& arguments, const Result& r) {
+Json to_json(const BenchArguments& arguments, const BenchResult& r) {
   return {{"model", arguments.model},
           {"device", arguments.device},
           {"threads", r.threads},
@@ -85,7 +85,7 @@ Json to_json(const Arguments& arguments, const Result& r) {
           {"arena_lower_bound_bytes", r.memory.lower_bound}};
 }
 
-std::string to_text(const Result& r) {
+std::string result_text(const BenchResult& r) {
   return format("%7d %8zu %10.3f %10.3f %10.3f %10.1f %10.1f %10.2f %10.1f %12lld\n", r.threads, r.runs.size(),
                 r.percentile(0.5), r.percentile(0.9), r.runs.front(), r.load, r.compile, r.first_run,
                 double(r.peak_rss) / 1e6, static_cast<long long>(r.memory.arena));
@@ -96,7 +96,7 @@ std::string head() {
                 "load ms", "compile ms", "first ms", "peak MB", "arena bytes");
 }
 
-void run(const Arguments& arguments) {
+void run(const BenchArguments& arguments) {
   check_device(arguments.device);
   parse_seconds(arguments.warmup, "--warmup");
   parse_seconds(arguments.duration, "--duration");
@@ -106,13 +106,13 @@ void run(const Arguments& arguments) {
   Json list = Json::array();
   bool headed = false;
   for (int n : threads) {
-    const Result result = bench(arguments, shapes, n);
+    const BenchResult result = bench(arguments, shapes, n);
     if (arguments.json) {
       list.push_back(to_json(arguments, result));
       continue;
     }
     if (!std::exchange(headed, true)) print(head());
-    print(to_text(result));
+    print(result_text(result));
     std::fflush(stdout);
   }
   if (arguments.json) print_json(list);
@@ -120,7 +120,7 @@ void run(const Arguments& arguments) {
 }  // namespace
 
 void add_bench(CLI::App& command) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<BenchArguments>();
   Verb verb(command, "bench", "Measure the latency of a model, on made-up inputs");
   verb.model(arguments->model);
   verb.numbers("-t,--threads", arguments->threads,

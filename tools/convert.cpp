@@ -12,13 +12,13 @@
 
 namespace tools {
 namespace {
-struct Arguments {
+struct ConvertArguments {
   std::string model, output;
   std::vector<std::string> fix, states, bounds, images;
   bool allow_custom = false, json = false;
 };
 
-void check_output(const Arguments& arguments) {
+void check_output(const ConvertArguments& arguments) {
   const auto status = kernels::os::check_writable(arguments.output);
   require(status.ok(), Code::io, status.message);
   std::error_code error;
@@ -51,7 +51,7 @@ int64_t weight_bytes(const Graph& graph) {
   return bytes;
 }
 
-Graph import(const Arguments& arguments, int64_t& nodes_before) {
+Graph import(const ConvertArguments& arguments, int64_t& nodes_before) {
   converter::ConvertOptions options;
   options.import.fix = parse_shapes(arguments.fix, "--fix");
   options.import.allow_custom = arguments.allow_custom;
@@ -66,7 +66,7 @@ Graph import(const Arguments& arguments, int64_t& nodes_before) {
   return converter::convert(arguments.model, options);
 }
 
-void convert(const Arguments& arguments) {
+void convert(const ConvertArguments& arguments) {
   const auto start = Clock::now();
   check_output(arguments);
   int64_t before = 0;
@@ -92,7 +92,7 @@ void convert(const Arguments& arguments) {
 }  // namespace
 
 void add_convert(CLI::App& command) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<ConvertArguments>();
   Verb verb(command, "convert", "Convert an ONNX model into a .inlay file");
   verb.text("model", arguments->model, "The .onnx file", "FILE", true);
   verb.text("-o,--output", arguments->output, "The .inlay file to write", "FILE", true);

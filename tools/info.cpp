@@ -7,7 +7,7 @@
 
 namespace tools {
 namespace {
-struct Arguments {
+struct InfoArguments {
   std::string model;
   std::vector<std::string> shapes, inputs;
   bool layers = false, verify = false, json = false;
@@ -55,7 +55,7 @@ std::vector<std::pair<std::string_view, int64_t>> by_count(const Contents& conte
   return ops;
 }
 
-std::string text_of(const Arguments& arguments, const LoadedGraph& loaded, const Contents& contents) {
+std::string text_of(const InfoArguments& arguments, const LoadedGraph& loaded, const Contents& contents) {
   const Graph& graph = loaded.graph;
   std::string text = cat(arguments.model, loaded.from_onnx ? " (ONNX, as it is after conversion)\n" : "\n");
   text += cat("nodes       ", contents.nodes,
@@ -102,7 +102,7 @@ Json to_json(const Layer& layer) {
           {"density", layer.density()}};
 }
 
-Json json_of(const Arguments& arguments, const LoadedGraph& loaded, const Contents& contents) {
+Json json_of(const InfoArguments& arguments, const LoadedGraph& loaded, const Contents& contents) {
   const Graph& graph = loaded.graph;
   Json json{{"model", arguments.model},
             {"nodes", contents.nodes},
@@ -124,7 +124,7 @@ Json json_of(const Arguments& arguments, const LoadedGraph& loaded, const Conten
   return json;
 }
 
-void info(const Arguments& arguments) {
+void info(const InfoArguments& arguments) {
   const Shapes shapes = parse_shapes(arguments.shapes, "--shape");
   if (arguments.verify) {
     require(is_inlay_file(arguments.model), Code::invalid_argument, arguments.model,
@@ -160,7 +160,7 @@ void info(const Arguments& arguments) {
 }  // namespace
 
 void add_info(CLI::App& command) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<InfoArguments>();
   Verb verb(command, "info", "Show what a model is made of");
   verb.model(arguments->model);
   verb.flag("--layers", arguments->layers,

@@ -8,14 +8,14 @@
 
 namespace tools {
 namespace {
-struct Arguments {
+struct KernelsArguments {
   std::string family, duration = "200ms";
   std::vector<std::string> bench;
   int threads = 0;
   bool json = false;
 };
 
-struct Result {
+struct KernelResult {
   KernelRow row;
   std::string refusal;
   size_t runs = 0;
@@ -59,8 +59,8 @@ void list(const std::vector<KernelRow>& rows, bool as_json) {
   print(text);
 }
 
-Result time(const KernelRow& row, const Problem& problem, kernels::ThreadPool& pool, double seconds) {
-  Result result{row, {}};
+KernelResult time(const KernelRow& row, const Problem& problem, kernels::ThreadPool& pool, double seconds) {
+  KernelResult result{row, {}};
   const Ready ready = problem.prepare(row.name);
   result.refusal = ready.refusal;
   if (!ready.run) return result;
@@ -84,7 +84,7 @@ Result time(const KernelRow& row, const Problem& problem, kernels::ThreadPool& p
   return result;
 }
 
-Json to_json(const Result& r) {
+Json to_json(const KernelResult& r) {
   Json json{{"name", r.row.name}, {"isa", kernels::isa::name(r.row.isa)}, {"tile", r.row.tile}};
   json["refusal"] = r.refusal.empty() ? Json(nullptr) : Json(r.refusal);
   if (!r.refusal.empty()) return json;
@@ -98,14 +98,14 @@ Json to_json(const Result& r) {
   return json;
 }
 
-std::string to_text(const Result& r, bool selected) {
+std::string result_text(const KernelResult& r, bool selected) {
   const std::string name = format("%-28.*s ", int(r.row.name.size()), r.row.name.data());
   if (!r.refusal.empty()) return name + "no: " + r.refusal + "\n";
   return name + format("%10.4f %9.2f %6.1f %8.2f %8zu%s\n", r.seconds * 1e3, r.flops_per_second() * 1e-9,
                        100 * r.share_of_peak(), r.bytes / r.seconds * 1e-9, r.runs, selected ? "  selected" : "");
 }
 
-void bench(const Arguments& arguments, const std::vector<KernelRow>& rows) {
+void bench(const KernelsArguments& arguments, const std::vector<KernelRow>& rows) {
   const double seconds = parse_seconds(arguments.duration, "--duration");
   const std::string& text = arguments.bench.front();
   Problem problem;
@@ -119,9 +119,9 @@ void bench(const Arguments& arguments, const std::vector<KernelRow>& rows) {
   if (!arguments.json)
     print(format("%-28s %10s %9s %6s %8s %8s\n", arguments.family.c_str(), "ms", "GFLOP/s", "%peak", "GB/s", "runs"));
   for (const KernelRow& row : rows) {
-    const Result result = time(row, problem, pool, seconds);
+    const KernelResult result = time(row, problem, pool, seconds);
     if (arguments.json) list.push_back(to_json(result));
-    else print(to_text(result, row.name == problem.selected));
+    else print(result_text(result, row.name == problem.selected));
     std::fflush(stdout);
   }
   if (!arguments.json) return;
@@ -132,7 +132,7 @@ void bench(const Arguments& arguments, const std::vector<KernelRow>& rows) {
               {"kernels", list}});
 }
 
-void run(const Arguments& arguments) {
+void run(const KernelsArguments& arguments) {
   if (arguments.bench.size() > 1) throw UsageError("--bench: takes one problem at a time");
   if (!arguments.bench.empty() && arguments.family.empty())
     throw UsageError("--bench: say which family it is of: inlay kernels FAMILY --bench SPEC");
@@ -143,7 +143,7 @@ void run(const Arguments& arguments) {
 }  // namespace
 
 void add_kernels(CLI::App& command) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<KernelsArguments>();
   Verb verb(command, "kernels", "List the kernels that plans choose from, or time them on one problem");
   verb.argument("family", arguments->family, "One family of kernels, instead of all");
   verb.texts("--bench", arguments->bench, "Time every kernel of the family that takes this problem", "SPEC");

@@ -7,7 +7,7 @@
 
 namespace tools {
 namespace {
-struct Arguments {
+struct PlanArguments {
   std::string model, svg, device = "cpu";
   std::vector<std::string> shapes, inputs;
   bool json = false;
@@ -37,7 +37,7 @@ Json to_json(const Plan& plan) {
   return json;
 }
 
-std::string to_text(const Memory& m, size_t steps, size_t buffers) {
+std::string memory_text(const Memory& m, size_t steps, size_t buffers) {
   return cat("steps          ", steps, "\nbuffers        ", buffers, "\narena          ", m.arena,
              " bytes\nlower bound    ", m.lower_bound, " bytes\nratio          ", format("%.3f", m.ratio()),
              "\nwithout reuse  ", m.without_reuse, " bytes\n");
@@ -62,7 +62,7 @@ void print_plans(const std::string& model, const Frame& frame, const std::vector
     text += steps_text(*plans[i]);
     steps += plans[i]->steps.size(), buffers += plans[i]->buffers.size();
   }
-  print(cat(text, "\n", model, "\n", to_text(memory_of(frame), steps, buffers), "valid          yes\n"));
+  print(cat(text, "\n", model, "\n", memory_text(memory_of(frame), steps, buffers), "valid          yes\n"));
 }
 
 void write_svg(const std::string& path, const std::vector<const Plan*>& plans) {
@@ -76,7 +76,7 @@ void write_svg(const std::string& path, const std::vector<const Plan*>& plans) {
   note("drew " + path);
 }
 
-void plan(const Arguments& arguments) {
+void plan(const PlanArguments& arguments) {
   check_device(arguments.device);
   if (!arguments.svg.empty()) {
     const auto status = kernels::os::check_writable(arguments.svg);
@@ -101,7 +101,7 @@ void plan(const Arguments& arguments) {
 }  // namespace
 
 void add_plan(CLI::App& command) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<PlanArguments>();
   Verb verb(command, "plan", "Show the steps of a model, and where its memory lies");
   verb.model(arguments->model);
   verb.texts("--shape", arguments->shapes, "The shape of an input that the model leaves open", "NAME=1x3x224x224");

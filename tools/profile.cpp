@@ -11,7 +11,7 @@
 
 namespace tools {
 namespace {
-struct Arguments {
+struct ProfileArguments {
   std::string model, warmup = "200ms", duration = "3s", device = "cpu", trace, by = "step", sort;
   std::vector<std::string> shapes, inputs;
   int threads = 0;
@@ -61,7 +61,7 @@ struct Group {
   Figures figures;
 };
 
-std::vector<Group> groups_of(const Report& report, const Arguments& arguments) {
+std::vector<Group> groups_of(const Report& report, const ProfileArguments& arguments) {
   std::vector<Group> groups;
   for (const StepTime& row : report.rows) {
     const std::string_view name = arguments.by == "kernel" ? row.kernel : schema::name(row.op.id());
@@ -105,7 +105,7 @@ std::string refusals_text(const StepTime& row) {
   return text;
 }
 
-std::string to_text(const Report& report, const Arguments& arguments) {
+std::string report_text(const Report& report, const ProfileArguments& arguments) {
   const Machine& m = report.machine;
   std::string text = cat("this machine, ", report.threads, report.threads == 1 ? " thread: " : " threads: ",
                          format("%.1f GFLOP/s, %.2f GB/s from memory, %.2f GB/s from the cache", m.flops * 1e-9,
@@ -149,7 +149,7 @@ Json to_json(const Figures& f, const Report& report) {
           {"share_of_roofline", ratio(f.least, f.seconds)}};
 }
 
-Json to_json(const Report& report, const Arguments& arguments) {
+Json to_json(const Report& report, const ProfileArguments& arguments) {
   const Machine& m = report.machine;
   Json json{{"model", arguments.model},
             {"device", arguments.device},
@@ -184,7 +184,7 @@ Json to_json(const Report& report, const Arguments& arguments) {
 }
 
 // Runs whose steps are timed take turns with runs whose steps are not, so that both see the same machine.
-void measure(Session& session, const Arguments& arguments, Profiler& profiler, Report& report) {
+void measure(Session& session, const ProfileArguments& arguments, Profiler& profiler, Report& report) {
   const double warmup = 1e3 * parse_seconds(arguments.warmup, "--warmup"),
                duration = 1e3 * parse_seconds(arguments.duration, "--duration");
   Progress progress("profiling");
@@ -215,7 +215,7 @@ void measure(Session& session, const Arguments& arguments, Profiler& profiler, R
   if (arguments.sort == "time") std::ranges::stable_sort(report.rows, std::greater{}, &StepTime::seconds);
 }
 
-void profile(const Arguments& arguments) {
+void profile(const ProfileArguments& arguments) {
   check_device(arguments.device);
   parse_seconds(arguments.warmup, "--warmup");
   parse_seconds(arguments.duration, "--duration");
@@ -246,12 +246,12 @@ void profile(const Arguments& arguments) {
     note("wrote " + arguments.trace + "; chrome://tracing and ui.perfetto.dev show it");
   }
   if (arguments.json) print_json(to_json(report, arguments));
-  else print(to_text(report, arguments));
+  else print(report_text(report, arguments));
 }
 }  // namespace
 
 void add_profile(CLI::App& command) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<ProfileArguments>();
   Verb verb(command, "profile", "Show where the time of a model goes, beside what this machine could do");
   verb.model(arguments->model);
   verb.number("-t,--threads", arguments->threads, "Threads to use; by default, as many as there are cores", 1,

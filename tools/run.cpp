@@ -6,7 +6,7 @@
 
 namespace tools {
 namespace {
-struct Arguments {
+struct RunArguments {
   std::string model, folder, device = "cpu", labels;
   std::vector<std::string> inputs, images;
   int threads = 0;
@@ -27,7 +27,7 @@ Json to_json(const std::vector<Ranked>& ranked) {
   return list;
 }
 
-void print_results(const Arguments& arguments, const Session& session, const std::vector<Ranked>& ranked,
+void print_results(const RunArguments& arguments, const Session& session, const std::vector<Ranked>& ranked,
                    OutputFolder* folder) {
   Json list = Json::array();
   std::string text;
@@ -40,7 +40,7 @@ void print_results(const Arguments& arguments, const Session& session, const std
   print(ranked.empty() ? text : top_text(ranked));
 }
 
-void run(const Arguments& arguments) {
+void run(const RunArguments& arguments) {
   check_device(arguments.device);
   const bool ranks = !arguments.labels.empty() || arguments.top > 0;
   const auto labels = arguments.labels.empty() ? std::vector<std::string>() : read_labels(arguments.labels);
@@ -62,7 +62,7 @@ void run(const Arguments& arguments) {
 }  // namespace
 
 void add_run(CLI::App& command) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<RunArguments>();
   Verb verb(command, "run", "Run a model once, on inputs from files");
   verb.model(arguments->model);
   verb.texts("-i,--input", arguments->inputs,

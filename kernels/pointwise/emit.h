@@ -33,13 +33,8 @@ template <class Isa> class Emitter {
       case celu: g.vmovaps(t2, v), scale(v, 1 / s.a), expm1(v), scale(v, s.a), select_negative(v, t2, v, t2); break;
       case selu: g.vmovaps(t2, v), expm1(v), scale(v, s.a), select_negative(v, t2, v, t2), scale(v, s.b); break;
       case exp: this->exp(v); break;
-      case sigmoid:
-        g.vxorps(v, v, bits(0x80000000)), this->exp(v), g.vaddps(v, v, value(1)), invert(v);
-        break;
-      case silu:
-        g.vmovaps(t2, v), g.vmulps(v, v, value(-s.a)), this->exp(v), g.vaddps(v, v, value(1));
-        invert(v), g.vmulps(v, v, t2);
-        break;
+      case sigmoid: logistic(v, 1); break;
+      case silu: g.vmovaps(t2, v), logistic(v, s.a), g.vmulps(v, v, t2); break;
       case hard_sigmoid: broadcast(t0, s.a), g.vmulps(v, v, t0), g.vaddps(v, v, value(s.b)), clamp01(v); break;
       case hard_swish:
         g.vmovaps(t0, v), g.vmulps(v, v, value(1 / 6.0f)), g.vaddps(v, v, value(0.5f)), clamp01(v), g.vmulps(v, v, t0);
@@ -180,6 +175,17 @@ template <class Isa> class Emitter {
       g.vpslld(v, v, 23), g.vpaddd(v, v, value(1)), g.vmulps(t1, t1, v);
       g.vpslld(t0, t0, 23), g.vpaddd(t0, t0, value(1)), g.vmulps(v, t1, t0);
     }
+  }
+
+  // v = 1 / (1 + exp(-a·v)).
+  void logistic(const Vmm& v, float a) {
+    if constexpr (Isa::masks) {  // 2^x = 2^floor(x) · p(x - floor(x)), for any x: neither limits nor rounding of its own
+      g.vmulps(v, v, value(-a * coefficients::log2e));
+      g.vreduceps(t0, v, 9), polynomial(t1, t0, coefficients::exp2_p), g.vscalefps(v, t1, v);
+    } else {
+      g.vmulps(v, v, value(-a)), exp(v);
+    }
+    g.vaddps(v, v, value(1)), invert(v);
   }
 
   void expm1(const Vmm& v) {

@@ -4,7 +4,7 @@
 
 namespace converter::test {
 namespace {
-const std::string y = output("y"), flag = input("c", {}, onnx::TensorProto::BOOL);
+const std::string flag = input("c", {}, onnx::TensorProto::BOOL);
 
 std::vector<double> run(const Graph& graph, const std::vector<ConstantPtr>& inputs, size_t k = 0) {
   std::vector<ConstView> views;

@@ -5,7 +5,7 @@
 namespace converter::test {
 namespace {
 using schema::Custom;
-const std::string x23 = input("x", {"2", "3"}), y = output("y"), mine = "domain: 'my.domain' ";
+const std::string mine = "domain: 'my.domain' ";
 const std::string opset = "opset_import { domain: 'my.domain' version: 3 } ";
 
 ImportOptions allowed() {

@@ -3,7 +3,6 @@
 
 namespace converter::test {
 namespace {
-const std::string x23 = input("x", {"2", "3"}), y = output("y");
 
 TEST(Import, InputsOutputsAndSymbols) {
   const Graph graph = import(model(13, input("x", {"N", "?", "0", "3"}) + output("z") + output("x2") + output("z2") +

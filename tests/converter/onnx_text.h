@@ -27,6 +27,7 @@ inline std::string input(const std::string& name, const std::vector<std::string>
   return cat("input { name: '", name, "' type { tensor_type { elem_type: ", dtype, " shape { ", shape, "} } } } ");
 }
 inline std::string output(const std::string& name) { return cat("output { name: '", name, "' } "); }
+inline const std::string x23 = input("x", {"2", "3"}), y = output("y");  // in most of the models
 inline std::string list(const std::vector<std::string>& names, const char* field) {
   std::string text;
   for (const std::string& n : names) text += cat(field, ": '", n, "' ");

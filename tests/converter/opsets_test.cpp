@@ -3,7 +3,7 @@
 
 namespace converter::test {
 namespace {
-const std::string x23 = input("x", {"2", "3"}), x234 = input("x", {"2", "3", "4"}), y = output("y");
+const std::string x234 = input("x", {"2", "3", "4"});
 
 TEST(Opsets, AttributesThatBecameInputs) {
   EXPECT_EQ(imported(11, x23 + y + node("Unsqueeze", {"x"}, {"y"}, int_list("axes", {0, 3}))),
