@@ -9,11 +9,6 @@ class Depthwise final : public Conv {
   Depthwise(const Spec& spec, DepthwiseFunction function, int lanes, isa::Mask target)
       : s_(spec), function_(function), lanes_(lanes), group_(spec.channels / spec.groups) {
     if (!spec.epilogue.empty()) pass_ = pointwise::select(spec.epilogue, target).kernel;
-    const int reach = (spec.kernel_w - 1) * spec.dilation_w;
-    const auto out = static_cast<int>(spec.out_width());
-    inner_first_ = std::min(out, (spec.pad_left + spec.stride_w - 1) / spec.stride_w);
-    const int64_t room = spec.width - 1 - reach + spec.pad_left;
-    inner_last_ = room < 0 ? 0 : static_cast<int>(std::min<int64_t>(out, room / spec.stride_w + 1));
   }
 
   size_t packed_bytes() const override { return static_cast<size_t>(taps() * group_ * s_.channels) * sizeof(float); }
@@ -50,30 +45,7 @@ class Depthwise final : public Conv {
   int64_t taps() const { return static_cast<int64_t>(s_.kernel_h) * s_.kernel_w; }
 
   void run_row(const Args& args, int64_t row, int64_t c0, int64_t c1) const {
-    const int64_t out_height = s_.out_height(args.height), at = args.first_row + row, image = at / out_height;
-    const int64_t top = at % out_height * s_.stride_h - s_.pad_top, d = s_.dilation_h, pitch = s_.in_pitch();
-    const int64_t kh0 = top < 0 ? (-top + d - 1) / d : 0;
-    const int64_t kh1 = top >= args.height ? 0 : std::min<int64_t>(s_.kernel_h, (args.height - 1 - top) / d + 1);
-    DepthwiseRow r;
-    r.x = args.x + ((image * args.height + (kh0 < kh1 ? top + kh0 * d - args.x_row : 0)) * s_.width - s_.pad_left) * pitch;
-    r.w = static_cast<const float*>(args.w);
-    r.bias = s_.bias ? args.bias : nullptr;
-    r.y = args.y + row * s_.out_width() * s_.out_pitch();
-    r.x_row = d * s_.width * pitch;
-    r.x_tap = s_.dilation_w * pitch;
-    r.x_step = s_.stride_w * pitch;
-    r.y_step = s_.out_pitch();
-    r.channels = s_.channels;
-    r.kh0 = static_cast<int>(kh0);
-    r.kh1 = static_cast<int>(std::max(kh0, kh1));
-    r.kernel_w = s_.kernel_w;
-    r.stride_w = s_.stride_w;
-    r.dilation_w = s_.dilation_w;
-    r.pad_left = s_.pad_left;
-    r.width = static_cast<int>(s_.width);
-    r.out_width = static_cast<int>(s_.out_width());
-    r.inner_first = inner_first_;
-    r.inner_last = inner_last_;
+    const PixelRow r = row_of(s_, args, row);
     function_(r, c0, c1);
     if (!pass_) return;
     const pointwise::Operands operands = pointwise::offset(s_.epilogue, args.operands, row * s_.out_width(), c0);
@@ -85,10 +57,38 @@ class Depthwise final : public Conv {
   DepthwiseFunction function_;
   int lanes_;
   int64_t group_;  // channels in one
-  int inner_first_, inner_last_;
   pointwise::Kernel pass_;
 };
 }  // namespace
+
+PixelRow row_of(const Spec& s, const Args& args, int64_t row) {
+  const int64_t out_height = s.out_height(args.height), at = args.first_row + row, image = at / out_height;
+  const int64_t top = at % out_height * s.stride_h - s.pad_top, d = s.dilation_h, pitch = s.in_pitch();
+  const int64_t kh0 = top < 0 ? (-top + d - 1) / d : 0;
+  const int64_t kh1 = top >= args.height ? 0 : std::min<int64_t>(s.kernel_h, (args.height - 1 - top) / d + 1);
+  const int64_t room = s.width - 1 - static_cast<int64_t>(s.kernel_w - 1) * s.dilation_w + s.pad_left;
+  PixelRow r;
+  r.x = args.x + ((kh0 < kh1 ? image * args.height + top + kh0 * d - args.x_row : 0) * s.width - s.pad_left) * pitch;
+  r.w = static_cast<const float*>(args.w);
+  r.bias = s.bias ? args.bias : nullptr;
+  r.y = args.y + row * s.out_width() * s.out_pitch();
+  r.x_row = d * s.width * pitch;
+  r.x_tap = s.dilation_w * pitch;
+  r.x_step = s.stride_w * pitch;
+  r.y_step = s.out_pitch();
+  r.channels = s.channels;
+  r.kh0 = static_cast<int>(kh0);
+  r.kh1 = static_cast<int>(std::max(kh0, kh1));
+  r.kernel_w = s.kernel_w;
+  r.stride_w = s.stride_w;
+  r.dilation_w = s.dilation_w;
+  r.pad_left = s.pad_left;
+  r.width = static_cast<int>(s.width);
+  r.out_width = static_cast<int>(s.out_width());
+  r.inner_first = std::min(r.out_width, (s.pad_left + s.stride_w - 1) / s.stride_w);
+  r.inner_last = room < 0 ? 0 : static_cast<int>(std::min<int64_t>(r.out_width, room / s.stride_w + 1));
+  return r;
+}
 
 Support supports_depthwise(const Spec& spec, int lanes) {
   if (std::string reason = invalid(spec); !reason.empty()) return {0, reason};

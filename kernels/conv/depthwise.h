@@ -5,16 +5,18 @@
 
 namespace kernels::conv {
 // One row of y. Offsets and steps in floats; kernel rows outside [kh0, kh1) lie in the padding.
-struct DepthwiseRow {
+struct PixelRow {
   const float*
       x;  // where column 0 of the kernel meets pixel 0, in kernel row kh0 (columns in the padding are not in memory)
-  const float *w, *bias;  // w: see pack() in depthwise.cpp
+  const float *w, *bias;  // w: as its pack() has it
   float* y;
   int64_t x_row, x_tap, x_step, y_step, channels;  // x: from kernel row to row, column to column, pixel of y to pixel
   int kh0, kh1, kernel_w, stride_w, dilation_w, pad_left, width, out_width;
   int inner_first, inner_last;  // pixels of y for which all columns lie inside x
 };
-using DepthwiseFunction = void (*)(const DepthwiseRow&, int64_t first_channel, int64_t last_channel);
+// Of row `row` of those that `args` asks for.
+PixelRow row_of(const Spec&, const Args&, int64_t row);
+using DepthwiseFunction = void (*)(const PixelRow&, int64_t first_channel, int64_t last_channel);
 
 Support supports_depthwise(const Spec&, int lanes);
 // Groups of as many channels as a vector holds several times over, which give as many.

@@ -32,31 +32,8 @@ class DotProducts final : public Conv {
   int64_t taps() const { return static_cast<int64_t>(s_.kernel_h) * s_.kernel_w; }
 
   void run_row(const Args& args, int64_t row) const {
-    const int64_t out_height = s_.out_height(args.height), at = args.first_row + row, image = at / out_height;
-    const int64_t top = at % out_height * s_.stride_h - s_.pad_top, d = s_.dilation_h, pitch = s_.in_pitch();
-    const int64_t kh0 = top < 0 ? (-top + d - 1) / d : 0;
-    const int64_t kh1 = top >= args.height ? 0 : std::min<int64_t>(s_.kernel_h, (args.height - 1 - top) / d + 1);
-    const int64_t x_row = kh0 < kh1 ? image * args.height + top + kh0 * d - args.x_row : 0;
-    DotRow r;
-    r.x = args.x + (x_row * s_.width - s_.pad_left) * pitch;
-    r.w = static_cast<const float*>(args.w);
-    r.bias = s_.bias ? args.bias : nullptr;
-    r.y = args.y + row * s_.out_width() * s_.out_pitch();
-    r.x_row = d * s_.width * pitch;
-    r.x_tap = s_.dilation_w * pitch;
-    r.x_step = s_.stride_w * pitch;
-    r.y_step = s_.out_pitch();
-    r.channels = s_.channels;
-    r.kh0 = static_cast<int>(kh0);
-    r.kh1 = static_cast<int>(std::max(kh0, kh1));
-    r.kernel_w = s_.kernel_w;
-    r.stride_w = s_.stride_w;
-    r.dilation_w = s_.dilation_w;
-    r.pad_left = s_.pad_left;
-    r.width = static_cast<int>(s_.width);
-    r.out_width = static_cast<int>(s_.out_width());
-    r.outputs = static_cast<int>(s_.out_channels);
-    function_(r, 0, r.out_width);
+    const PixelRow r = row_of(s_, args, row);
+    function_(r);
     if (!pass_) return;
     const pointwise::Operands operands = pointwise::offset(s_.epilogue, args.operands, row * s_.out_width(), 0);
     pass_.run({r.y, r.y_step, r.y, r.y_step, operands.data(), s_.out_width(), s_.out_channels});

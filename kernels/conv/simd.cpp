@@ -1,10 +1,10 @@
-// Depthwise convolution, and convolution in narrow groups: vectors over channels.
+// Convolution that is depthwise, in narrow groups or with few output channels: vectors over channels.
 #include "kernels/simd.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/conv/simd.cpp"
 #include <hwy/foreach_target.h>
 #include "kernels/simd-inl.h"
-#include "kernels/conv/depthwise.h"
+#include "kernels/conv/dot.h"
 
 #if INLAY_SIMD_TARGET
 HWY_BEFORE_NAMESPACE();
@@ -24,7 +24,7 @@ HWY_INLINE Vec load(const float* from, int n) { return n == lanes ? hn::LoadU(ve
 
 // `count` neighbouring pixels from `ow` on, for which the kernel's columns [kw0, kw1) lie inside x; n channels from c
 // on.
-template <int count> HWY_INLINE void pixels(const DepthwiseRow& r, int ow, int64_t c, int n, int kw0, int kw1) {
+template <int count> HWY_INLINE void pixels(const PixelRow& r, int ow, int64_t c, int n, int kw0, int kw1) {
   const float* x = r.x + ow * r.x_step + c;
   const Vec bias = r.bias ? load(r.bias + c, n) : hn::Zero(vector);
   Vec sum[count];
@@ -47,14 +47,14 @@ template <int count> HWY_INLINE void pixels(const DepthwiseRow& r, int ow, int64
 }
 
 // Channels inside, pixels outside: memory is read in order.
-template <int count> HWY_INLINE void columns(const DepthwiseRow& r, int ow, int64_t c0, int64_t c1, int kw0, int kw1) {
+template <int count> HWY_INLINE void columns(const PixelRow& r, int ow, int64_t c0, int64_t c1, int kw0, int kw1) {
   int64_t c = c0;
   for (; c + lanes <= c1; c += lanes) pixels<count>(r, ow, c, lanes, kw0, kw1);
   if (c < c1) pixels<count>(r, ow, c, static_cast<int>(c1 - c), kw0, kw1);
 }
 
 // f(all, ow, kw0, kw1) for `count` pixels at a time where all columns lie inside x, and for one otherwise.
-template <int count, class F> HWY_INLINE void each_run(const DepthwiseRow& r, const F& f) {
+template <int count, class F> HWY_INLINE void each_run(const PixelRow& r, const F& f) {
   for (int ow = 0; ow < r.out_width;) {
     if (ow >= r.inner_first && ow + count <= r.inner_last) {
       f(true, ow, 0, r.kernel_w);
@@ -70,7 +70,7 @@ template <int count, class F> HWY_INLINE void each_run(const DepthwiseRow& r, co
   }
 }
 
-void run(const DepthwiseRow& r, int64_t c0, int64_t c1) {
+void run(const PixelRow& r, int64_t c0, int64_t c1) {
   each_run<together>(r, [&](bool all, int ow, int kw0, int kw1) HWY_ATTR {
     all ? columns<together>(r, ow, c0, c1, kw0, kw1) : columns<1>(r, ow, c0, c1, kw0, kw1);
   });
@@ -89,7 +89,7 @@ template <int group> struct Turns {
 };
 
 template <int count, int group>
-HWY_INLINE void grouped_pixels(const DepthwiseRow& r, const Turns<group>& turns, int ow, int64_t c, int n, int kw0, int kw1) {
+HWY_INLINE void grouped_pixels(const PixelRow& r, const Turns<group>& turns, int ow, int64_t c, int n, int kw0, int kw1) {
   const Vec bias = r.bias ? load(r.bias + c, n) : hn::Zero(vector);
   Vec sum[count], x[count];
 #pragma GCC unroll 8
@@ -117,13 +117,13 @@ HWY_INLINE void grouped_pixels(const DepthwiseRow& r, const Turns<group>& turns,
 }
 
 template <int count, int group>
-HWY_INLINE void grouped_columns(const DepthwiseRow& r, const Turns<group>& turns, int ow, int64_t c0, int64_t c1, int kw0, int kw1) {
+HWY_INLINE void grouped_columns(const PixelRow& r, const Turns<group>& turns, int ow, int64_t c0, int64_t c1, int kw0, int kw1) {
   int64_t c = c0;
   for (; c + lanes <= c1; c += lanes) grouped_pixels<count, group>(r, turns, ow, c, lanes, kw0, kw1);
   if (c < c1) grouped_pixels<count, group>(r, turns, ow, c, static_cast<int>(c1 - c), kw0, kw1);
 }
 
-template <int group> void run_grouped(const DepthwiseRow& r, int64_t c0, int64_t c1) {
+template <int group> void run_grouped(const PixelRow& r, int64_t c0, int64_t c1) {
   constexpr int count = HWY_TARGET == HWY_AVX2 ? 4 : 6;
   if constexpr (group <= lanes) {
     const Turns<group> turns;
@@ -132,8 +132,63 @@ template <int group> void run_grouped(const DepthwiseRow& r, int64_t c0, int64_t
     });
   }
 }
+
+// Few output channels: vectors over input channels.
+template <int n> HWY_INLINE Vec dot_load(const float* from, int rest) {
+  if constexpr (n == 0) return load_first(from, rest);
+  return hn::LoadU(vector, from);
+}
+
+// The channels of one column of the kernel: from `c` on, whole vectors (n = 1) or the last `rest` channels (n = 0).
+template <int n, int count, int outputs>
+HWY_INLINE void dot_step(const PixelRow& r, const float* x, const float* w, int rest, Vec (&sum)[count][outputs]) {
+  Vec pixel[count];
+#pragma GCC unroll 8
+  for (int i = 0; i < count; ++i) pixel[i] = dot_load<n>(x + i * r.x_step, rest);
+#pragma GCC unroll 8
+  for (int o = 0; o < outputs; ++o) {
+    const Vec weight = dot_load<n>(w + o * r.channels, rest);
+#pragma GCC unroll 8
+    for (int i = 0; i < count; ++i) sum[i][o] = hn::MulAdd(pixel[i], weight, sum[i][o]);
+  }
+}
+
+// `count` neighbouring pixels from `ow` on, for which the kernel's columns [kw0, kw1) lie inside x.
+template <int count, int outputs> HWY_INLINE void dot_pixels(const PixelRow& r, int ow, int kw0, int kw1) {
+  Vec sum[count][outputs];
+#pragma GCC unroll 8
+  for (int i = 0; i < count; ++i)
+#pragma GCC unroll 8
+    for (int o = 0; o < outputs; ++o) sum[i][o] = hn::Zero(vector);
+  const int64_t whole = r.channels / lanes * lanes;
+  const int rest = static_cast<int>(r.channels - whole);
+  for (int kh = r.kh0; kh < r.kh1; ++kh) {
+    const float* w = r.w + (static_cast<int64_t>(kh) * r.kernel_w + kw0) * outputs * r.channels;
+    const float* x = r.x + ow * r.x_step + (kh - r.kh0) * r.x_row + kw0 * r.x_tap;
+    for (int kw = kw0; kw < kw1; ++kw, w += outputs * r.channels, x += r.x_tap) {
+      for (int64_t c = 0; c < whole; c += lanes) dot_step<1, count, outputs>(r, x + c, w + c, 0, sum);
+      if (rest) dot_step<0, count, outputs>(r, x + whole, w + whole, rest, sum);
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < count; ++i)
+#pragma GCC unroll 8
+    for (int o = 0; o < outputs; ++o)
+      r.y[(ow + i) * r.y_step + o] = hn::GetLane(hn::SumOfLanes(vector, sum[i][o])) + (r.bias ? r.bias[o] : 0.0f);
+}
+
+template <int outputs> void dot_row(const PixelRow& r) {
+  constexpr int count = HWY_TARGET == HWY_AVX2 && outputs > 2 ? 2 : 4;
+  each_run<count>(r, [&](bool all, int ow, int kw0, int kw1) HWY_ATTR {
+    all ? dot_pixels<count, outputs>(r, ow, kw0, kw1) : dot_pixels<1, outputs>(r, ow, kw0, kw1);
+  });
+}
 }  // namespace
 DepthwiseFunction function() { return run; }
+DotFunction dot_function(int64_t outputs) {
+  constexpr DotFunction functions[most_dot_outputs] = {dot_row<1>, dot_row<2>, dot_row<3>, dot_row<4>};
+  return functions[outputs - 1];
+}
 DepthwiseFunction grouped_function(int64_t group) {
   return group == 2 ? run_grouped<2> : group == 4 ? run_grouped<4> : group == 8 ? run_grouped<8> : run_grouped<16>;
 }
@@ -157,5 +212,9 @@ Kernel make(const Spec& spec) {
   return make_depthwise(spec, grouped_function(spec.channels / spec.groups), kernels::HWY_NAMESPACE::lanes, target);
 }
 }  // namespace grouped
+namespace dot {
+Support supports(const Spec& spec) { return supports_dot(spec, kernels::HWY_NAMESPACE::lanes); }
+Kernel make(const Spec& spec) { return make_dot(spec, dot_function(spec.out_channels), target); }
+}  // namespace dot
 }  // namespace kernels::conv::HWY_NAMESPACE
 #endif
