@@ -108,7 +108,7 @@ void parse_attribute(Cursor& in, schema::Attribute& a) {
   else a.value = std::move(ints);
 }
 
-template <class T> void parse_value(Cursor& in, T& value) {
+template <class T> [[gnu::noinline]] void parse_value(Cursor& in, T& value) {
   if constexpr (std::is_enum_v<T>) value = parse_enum<T>(in);
   else if constexpr (std::is_same_v<T, bool>) value = in.parse_number<int>() != 0;
   else if constexpr (std::is_same_v<T, std::string>) in.expect("\""), value = in.string_rest();

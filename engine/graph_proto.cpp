@@ -72,6 +72,14 @@ template <class T> void write_value(Builder<tag::Field>& out, const T& value) {
   else for (const std::string& s : value) out.add_bytes(tag::Field::texts, s);
 }
 
+// Out of line, as `assign` below: once for each type of field, not for each field of each op.
+template <class T> [[gnu::noinline]] void write_field(Builder<tag::Node>& out, std::string_view name, const T& value, const T& standard) {
+  if (value == standard) return;
+  Builder<tag::Field> field(out, tag::Node::fields);
+  field.add_string(tag::Field::name, name.data(), name.size());
+  write_value(field, value);
+}
+
 class Writer {
  public:
   explicit Writer(const WeightSink& sink) : sink_(sink) {}
@@ -136,12 +144,8 @@ class Writer {
         require(!op.binding, Code::invalid_argument, to_text(node.origins), ": a graph that is bound to implementations cannot be saved");
       out.add_string(tag::Node::op, name(node.op.id()).data());
       out.add_uint32(tag::Node::version, T::version);
-      T::visit_fields([&](std::string_view field, auto member) {
-        if (op.*member == T().*member) return;
-        Builder<tag::Field> value(out, tag::Node::fields);
-        value.add_string(tag::Field::name, field.data(), field.size());
-        write_value(value, op.*member);
-      });
+      const T standard;
+      T::visit_fields([&](std::string_view field, auto member) { write_field(out, field, op.*member, standard.*member); });
     }, node.op);
     std::vector<uint32_t> inputs;
     for (ValueId v : node.inputs) inputs.push_back(v == ValueId::none ? 0 : number[size_t(v)]);
@@ -257,7 +261,7 @@ schema::Attribute attribute_of(const Field& f) {
   return {f.name, f.integers};
 }
 
-template <class T> void assign(T& to, const Field& f) {
+template <class T> [[gnu::noinline]] void assign(T& to, const Field& f) {
   const auto expect = [&](bool ok) { require(ok, Code::invalid_model, "field '", f.name, "' has another type"); };
   if constexpr (std::is_enum_v<T>) expect(f.kind == Field::text), to = enumerator<T>({f.t.data(), f.t.size()}, f.name.c_str());
   else if constexpr (std::is_integral_v<T>) expect(f.kind == Field::integer), to = static_cast<T>(f.i);
@@ -276,6 +280,10 @@ template <class T> void assign(T& to, const Field& f) {
   }
 }
 
+[[noreturn]] void unknown_field(schema::OpId op, uint32_t version, int known, const std::string& field) {
+  fail(Code::unsupported, name(op), " version ", version, ": unknown field '", field, "'; this build reads version ", known);
+}
+
 template <class T> Op make_op(uint32_t version, const std::vector<Field>& fields) {
   T op;
   for (const Field& f : fields) {
@@ -283,8 +291,7 @@ template <class T> Op make_op(uint32_t version, const std::vector<Field>& fields
     T::visit_fields([&](std::string_view field, auto member) {
       if (field == f.name) known = true, assign(op.*member, f);
     });
-    require(known, Code::unsupported, name(schema::IdOf<T>::value), " version ", version, ": unknown field '", f.name,
-            "'; this build reads version ", T::version);
+    if (!known) unknown_field(schema::IdOf<T>::value, version, T::version, f.name);
   }
   if constexpr (std::is_same_v<T, schema::Custom>)
     require(!op.binding, Code::invalid_model, "field 'binding' has no meaning in a file");

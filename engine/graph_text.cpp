@@ -85,6 +85,11 @@ bool plain(std::string_view name) {
   });
 }
 
+// Out of line: once for each type of field, not for each field of each op.
+template <class T> [[gnu::noinline]] void print_field(std::string& text, std::string_view name, const T& value, const T& standard) {
+  if (value != standard) text.append(" ").append(name).append("=").append(print(value));
+}
+
 class Printer {
  public:
   std::string print_graph(const Graph& graph, const std::string& indent) {
@@ -130,9 +135,8 @@ class Printer {
   static std::string op_text(const Op& op) {
     return visit([&]<class T>(const T& p) {
       std::string text(name(op.id()));
-      T::visit_fields([&](std::string_view field, auto member) {
-        if (p.*member != T().*member) text.append(" ").append(field).append("=").append(print(p.*member));
-      });
+      const T standard;
+      T::visit_fields([&](std::string_view field, auto member) { print_field(text, field, p.*member, standard.*member); });
       return text;
     }, op);
   }
