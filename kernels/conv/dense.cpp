@@ -15,27 +15,58 @@ constexpr int64_t serial_work = 1 << 16;          // multiply-adds that one thre
 // beyond so many terms, it is summed in parts. 9x9 taps of three channels become three times as exact.
 constexpr int64_t image_channels = 4, most_image_terms = 160, image_part_terms = 48;
 
-// A pixel is a row of A: without kernel extent, stride or padding, the whole tensor is one matrix.
+// A 1x1 kernel without padding: a pixel is a row of A. With strides, the pixels that are read are gathered first, so that
+// tiles are as tall as for any matrix.
 class PixelGemm final : public Conv {
  public:
-  PixelGemm(const Spec& spec, gemm::Kernel gemm) : spec_(spec), gemm_(std::move(gemm)) {}
+  PixelGemm(const Spec& spec, const tile::Backend& backend)
+      : spec_(spec),
+        gathers_(spec.stride_h > 1 || spec.stride_w > 1),
+        pitch_(gathers_ ? spec.channels + (spec.channels % 512 == 0 ? 16 : 0) : spec.in_pitch()),
+        gemm_(gemm::make(backend,
+                         {.n = spec.out_channels, .k = spec.channels, .transposed_b = true, .bias = spec.bias, .epilogue = spec.epilogue},
+                         pitch_)) {}
+  bool ok() const { return gemm_ != nullptr; }
 
   size_t packed_bytes() const override { return gemm_->packed_bytes(); }
   void pack(const float* w, void* to) const override { gemm_->pack_b(w, spec_.channels, to); }
+  bool takes_rows() const override { return !gathers_; }
+  size_t scratch_bytes(int64_t batch, int64_t height) const override {
+    return gathers_ ? static_cast<size_t>(batch * spec_.out_height(height) * spec_.out_width() * pitch_ * bytes) : 0;
+  }
   void run(const Args& args, ThreadPool& pool, int max_threads) const override {
-    gemm_->run({.a = args.x + (args.first_row - args.x_row) * spec_.width * spec_.in_pitch(),
-                .lda = spec_.in_pitch(),
+    const int64_t rows = args.rows < 0 ? args.batch * spec_.out_height(args.height) : args.rows;
+    gemm_->run({.a = gathers_ ? gather(args, rows, pool, max_threads)
+                              : args.x + (args.first_row - args.x_row) * spec_.width * spec_.in_pitch(),
+                .lda = pitch_,
                 .b = args.w,
                 .c = args.y,
                 .ldc = spec_.out_pitch(),
                 .bias = args.bias,
                 .operands = args.operands,
-                .m = (args.rows < 0 ? args.batch * args.height : args.rows) * spec_.width},
+                .m = rows * spec_.out_width()},
                pool, max_threads);
   }
 
  private:
+  const float* gather(const Args& args, int64_t rows, ThreadPool& pool, int max_threads) const {
+    const int64_t out_height = spec_.out_height(args.height), out_width = spec_.out_width();
+    auto* to = static_cast<float*>(args.scratch);
+    pool.run(
+        rows,
+        [&](int64_t row) {
+          const int64_t y = row / out_height * args.height + row % out_height * spec_.stride_h;
+          for (int64_t x = 0; x < out_width; ++x)
+            std::copy_n(args.x + (y * spec_.width + x * spec_.stride_w) * spec_.in_pitch(), spec_.channels,
+                        to + (row * out_width + x) * pitch_);
+        },
+        max_threads);
+    return to;
+  }
+
   Spec spec_;
+  bool gathers_;
+  int64_t pitch_;  // floats from row to row of A: where that can be chosen, rows do not share a set of the cache
   gemm::Kernel gemm_;
 };
 
@@ -161,12 +192,18 @@ class ImplicitGemm final : public Conv {
     const int64_t oh_count = s_.out_height(args.height), ow_count = s_.out_width();
     const int64_t x_row = s_.width * pixel_, plane = args.height * s_.width;
     const auto* w = static_cast<const float*>(args.w) + g * group_floats();
+    const auto packed = [&](int i, int p) {
+      return w + panels_.column(p) * in_ * taps() + k_.begin(i) * taps() * panels_.width(p);
+    };
     for (int sum = 0; sum < sums() && row0 < row1; ++sum) {
       const int i = sum / parts_, part = sum % parts_, place = static_cast<int>(tile::place(sum, sums()));
       const int64_t part0 = s_.kernel_h * part / parts_, part1 = s_.kernel_h * (part + 1) / parts_;
       for (int p = first; p < last; ++p) {
         const int64_t column = g * out_ + panels_.column(p), width = panels_.width(p);
-        const float* panel = w + panels_.column(p) * in_ * taps() + k_.begin(i) * taps() * width;
+        const float* panel = packed(i, p);
+        const int next_sum = p + 1 < last ? sum : sum + 1, next_p = p + 1 < last ? p + 1 : first;
+        const float* next = next_sum < sums() ? packed(next_sum / parts_, next_p) : nullptr;
+        const float* next_end = next ? next + k_.size(next_sum / parts_) * taps() * panels_.width(next_p) : nullptr;
         for (int64_t row = row0; row < row1; ++row) {
           const int64_t at = args.first_row + row, image = at / oh_count, top = at % oh_count * s_.stride_h - s_.pad_top;
           // The rows of the kernel, in this part, that lie inside x.
@@ -182,6 +219,8 @@ class ImplicitGemm final : public Conv {
           t.outer_step = d * x_row * bytes;
           t.k = k_.size(i);
           t.outer = inside;
+          t.prefetch = next;
+          t.prefetch_end = next_end;
           t.cursors = cursors.at.data();
           t.b = panel + (inside ? kh0 * s_.kernel_w * t.k * width : 0);
           const int64_t channel = g * in_ + k_.begin(i);
@@ -195,6 +234,7 @@ class ImplicitGemm final : public Conv {
             t.shape = segment.by_place[place].shape.get();
             segment.by_place[place].function(&t);
           }
+          next = t.prefetch;
         }
       }
     }
@@ -227,13 +267,10 @@ Support supports_dense(const tile::Backend& backend, const Spec& spec) {
 }
 
 Kernel make_dense(const tile::Backend& backend, const Spec& s) {
-  const bool plain = s.kernel_h == 1 && s.kernel_w == 1 && s.stride_h == 1 && s.stride_w == 1 &&
-                     s.pad_top + s.pad_left + s.pad_bottom + s.pad_right == 0;
-  if (plain && s.groups == 1 && !s.nchw_input) {
-    gemm::Kernel gemm = gemm::make(
-        backend, {.n = s.out_channels, .k = s.channels, .transposed_b = true, .bias = s.bias, .epilogue = s.epilogue},
-        s.in_pitch());
-    return gemm ? std::make_shared<const PixelGemm>(s, std::move(gemm)) : nullptr;
+  if (s.kernel_h == 1 && s.kernel_w == 1 && s.groups == 1 && !s.nchw_input &&
+      s.pad_top + s.pad_left + s.pad_bottom + s.pad_right == 0) {
+    auto conv = std::make_shared<const PixelGemm>(s, backend);
+    return conv->ok() ? conv : nullptr;
   }
   auto conv = std::make_shared<const ImplicitGemm>(backend, s);
   return conv->ok() ? conv : nullptr;

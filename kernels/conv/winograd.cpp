@@ -165,12 +165,14 @@ class Winograd final : public Conv {
   }
 
   void product(const Args& args, const Slot& slot, int64_t plane, int64_t tiles, ThreadPool& pool) const {
+    const auto* w = static_cast<const std::byte*>(args.w) + plane * plane_bytes();
     gemm_->run({.a = slot.v + plane * slot.room * v_pitch_,
                 .lda = v_pitch_,
-                .b = static_cast<const std::byte*>(args.w) + plane * plane_bytes(),
+                .b = w,
                 .c = slot.m + plane * slot.room * m_pitch_,
                 .ldc = m_pitch_,
-                .m = tiles},
+                .m = tiles,
+                .next = plane + 1 < planes_ ? w + plane_bytes() : nullptr},
                pool, 1);
   }
 

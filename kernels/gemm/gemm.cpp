@@ -50,7 +50,8 @@ class TiledGemm final : public Gemm {
           const int64_t m0 = task / groups * chunk, group = task % groups;
           const auto first = static_cast<int>(panels_.count * group / groups);
           const auto last = static_cast<int>(panels_.count * (group + 1) / groups);
-          block(args, b, direct, m0, std::min(chunk, args.m - m0), first, last);
+          const auto then = static_cast<int>(panels_.count * std::min(groups, group + threads) / groups);
+          block(args, b, direct, m0, std::min(chunk, args.m - m0), first, last, then);
         },
         max_threads);
   }
@@ -106,8 +107,10 @@ class TiledGemm final : public Gemm {
     }
   }
 
-  void block(const Args& args, const float* b, bool direct, int64_t m0, int64_t m, int first, int last) const {
+  // Panels [first, last) of C, for some of its rows; this thread's next panel is likely to be `then`.
+  void block(const Args& args, const float* b, bool direct, int64_t m0, int64_t m, int first, int last, int then) const {
     const Tiles& tiles = direct ? direct_tiles_ : packed_tiles_;
+    const auto packed = [&](int i, int p) { return b + panels_.column(p) * spec_.k + k_.begin(i) * panels_.width(p); };
     for (int i = 0; i < k_.count(); ++i) {
       const int64_t k0 = k_.begin(i);
       const Place place = tile::place(i, k_.count());
@@ -125,7 +128,14 @@ class TiledGemm final : public Gemm {
         t.outer = 1;
         t.cursors = cursors.at.data();
         t.b_stride = args.ldb * bytes;
-        const float* panel = direct ? b + k0 * args.ldb + column : b + column * spec_.k + k0 * panels_.width(p);
+        const float* panel = direct ? b + k0 * args.ldb + column : packed(i, p);
+        if (!direct) {
+          const int next_i = p + 1 < last ? i : i + 1 < k_.count() ? i + 1 : 0;
+          const int next_p = p + 1 < last ? p + 1 : next_i ? first : then;
+          if (next_p < panels_.count) t.prefetch = packed(next_i, next_p);
+          else t.prefetch = static_cast<const float*>(args.next);
+          if (t.prefetch) t.prefetch_end = t.prefetch + k_.size(next_i) * panels_.width(next_p < panels_.count ? next_p : 0);
+        }
         const tile::RowSplit split(m, static_cast<int>(by_rows.size()) - 1);
         const auto run = [&](int rows, int64_t count) {
           if (count <= 0) return;

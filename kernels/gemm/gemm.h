@@ -34,6 +34,7 @@ struct Args {
   const pointwise::Operand* operands = nullptr;
   int64_t m = 0;
   void* scratch = nullptr;  // scratch_bytes(m), any alignment
+  const void* next = nullptr;  // the packed B of the next product, to be brought closer
 };
 
 class Gemm {

@@ -46,6 +46,8 @@ struct Args {
   int64_t tiles;                                   // consecutive tiles of `rows` rows
   pointwise::Cursor* cursors;                      // advanced as rows are finished
   const Shape* shape;
+  // What will be read next, brought into the second-level cache along the way: [prefetch, prefetch_end). Advanced.
+  const float *prefetch, *prefetch_end;
 };
 
 struct Tile {

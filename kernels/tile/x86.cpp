@@ -13,7 +13,7 @@ namespace {
 using namespace Xbyak::util;
 using pointwise::Cursor;
 
-constexpr int rows_per_pointer = 5, unroll = 4;
+constexpr int rows_per_pointer = 5, unroll = 4, line = 64;  // bytes of a cache line
 
 struct ShapeHash {
   size_t operator()(const Shape& s) const {
@@ -37,15 +37,21 @@ template <class Isa> class TileGenerator : public jit::Generator {
     if (Isa::masks && s_.tail) mov(eax, (1u << s_.tail) - 1), kmovw(k1, eax);
     mov(lda, field(offsetof(Args, lda))), lea(lda3, ptr[lda + lda * 2]);
     mov(c, field(offsetof(Args, c))), mov(ldc, field(offsetof(Args, ldc)));
-    mov(cursors, field(offsetof(Args, cursors))), mov(first_row, field(offsetof(Args, a)));
+    mov(first_row, field(offsetof(Args, a)));
     L(tile);
+    prefetch_rows();
     begin();
     mov(b, field(offsetof(Args, b))), mov(image, first_row);
     cmp(field(offsetof(Args, k)), 0), jle(reduced, T_NEAR);
     mov(outer_count, field(offsetof(Args, outer))), test(outer_count, outer_count), jle(reduced, T_NEAR);
+    if (prefetches()) mov(next, field(offsetof(Args, prefetch))), cmp(next, field(offsetof(Args, prefetch_end))), cmovae(next, b);
     L(outer);
     for (const Tap& tap : s_.taps) reduce(tap);
     add(image, field(offsetof(Args, outer_step))), dec(outer_count), jnz(outer, T_NEAR);
+    if (prefetches()) {
+      mov(rax, field(offsetof(Args, prefetch_end))), cmp(field(offsetof(Args, prefetch)), rax), jae(reduced);
+      mov(field(offsetof(Args, prefetch)), next);
+    }
     L(reduced);
     finish();
     imul(rax, lda, s_.rows), add(first_row, rax);
@@ -87,6 +93,28 @@ template <class Isa> class TileGenerator : public jit::Generator {
     }
   }
 
+  // The stream of what is read next; b stands in when all of it has come.
+  bool prefetches() const { return !s_.strided && !s_.direct; }
+  // As much in a tile as brings a panel within four.
+  int prefetched_lines() const { return std::clamp(unroll * s_.vectors * vector_bytes / (4 * line), 1, 2); }
+
+  // The rows that end the reduction lie far apart: asked for at its start, they are there.
+  void prefetch_rows() {
+    const auto rows = [&](const Xbyak::Operand& stride) {
+      for (int m = 0; m < s_.rows; ++m) {
+        if (m) add(rax, stride);
+        for (int at = 0; at < s_.vectors * vector_bytes; at += line) prefetcht0(ptr[rax + at]);
+      }
+    };
+    if (s_.accumulate) mov(rax, c), rows(ldc);
+    for (const pointwise::Stage& stage : s_.epilogue) {
+      if (!stage.binary || stage.mode != pointwise::Mode::full) continue;
+      mov(cursors, field(offsetof(Args, cursors)));
+      mov(rax, qword[cursors + stage.operand * sizeof(Cursor) + offsetof(Cursor, data)]);
+      rows(qword[cursors + stage.operand * sizeof(Cursor) + offsetof(Cursor, stride)]);
+    }
+  }
+
   void begin() {
     const Vmm spare(0);
     if (s_.bias) mov(rax, field(offsetof(Args, bias)));
@@ -122,7 +150,11 @@ template <class Isa> class TileGenerator : public jit::Generator {
     if (!s_.strided) {
       sub(k, unroll), jb(rest, T_NEAR);
       L(block);
-      for (int u = 0; u < unroll; ++u) multiply(tap.first, last, u);
+      for (int u = 0; u < unroll; ++u) {
+        multiply(tap.first, last, u);
+        if (prefetches() && u < prefetched_lines()) prefetcht1(ptr[next + u * line]);
+      }
+      if (prefetches()) add(next, prefetched_lines() * line);
       for (int i = 0; i < pointers(last); ++i) add(a[i], 4 * unroll);
       if (!s_.direct) add(b, unroll * s_.vectors * vector_bytes);
       sub(k, unroll), jae(block, T_NEAR);
@@ -154,6 +186,7 @@ template <class Isa> class TileGenerator : public jit::Generator {
   }
 
   void finish() {
+    if (s_.epilogue.operand_count()) mov(cursors, field(offsetof(Args, cursors)));
     for (int m = 0; m < s_.rows; ++m) {
       for (int v = 0; v < s_.vectors; ++v) {
         const Xbyak::Address to = ptr[c + v * vector_bytes];
@@ -191,7 +224,8 @@ template <class Isa> class TileGenerator : public jit::Generator {
   pointwise::Emitter<Isa> emit_;
   Xbyak::Label mask_;
   const Xbyak::Reg64 args = rdi, b = rdx, k = rax, lda = r8, lda3 = r9, image = rcx, outer_count = rbx, c = r10,
-                     ldc = r11, cursors = r14, first_row = rbp;
+                     ldc = r11, next = r14, first_row = rbp;
+  const Xbyak::Reg64 cursors = rdx;  // before and after the reduction, when there is no b
   const Xbyak::Reg64 step = r15;  // of k in A, or in a direct B
   const Xbyak::Reg64 a[3] = {rsi, r12, r13};
 };

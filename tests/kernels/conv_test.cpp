@@ -222,6 +222,18 @@ TEST_P(ConvRow, PaddingStrideDilation) {
   }
 }
 
+TEST_P(ConvRow, StridedPixels) {
+  for (const int64_t channels : {5, 512, 800})
+    for (const int stride : {1, 2, 3}) {
+      Problem p = square(channels, 70, 9, 1, stride);
+      p.batch = 2, p.height = 4, p.spec.x_pitch = channels + 3, p.spec.y_pitch = 75;
+      p.spec.epilogue = {Stage::of(BinaryKind::add, 0, Mode::full), Stage::of(UnaryKind::relu)};
+      check(row, p);
+      p.spec.stride_w = 1;
+      check(row, p);
+    }
+}
+
 TEST_P(ConvRow, Depthwise) {
   std::mt19937 random(test::seed());
   const auto pick = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
