@@ -56,7 +56,7 @@ void Strips::run(const StripArgs& args, ThreadPool& pool, int max_threads) const
   if (args.batch <= 0 || rows <= 0) return;
   // Rows at the border of two bands are computed for both: a band has several strips, unless threads would have none.
   const int64_t wanted = threads > 1 ? (2 * threads + args.batch - 1) / args.batch : 1;
-  const int64_t bands = std::clamp<int64_t>(wanted, 1, std::max<int64_t>(1, rows / (2 * strip_)));
+  const int64_t bands = std::min({wanted, rows, std::max(threads, rows / (2 * strip_))});
   std::atomic<uint32_t> free{(uint32_t{1} << slots_) - 1};
   pool.run(
       args.batch * bands,
