@@ -15,7 +15,8 @@ struct BenchArguments {
   std::string model, warmup = "200ms", duration = "3s", device = "cpu";
   std::vector<std::string> shapes, inputs;
   std::vector<int> threads;
-  bool strict = false, json = false;
+  CompileOptions compile;
+  bool json = false;
 };
 
 struct BenchResult {
@@ -55,7 +56,7 @@ BenchResult bench(const BenchArguments& arguments, const Shapes& shapes, int thr
   BenchResult result{.threads = threads, .runs = {}, .memory = {}};
   kernels::ThreadPool pool(threads);
   std::shared_ptr<const Model> model;
-  result.load = timed([&] { model = std::make_shared<const Model>(load_graph(arguments.model).graph, CompileOptions{.strict = arguments.strict}); });
+  result.load = timed([&] { model = std::make_shared<const Model>(load_graph(arguments.model).graph, arguments.compile); });
   const Values values = synthetic_inputs(model->graph(), shapes, arguments.inputs);
   Session session(model, {.threads = 0, .pool = &pool, .own_states = true});
   set_inputs(session, values);
@@ -130,7 +131,7 @@ void add_bench(CLI::App& command) {
   verb.text("--warmup", arguments->warmup, "Time spent running before anything counts", "TIME");
   verb.text("--duration", arguments->duration, "Time spent measuring", "TIME");
   verb.device(arguments->device);
-  verb.strict(arguments->strict);
+  verb.compile_options(arguments->compile);
   verb.json(arguments->json);
   verb.examples("  inlay bench m.inlay -t 1,2\n  inlay bench m.onnx --shape input=1x3x224x224 --duration 10s --json");
   verb.run([arguments] { run(*arguments); });

@@ -15,7 +15,8 @@ struct ProfileArguments {
   std::string model, warmup = "200ms", duration = "3s", device = "cpu", trace, by = "step", sort;
   std::vector<std::string> shapes, inputs;
   int threads = 0;
-  bool strict = false, dispatch = false, json = false;
+  CompileOptions compile;
+  bool dispatch = false, json = false;
 };
 
 struct Machine {
@@ -228,8 +229,9 @@ void profile(const ProfileArguments& arguments) {
   }
   Graph graph = load_graph(arguments.model).graph;
   kernels::ThreadPool pool(arguments.threads ? arguments.threads : kernels::os::available_cores());
-  const auto model = std::make_shared<const Model>(
-      std::move(graph), CompileOptions{.strict = arguments.strict, .keep_refusals = arguments.dispatch});
+  CompileOptions compile = arguments.compile;
+  compile.keep_refusals = arguments.dispatch;
+  const auto model = std::make_shared<const Model>(std::move(graph), std::move(compile));
   const Values values = synthetic_inputs(model->graph(), shapes, arguments.inputs);
   Session session(model, {.threads = 0, .pool = &pool, .own_states = true});
   set_inputs(session, values);
@@ -266,7 +268,7 @@ void add_profile(CLI::App& command) {
   verb.text("--trace", arguments->trace, "Write the fastest run for chrome://tracing or ui.perfetto.dev", "FILE");
   verb.flag("--dispatch", arguments->dispatch, "Under each step, why the other kernels of its family do not serve it");
   verb.device(arguments->device);
-  verb.strict(arguments->strict);
+  verb.compile_options(arguments->compile);
   verb.json(arguments->json);
   verb.examples(
       "  inlay profile m.inlay -t 1 --sort time\n"

@@ -11,7 +11,8 @@ struct RunArguments {
   std::vector<std::string> inputs, images;
   int threads = 0;
   int top = 0;
-  bool strict = false, json = false;
+  CompileOptions compile;
+  bool json = false;
 };
 
 std::string top_text(const std::vector<Ranked>& ranked) {
@@ -47,7 +48,7 @@ void run(const RunArguments& arguments) {
   std::optional<OutputFolder> folder;
   Graph graph = load_graph(arguments.model).graph;
   set_images(graph, arguments.images);
-  const auto model = std::make_shared<const Model>(std::move(graph), CompileOptions{.strict = arguments.strict});
+  const auto model = std::make_shared<const Model>(std::move(graph), arguments.compile);
   const Values values = read_inputs(model->graph(), arguments.inputs);
   std::optional<kernels::ThreadPool> pool;
   if (arguments.threads) pool.emplace(arguments.threads);
@@ -77,7 +78,7 @@ void add_run(CLI::App& command) {
   verb.number("-t,--threads", arguments->threads, "Threads to use; by default, as many as there are cores", 1,
               max_threads);
   verb.device(arguments->device);
-  verb.strict(arguments->strict);
+  verb.compile_options(arguments->compile);
   verb.text("--labels", arguments->labels, "Print the likeliest classes, by the names in this file, one a line",
             "FILE");
   verb.number("--top", arguments->top, "How many classes to print; 5 unless given", 1, 1 << 20);

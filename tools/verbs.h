@@ -3,6 +3,7 @@
 #include <functional>
 #include <string>
 #include <vector>
+#include "engine/plan.h"
 
 namespace CLI {
 class App;
@@ -23,7 +24,7 @@ class Verb {
   void choice(const char* names, std::string&, const char* help, std::vector<std::string> choices);
   void flag(const char* names, bool&, const char* help);
   void device(std::string&);
-  void strict(bool&);
+  void compile_options(engine::CompileOptions&);
   void json(bool&);
   void examples(const char*);
   void run(std::function<void()>);

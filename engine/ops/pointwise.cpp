@@ -59,6 +59,34 @@ void run_chain(const pw::Kernel& kernel, const Layout& l, const float* x, const 
   c.pool().run(tasks, task, tasks <= 2 ? 1 : c.threads());
 }
 
+// A chain that one task does. What can be decided before the run is: calling it costs as much as a chain of few elements.
+class SmallChain {
+ public:
+  SmallChain(pw::Kernel kernel, const Chained& chained, size_t x, const Layout& l)
+      : kernel_(std::move(kernel)), x_(x), operands_(kernel_.chain.operand_count()), rows_(l.rows), columns_(l.columns), x_stride_(l.x_stride * f32_bytes), y_stride_(l.y_stride * f32_bytes) {
+    for (const pw::Stage& s : kernel_.chain) {
+      if (!s.binary) continue;
+      inputs_[s.operand] = chained.inputs[s.operand];
+      strides_[s.operand] = s.mode == pw::Mode::full ? chained.strides[s.operand] * f32_bytes : s.mode == pw::Mode::per_row ? f32_bytes : 0;
+    }
+  }
+  void operator()(RunContext& r) const {
+    pw::Cursor cursors[pw::Chain::max_operands];
+    for (int i = 0; i < operands_; ++i) cursors[i] = {f32(r.in(inputs_[i])), strides_[i]};
+    pw::RawArgs args{f32(r.in(x_)), x_stride_, reinterpret_cast<float*>(r.out(0).data), y_stride_, cursors, rows_, columns_, &kernel_.chain};
+    kernel_.function(&args);
+  }
+
+ private:
+  static constexpr int64_t f32_bytes = sizeof(float);
+  pw::Kernel kernel_;
+  size_t x_;
+  int operands_;
+  int64_t rows_, columns_, x_stride_, y_stride_;  // strides in bytes
+  size_t inputs_[pw::Chain::max_operands] = {};
+  int64_t strides_[pw::Chain::max_operands] = {};
+};
+
 bool all_f32(const LowerContext& c) {
   return c.out(0).dtype == DType::f32 && std::ranges::all_of(c.node.inputs, [&](ValueId v) { return v == ValueId::none || c.graph[v].type.dtype == DType::f32; });
 }
@@ -66,6 +94,8 @@ bool all_f32(const LowerContext& c) {
 std::optional<Lowered> lower_chain(const Chained& chained, size_t x, const Layout& layout, const LowerContext& c) {
   auto choice = pw::select(chained.chain, c.isa);
   if (!choice) return std::nullopt;
+  if (layout.outer == 1 && layout.rows * layout.columns <= chunk && layout.rows * layout.columns > 0)
+    return Lowered{choice.name, SmallChain(std::move(choice.kernel), chained, x, layout)};
   return Lowered{choice.name, [kernel = std::move(choice.kernel), chained, x, layout](RunContext& r) {
     run_chain(kernel, layout, f32(r.in(x)), chained.operands(r), reinterpret_cast<float*>(r.out(0).data), r);
   }};

@@ -71,6 +71,7 @@ ok '"arena_bytes"' '"arena_lower_bound_bytes"' '"ratio"' '"valid": true' '"kerne
   picture=1x64x64x3 --svg memory.svg --json
 grep -q '<title>' memory.svg && grep -q '</svg>' memory.svg || fail "memory.svg"
 ok 'p50 ms' -- bench "$model" --strict --warmup 10ms --duration 50ms
+ok '"op": "Unary"' -- profile "$model" --disable-pass fuse_epilogues --disable-pass fuse_strips --json --warmup 1ms --duration 20ms
 ok 'p50 ms' -- bench "$model" -t 1,2 --warmup 10ms --duration 50ms
 [ "$(wc -l < out)" -eq 3 ] || fail "bench -t 1,2 printed other than a head and two rows"
 ok '"model"' '"device": "cpu"' '"threads": 1' '"threads": 2' '"runs"' '"p50_ms"' '"p90_ms"' '"min_ms"' '"load_ms"' \
