@@ -1,4 +1,4 @@
-// Transposes of elements of 4 bytes: a vector's worth of rows at a time, 4 columns of each.
+// Transposes of elements of 4 bytes: a vector's worth of rows at a time, 4 columns of each; up to 4 whole rows or columns at once.
 #include "kernels/simd.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/transpose/simd.cpp"
@@ -56,10 +56,49 @@ HWY_INLINE void strip(const float* x, int64_t x_stride, float* y, int64_t y_stri
   if (c < columns) tile(x + columns - 4, x_stride, y + (columns - 4) * y_stride, y_stride, rows);
 }
 
+// f(i) for vectors that cover [0, n), the last of which may overlap the one before it.
+template <class F> HWY_INLINE void cover(int64_t n, F f) {
+  for (int64_t i = 0; i + lanes <= n; i += lanes) f(i);
+  if (n % lanes) f(n - lanes);
+}
+
+// Two to four rows woven into one, and back: channels that are shuffled or split, pixels of a picture.
+template <int rows> HWY_INLINE void weave(const float* x, int64_t x_stride, float* y, int64_t columns) {
+  cover(columns, [=](int64_t c) HWY_ATTR {
+    const Vec a = hn::LoadU(vector, x + c), b = hn::LoadU(vector, x + x_stride + c);
+    if constexpr (rows == 2) {
+      hn::StoreInterleaved2(a, b, vector, y + 2 * c);
+    } else {
+      const Vec d = hn::LoadU(vector, x + 2 * x_stride + c);
+      if constexpr (rows == 3) hn::StoreInterleaved3(a, b, d, vector, y + 3 * c);
+      else hn::StoreInterleaved4(a, b, d, hn::LoadU(vector, x + 3 * x_stride + c), vector, y + 4 * c);
+    }
+  });
+}
+template <int columns> HWY_INLINE void unweave(const float* x, float* y, int64_t y_stride, int64_t rows) {
+  cover(rows, [=](int64_t r) HWY_ATTR {
+    Vec v[4];
+    if constexpr (columns == 2) hn::LoadInterleaved2(vector, x + 2 * r, v[0], v[1]);
+    else if constexpr (columns == 3) hn::LoadInterleaved3(vector, x + 3 * r, v[0], v[1], v[2]);
+    else hn::LoadInterleaved4(vector, x + 4 * r, v[0], v[1], v[2], v[3]);
+    for (int c = 0; c < columns; ++c) hn::StoreU(v[c], vector, y + c * y_stride + r);
+  });
+}
+
 void run(const void* from, int64_t x_stride, void* to, int64_t y_stride, int64_t rows, int64_t columns) {
-  if (rows < 4 || columns < 4) return plain(4)(from, x_stride, to, y_stride, rows, columns);
   const auto* x = static_cast<const float*>(from);
   auto* y = static_cast<float*>(to);
+  if (rows == y_stride && columns >= lanes) {
+    if (rows == 2) return weave<2>(x, x_stride, y, columns);
+    if (rows == 3) return weave<3>(x, x_stride, y, columns);
+    if (rows == 4) return weave<4>(x, x_stride, y, columns);
+  }
+  if (columns == x_stride && rows >= lanes) {
+    if (columns == 2) return unweave<2>(x, y, y_stride, rows);
+    if (columns == 3) return unweave<3>(x, y, y_stride, rows);
+    if (columns == 4) return unweave<4>(x, y, y_stride, rows);
+  }
+  if (rows < 4 || columns < 4) return plain(4)(from, x_stride, to, y_stride, rows, columns);
   int64_t r = 0;
   for (; r + lanes <= rows; r += lanes) strip(x + r * x_stride, x_stride, y + r, y_stride, lanes, columns);
   if (r < rows) strip(x + r * x_stride, x_stride, y + r, y_stride, static_cast<int>(rows - r), columns);

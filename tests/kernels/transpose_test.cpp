@@ -63,6 +63,17 @@ TEST_P(TransposeRow, MatricesAroundTheTile) {
       }
 }
 
+TEST_P(TransposeRow, FewRowsOrColumns) {
+  const int64_t t = row.tile;
+  for (const int64_t few : {2, 3, 4, 5})
+    for (const int64_t many : {t - 1, t, t + 1, int64_t{58}, int64_t{150}, int64_t{700}}) {
+      check(row, {4, {3, few, many}, {0, 2, 1}});
+      check(row, {4, {3, many, few}, {0, 2, 1}});
+      check(row, {4, {few, 3, many}, {2, 1, 0}});
+      if (HasFatalFailure()) return;
+    }
+}
+
 TEST_P(TransposeRow, Layouts) {
   for (const int64_t channels : {1, 3, 15, 16, 17, 64}) {
     check(row, {4, {2, channels, 33, 31}, {0, 2, 3, 1}});
