@@ -77,7 +77,7 @@ class ImplicitGemm final : public Conv {
         in_(spec.channels / spec.groups),
         out_(spec.out_channels / spec.groups),
         pixel_(spec.nchw_input ? 1 : spec.in_pitch()),
-        panels_(backend, out_, spec.stride_w * pixel_ * bytes),
+        panels_(backend, out_, spec.stride_w * pixel_ * bytes, spec.out_width()),
         k_(blocks()),
         parts_(parts()),
         epilogue_(backend, spec.epilogue) {

@@ -1,4 +1,5 @@
 #include "kernels/gemm/gemm.h"
+#include <limits>
 
 namespace kernels::gemm {
 namespace {
@@ -12,7 +13,7 @@ class TiledGemm final : public Gemm {
  public:
   TiledGemm(const tile::Backend& backend, const Spec& spec, int64_t lda)
       : spec_(spec),
-        panels_(backend, spec.n, lda * bytes),
+        panels_(backend, spec.n, lda * bytes, std::numeric_limits<int64_t>::max()),
         k_(tile::KBlocks::even(spec.k, k_limit)),
         epilogue_(backend, spec.epilogue) {
     direct_ = spec.b == B::dynamic && !spec.transposed_b;

@@ -2,6 +2,7 @@
 
 namespace kernels::tile {
 namespace {
+constexpr int64_t set_ways = 8;  // of the smallest first-level cache
 constexpr int lanes = 8, scalar_rows = 4, scalar_vectors = 2;
 
 const float* offset(const float* p, int64_t bytes) {
@@ -51,12 +52,12 @@ const Backend scalar{"scalar",
                      },
                      [](const pointwise::Chain&) { return std::string("the tile has no epilogue"); }};
 
-Panels::Panels(const Backend& backend, int64_t columns, int64_t stride) : lanes(backend.lanes) {
+Panels::Panels(const Backend& backend, int64_t columns, int64_t stride, int64_t rows) : lanes(backend.lanes) {
   const auto total = static_cast<int>((columns + lanes - 1) / lanes);
   const auto rows_of = [&](int v) { return v < static_cast<int>(backend.max_rows.size()) ? backend.max_rows[v] : 0; };
   vectors = backend.vectors;
   if (total == 3 && rows_of(3)) vectors = 3;
-  if (stride % 4096 == 0 && total >= 4 && rows_of(4)) vectors = 4;
+  if (stride % 4096 == 0 && rows >= set_ways && total >= 4 && rows_of(4)) vectors = 4;
   vectors = std::max(1, std::min(vectors, total));
   count = (total + vectors - 1) / vectors;
   last_vectors = total - (count - 1) * vectors;

@@ -80,8 +80,9 @@ inline constexpr int64_t max_tap_k = 1024;
 // columns.
 struct Panels {
   int lanes = 1, vectors = 1, count = 0, last_vectors = 0, tail = 0;
-  // `stride` is that of A's rows in bytes: rows that share a set of the first-level cache want a tile of few rows.
-  Panels(const Backend&, int64_t columns, int64_t stride);
+  // `stride` is that of A's rows in bytes: rows that share a set of the first-level cache want a tile of few rows. A has
+  // `rows` next to each other.
+  Panels(const Backend&, int64_t columns, int64_t stride, int64_t rows);
   int vectors_of(int panel) const { return panel == count - 1 ? last_vectors : vectors; }
   int width(int panel) const { return vectors_of(panel) * lanes; }
   int64_t column(int panel) const { return static_cast<int64_t>(panel) * vectors * lanes; }

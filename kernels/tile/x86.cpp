@@ -14,6 +14,7 @@ using namespace Xbyak::util;
 using pointwise::Cursor;
 
 constexpr int rows_per_pointer = 5, unroll = 4, line = 64;  // bytes of a cache line
+constexpr int panel_ahead = 1024;  // bytes of B asked for before they are read: a second-level cache's latency shows without
 
 struct ShapeHash {
   size_t operator()(const Shape& s) const {
@@ -176,6 +177,7 @@ template <class Isa> class TileGenerator : public jit::Generator {
     for (int v = 0; v < s_.vectors; ++v) {
       const Xbyak::Address from = ptr[b + b_offset + v * vector_bytes];
       s_.direct ? load(Vmm(v), from, v, Vmm(spare)) : vmovups(Vmm(v), from);
+      if (prefetches() && v * vector_bytes % line == 0) prefetcht0(ptr[b + b_offset + v * vector_bytes + panel_ahead]);
     }
     if (s_.direct) add(b, step);
     for (int m = first; m < last; ++m) {
