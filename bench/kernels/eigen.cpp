@@ -24,9 +24,9 @@ void run(benchmark::State& state, const tools::GemmProblem& p) {
 }
 }  // namespace
 
-void add_eigen(int threads) {
+void add_eigen(Problems gemm, int threads) {
   if (threads > 1) return;  // its threads are OpenMP's, which it is built without
-  for (const char* text : gemm_problems)
+  for (const char* text : gemm)
     benchmark::RegisterBenchmark(name("gemm_f32_eigen", text, threads).c_str(),
                                  [p = tools::parse_gemm(text)](benchmark::State& state) { run(state, p); })
         ->Unit(benchmark::kMicrosecond)

@@ -1,4 +1,6 @@
-// One benchmark per row of the kernel tables and problem.
+// bench_kernels [FLAG…] [FAMILY PROBLEM…]: one benchmark per row of the kernel tables and problem, and per library beside it.
+// Without a family, of all families on problems of their own.
+#include <iostream>
 #include <vector>
 #include "bench/kernels/memory_bound.h"
 #include "bench/kernels/problems.h"
@@ -8,7 +10,7 @@
 namespace {
 using namespace kernels;
 
-void add(std::string_view family, std::span<const char* const> texts, int threads) {
+void add(std::string_view family, bench::Problems texts, int threads) {
   for (const char* text : texts) {
     const tools::Problem problem = tools::parse_problem(family, text);
     for (const tools::KernelRow& row : tools::kernel_rows()) {
@@ -27,7 +29,7 @@ void add(std::string_view family, std::span<const char* const> texts, int thread
 }
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   benchmark::Initialize(&argc, argv);
   benchmark::AddCustomContext("isa", std::string(isa::name(isa::detected())));
   std::vector<int> threads{1};
@@ -37,6 +39,21 @@ int main(int argc, char** argv) {
     benchmark::AddCustomContext("peak GFLOP/s, threads: " + std::to_string(t),
                                 std::to_string(peak_flops(isa::detected(), pool) * 1e-9));
   }
+  if (argc > 1) {
+    const std::string_view family = argv[1];
+    const bench::Problems given(argv + 2, static_cast<size_t>(argc - 2)), none;
+    for (const int t : threads) {
+      add(family, given, t);
+#ifdef INLAY_BENCH_ONEDNN
+      bench::add_onednn(family == "gemm" ? given : none, family == "conv" ? given : none, t);
+#endif
+#ifdef INLAY_BENCH_EIGEN
+      bench::add_eigen(family == "gemm" ? given : none, t);
+#endif
+    }
+    benchmark::RunSpecifiedBenchmarks();
+    return 0;
+  }
   add("pointwise", bench::pointwise_problems, 1);
   for (const int t : threads) {
     add("gemm", bench::gemm_problems, t);
@@ -45,11 +62,14 @@ int main(int argc, char** argv) {
     add("image", bench::image_problems, t);
     bench::add_memory_bound(isa::detected(), t);
 #ifdef INLAY_BENCH_ONEDNN
-    bench::add_onednn(t);
+    bench::add_onednn(bench::gemm_problems, bench::conv_problems, t);
 #endif
 #ifdef INLAY_BENCH_EIGEN
-    bench::add_eigen(t);
+    bench::add_eigen(bench::gemm_problems, t);
 #endif
   }
   benchmark::RunSpecifiedBenchmarks();
+} catch (const tools::ProblemError& e) {
+  std::cerr << "bench_kernels: " << e.what() << '\n';
+  return 2;
 }

@@ -82,8 +82,8 @@ void add(const char* kernel, const char* text, int threads, Problem problem,
 }
 }  // namespace
 
-void add_onednn(int threads) {
-  for (const char* text : gemm_problems) add("gemm_f32_onednn", text, threads, tools::parse_gemm(text), run_gemm);
-  for (const char* text : conv_problems) add("conv_f32_onednn", text, threads, tools::parse_conv(text), run_conv);
+void add_onednn(Problems gemm, Problems conv, int threads) {
+  for (const char* text : gemm) add("gemm_f32_onednn", text, threads, tools::parse_gemm(text), run_gemm);
+  for (const char* text : conv) add("conv_f32_onednn", text, threads, tools::parse_conv(text), run_conv);
 }
 }  // namespace bench

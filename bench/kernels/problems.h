@@ -2,6 +2,7 @@
 // compared with where these are installed. A name is KERNEL/PROBLEM[/threads:N], so that --benchmark_filter takes both.
 #pragma once
 #include <benchmark/benchmark.h>
+#include <span>
 #include <string>
 #include "kernels/peak.h"
 #include "kernels/threads.h"
@@ -53,6 +54,7 @@ void measure(benchmark::State& state, double flops, kernels::isa::Mask isa, kern
   if (peak > 0) state.counters["%peak"] = benchmark::Counter(100 * done / peak, benchmark::Counter::kIsRate);
 }
 
-void add_onednn(int threads);
-void add_eigen(int threads);
+using Problems = std::span<const char* const>;
+void add_onednn(Problems gemm, Problems conv, int threads);
+void add_eigen(Problems gemm, int threads);
 }  // namespace bench
