@@ -38,8 +38,8 @@ TEST(Allocation, NoneWhileKernelsRun) {
 }
 
 TEST(Allocation, NoneForASecondPictureOfASize) {
-  const std::vector<uint8_t> pixels(200 * 300 * 2);
-  const image::Picture picture{image::PixelFormat::nv12, 200, 300, pixels.data()};
+  const test::Fenced pixels(200 * 300 * 3 / 2);
+  const image::Picture picture{image::PixelFormat::nv12, 200, 300, reinterpret_cast<const uint8_t*>(pixels.data())};
   const image::Preprocess p{.resize = image::Resize::stretch, .width = 60, .height = 50};
   const test::Buffer out(60 * 50 * 3);
   ThreadPool pool(2);

@@ -1,7 +1,5 @@
 // Every row of the image table against a definition in double precision: each output is a sum over the whole picture.
 #include "kernels/image/image.h"
-#include <sys/mman.h>
-#include <unistd.h>
 #include <functional>
 #include "tests/kernels/util.h"
 
@@ -10,23 +8,12 @@ using namespace kernels::image;
 using kernels::ThreadPool;
 using schema::DType;
 
-// Bytes of which the last is the last of a readable page.
-class Pixels {
- public:
-  explicit Pixels(size_t n, unsigned salt) : page_(size_t(sysconf(_SC_PAGESIZE))), n_(n) {
-    whole_ = (n + page_ - 1) / page_ * page_ + page_;
-    memory_ = mmap(nullptr, whole_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    EXPECT_EQ(mprotect(static_cast<char*>(memory_) + whole_ - page_, page_, PROT_NONE), 0);
+struct Pixels : test::Fenced {
+  explicit Pixels(size_t n, unsigned salt) : Fenced(n) {
     std::mt19937 random(test::seed() + salt);
     for (size_t i = 0; i < n; ++i) data()[i] = uint8_t(random());
   }
-  ~Pixels() { munmap(memory_, whole_); }
-  Pixels(const Pixels&) = delete;
-  uint8_t* data() const { return static_cast<uint8_t*>(memory_) + whole_ - page_ - n_; }
-
- private:
-  size_t page_, n_, whole_;
-  void* memory_;
+  uint8_t* data() const { return reinterpret_cast<uint8_t*>(Fenced::data()); }
 };
 
 // A picture with memory of its own: rows `gap` bytes apart, the last first where `flipped`.
@@ -161,13 +148,11 @@ void expect_defined(const Row& row, const Sample& sample, const Preprocess& p, D
   ASSERT_EQ(extent.height, want.height);
   const int64_t channels = p.channels(), elements = extent.width * extent.height * channels;
   const size_t size = dtype == DType::f32 ? 4 : dtype == DType::f16 ? 2 : 1;
-  const size_t floats = (size_t(elements) * size + 3) / 4;
-  const test::Buffer out(floats);
-  std::memset(out.data(), 0x5a, floats * 4);
+  const test::Fenced out(size_t(elements) * size, size);
+  std::memset(out.data(), 0x5a, size_t(elements) * size);
   row.make(p).run(sample.picture, p, {out.data(), dtype, channels_last}, scratch, pool);
-  ASSERT_TRUE(out.guards_intact());
+  ASSERT_TRUE(out.intact());
   const auto* bytes = reinterpret_cast<const uint8_t*>(out.data());
-  for (size_t i = size_t(elements) * size; i < floats * 4; ++i) ASSERT_EQ(bytes[i], 0x5a) << "behind the tensor";
   for (int64_t y = 0; y < extent.height; ++y)
     for (int64_t x = 0; x < extent.width; ++x) {
       const auto levels = want.levels(x, y);
@@ -178,7 +163,7 @@ void expect_defined(const Row& row, const Sample& sample, const Preprocess& p, D
                      value = levels[size_t(c)] * scale - double{p.mean[c]} / p.std[c];
         double got, expected = value, tolerance = 2e-3 * std::abs(scale) + 1e-6 * std::abs(value);
         if (dtype == DType::f32) {
-          got = double{out[size_t(at)]};
+          got = double{reinterpret_cast<const float*>(bytes)[at]};
         } else if (dtype == DType::f16) {
           got = half_value(reinterpret_cast<const uint16_t*>(bytes)[at]), tolerance += std::abs(value) / 2048 + 1e-7;
         } else {
@@ -256,11 +241,12 @@ TEST_P(Image, FindsChromaBehindLuma) {
     const Pixels pixels(size_t(5 * row + 2 * uv_row + 8), 1);
     const Picture whole{PixelFormat::nv12, 7, 5, pixels.data(), stride};
     const Picture planes{PixelFormat::nv12, 7, 5, pixels.data(), row, pixels.data() + 5 * row, uv_row};
-    std::vector<float> got(36), want(36);
+    const test::Buffer got(36), want(36);
     Scratch scratch;
     GetParam().make(p).run(whole, p, {got.data(), DType::f32, false}, scratch, pool);
     GetParam().make(p).run(planes, p, {want.data(), DType::f32, false}, scratch, pool);
-    EXPECT_EQ(got, want) << stride;
+    EXPECT_EQ(std::memcmp(got.data(), want.data(), 36 * sizeof(float)), 0) << stride;
+    EXPECT_TRUE(got.guards_intact() && want.guards_intact());
   }
 }
 
@@ -269,7 +255,7 @@ TEST_P(Image, IsTheSameForAnyNumberOfThreads) {
   for (const PixelFormat format : {PixelFormat::rgba, PixelFormat::nv12}) {
     const Sample sample(format, 301, 407, 5);
     const Preprocess p{.resize = Resize::letterbox, .width = 97, .height = 101};
-    std::vector<std::vector<float>> results;
+    std::vector<test::Buffer> results;
     for (const int threads : {1, 2, 3}) {
       ThreadPool pool(threads);
       Scratch scratch;
@@ -301,9 +287,9 @@ TEST_P(Image, GivesWhatPillowGives) {
                                  91.4376f,  99.3962f,  107.3549f, 115.3136f, 123.2723f, 131.2310f, 138.5775f, 75.6197f,
                                  85.8732f,  96.9812f,  108.0892f, 119.1972f, 130.3052f, 141.4131f, 152.5211f, 163.6291f,
                                  174.7371f, 185.8451f, 196.9530f, 194.8404f, 168.6901f, 135.6761f}}};
-  std::vector<uint8_t> pixels;
+  const Pixels pixels(9 * 13, 0);
   for (int y = 0; y < 9; ++y)
-    for (int x = 0; x < 13; ++x) pixels.push_back(uint8_t(x * 7 + y * 13 + x * y));
+    for (int x = 0; x < 13; ++x) pixels.data()[y * 13 + x] = uint8_t(x * 7 + y * 13 + x * y);
   ThreadPool pool(1);
   for (const auto& c : cases) {
     const Preprocess p{.order = Order::grey,
@@ -312,7 +298,7 @@ TEST_P(Image, GivesWhatPillowGives) {
                        .height = c.height,
                        .filter = c.filter,
                        .scale = 1};
-    std::vector<float> out(c.levels.size());
+    const test::Buffer out(c.levels.size());
     Scratch scratch;
     GetParam().make(p).run({PixelFormat::grey, 13, 9, pixels.data()}, p, {out.data(), DType::f32, false}, scratch,
                            pool);

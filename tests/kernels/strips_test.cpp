@@ -40,10 +40,11 @@ struct Problem {
       links[i].kernel->pack(w.data(), weights.back().packed.data());
     }
     ThreadPool one(1);
-    std::vector<float> want(x.data(), x.data() + x.size());
+    test::Buffer want(x.size());
+    std::copy_n(x.data(), x.size(), want.data());
     for (size_t i = 0; i < links.size(); ++i) {
       const Spec& s = links[i].spec;
-      std::vector<float> y(size_t(batch * height_of(i + 1) * s.out_width() * s.out_pitch()), NAN);
+      test::Buffer y(size_t(batch * height_of(i + 1) * s.out_width() * s.out_pitch()));
       links[i].kernel->run({.x = want.data(), .w = weights[i].packed.data(), .bias = weights[i].bias.data(), .y = y.data(),
                             .operands = &weights[i].operand, .batch = batch, .height = height_of(i)}, one);
       want = std::move(y);

@@ -1,10 +1,15 @@
 // Buffers and numbers for kernel tests. A seed is part of every failure's trace; INLAY_TEST_SEED repeats one.
 #pragma once
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <memory>
+#include <new>
 #include <random>
 #include <string>
 #include <vector>
@@ -21,35 +26,69 @@ inline unsigned seed() {
   return value;
 }
 
-// n floats between guard bytes, filled with NaN. They begin 4 bytes past a multiple of 64, so that no vector is
-// aligned.
+// Bytes between pages that fault when touched. They end right before the pages behind, or begin right behind the pages
+// before, or end one `unit` short, since the other two are aligned too often: by the seed, and by how many came before in
+// the same test. What is left of their own pages holds guard bytes.
+class Fenced {
+ public:
+  explicit Fenced(size_t bytes, size_t unit = 1) : bytes_(bytes) {
+    const size_t page = kernels::os::page_size(), fence = 16 * page;
+    room_ = (bytes + unit + page - 1) / page * page;
+    const size_t whole = room_ + 2 * fence;
+    void* memory = mmap(nullptr, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) throw std::bad_alloc();
+    memory_ = {static_cast<std::byte*>(memory), Unmap{whole}};
+    begin_ = memory_.get() + fence;
+    if (mprotect(begin_, room_, PROT_READ | PROT_WRITE) != 0) throw std::bad_alloc();
+    data_ = begin_ + std::array{size_t{0}, room_ - bytes, room_ - bytes - unit}[place()];
+    std::memset(begin_, 0xa5, before());
+    std::memset(data_ + bytes, 0xa5, behind());
+  }
+  std::byte* data() const { return data_; }
+  bool intact() const {
+    const auto whole = [](const std::byte* from, size_t n) {
+      return n == 0 || (*from == std::byte{0xa5} && std::memcmp(from, from + 1, n - 1) == 0);
+    };
+    return whole(begin_, before()) && whole(data_ + bytes_, behind());
+  }
+
+ private:
+  struct Unmap {
+    size_t bytes;
+    void operator()(std::byte* memory) const { munmap(memory, bytes); }
+  };
+  static size_t place() {
+    static const testing::TestInfo* of = nullptr;
+    static std::minstd_rand random;
+    if (const auto* now = testing::UnitTest::GetInstance()->current_test_info(); now != of) of = now, random.seed(seed());
+    return random() % 3;
+  }
+  size_t before() const { return static_cast<size_t>(data_ - begin_); }
+  size_t behind() const { return room_ - before() - bytes_; }
+  size_t bytes_, room_;
+  std::unique_ptr<std::byte, Unmap> memory_;
+  std::byte *begin_, *data_;
+};
+
+// n floats, filled with NaN.
 class Buffer {
  public:
-  explicit Buffer(size_t n) : n_(n), memory_(kernels::os::Memory::allocate(n * sizeof(float) + 2 * guard + 64)) {
-    std::memset(memory_.data(), 0xa5, memory_.size());
-    for (size_t i = 0; i < n; ++i) data()[i] = std::numeric_limits<float>::quiet_NaN();
+  explicit Buffer(size_t n) : n_(n), memory_(n * sizeof(float), sizeof(float)) {
+    std::fill_n(data(), n, std::numeric_limits<float>::quiet_NaN());
   }
   Buffer(size_t n, unsigned salt, float low = -1, float high = 1) : Buffer(n) {
     std::mt19937 random(seed() + salt);
     std::uniform_real_distribution<float> value(low, high);
     for (size_t i = 0; i < n; ++i) data()[i] = value(random);
   }
-  float* data() const { return reinterpret_cast<float*>(memory_.data() + guard + 4); }
+  float* data() const { return reinterpret_cast<float*>(memory_.data()); }
   size_t size() const { return n_; }
   float& operator[](size_t i) const { return data()[i]; }
-  bool guards_intact() const {
-    const auto whole = [&](size_t from, size_t to) {
-      for (size_t i = from; i < to; ++i)
-        if (memory_.data()[i] != std::byte{0xa5}) return false;
-      return true;
-    };
-    return whole(0, guard + 4) && whole(guard + 4 + n_ * sizeof(float), memory_.size());
-  }
+  bool guards_intact() const { return memory_.intact(); }
 
  private:
-  static constexpr size_t guard = 256;
   size_t n_;
-  kernels::os::Memory memory_;
+  Fenced memory_;
 };
 
 // Within `tolerance` of the larger of 1 and the value; NaN and infinity alike.
