@@ -14,22 +14,19 @@ inline constexpr float exp_least = -104.0f, exp_most = 89.0f;
 // expm1(x) = 2^n · (r + r²·q(r)) + (2^n - 1); it is -1 below, and the upper limit keeps 2^n finite.
 inline constexpr float expm1_least = -25.0f, expm1_most = 88.0f;
 
-// x · p(x²) / q(x²), and ±1 to within an ulp from the limit on. Highest power first.
-inline constexpr float tanh_limit = 7.90531110763549805f;
-inline constexpr float tanh_p[] = {-2.76076847742355e-16f, 2.00018790482477e-13f, -8.60467152213735e-11f,
-                                   5.12229709037114e-08f,  1.48572235717979e-05f, 6.37261928875436e-04f,
-                                   4.89352455891786e-03f};
-inline constexpr float tanh_q[] = {1.19825839466702e-06f, 1.18534705686654e-04f, 2.26843463243900e-03f,
-                                   4.89352518554385e-03f};
+// x · p(x²) / q(x²), highest power first. The last of each is near 1, so that x · p(x²) keeps the bits of a tiny x. At the limit
+// this rounds to 1, whichever way it is divided, and to no more below.
+inline constexpr float tanh_limit = 8.12742043f;
+inline constexpr float tanh_p[] = {-7.06756702e-14f, 5.12048112e-11f, -2.20279599e-08f, 1.3113081e-05f,
+                                   3.80344922e-03f,  1.6313906e-01f,  1.25274229f};
+inline constexpr float tanh_q[] = {3.0675414e-04f, 3.03448848e-02f, 5.80719292e-01f, 1.25274241f};
 
-inline constexpr float erf_limit = 4.0f;
-inline constexpr float erf_p[] = {-2.72614225801306e-10f, 2.77068142495902e-08f,  -2.10102402082508e-06f,
-                                  -5.69250639462346e-05f, -7.34990630326855e-04f, -2.95459980854025e-03f,
-                                  -1.60960333262415e-02f};
-inline constexpr float erf_q[] = {-1.45660718464996e-05f, -2.13374055278905e-04f, -1.68282697438203e-03f,
-                                  -7.37332916720468e-03f, -1.42647390514189e-02f};
+inline constexpr float erf_limit = 3.6730485f;
+inline constexpr float erf_p[] = {1.74473112e-08f, -1.77323614e-06f, 1.34465532e-04f, 3.64320399e-03f,
+                                  4.70394008e-02f, 1.89094394e-01f,  1.03014612f};
+inline constexpr float erf_q[] = {9.32228577e-04f, 1.36559391e-02f, 1.07700929e-01f, 4.71893072e-01f, 9.12943304e-01f};
 
-// gelu(x) is 0 to within its tolerance below this, where x times the rounding of 1 + erf would not be.
+// gelu(x) is 0 below this, as x · (1 + erf) is for any x but minus infinity.
 inline constexpr float gelu_least = -6.0f;
 inline constexpr float sqrt_half = 0.70710678118654752440f, sqrt_two_over_pi = 0.79788456080286535588f,
                        gelu_cubic = 0.044715f;

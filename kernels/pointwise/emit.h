@@ -211,8 +211,8 @@ template <class Isa> class Emitter {
     g.vmulps(v, v, t1), invert(t2), g.vmulps(v, v, t2);
   }
 
-  // t3 / 2 · (1 + v)
-  void half_of_product(const Vmm& v) { g.vaddps(v, v, value(1)), g.vmulps(v, v, t3), g.vmulps(v, v, value(0.5f)); }
+  // t3 · ((1 + v) / 2): 2·t3 may overflow.
+  void half_of_product(const Vmm& v) { g.vaddps(v, v, value(1)), g.vmulps(v, v, value(0.5f)), g.vmulps(v, v, t3); }
 
   Xbyak::CodeGenerator& g;
   std::map<uint32_t, Xbyak::Label> pool_;
