@@ -39,33 +39,24 @@ int main(int argc, char** argv) try {
     benchmark::AddCustomContext("peak GFLOP/s, threads: " + std::to_string(t),
                                 std::to_string(peak_flops(isa::detected(), pool) * 1e-9));
   }
-  if (argc > 1) {
-    const std::string_view family = argv[1];
-    const bench::Problems given(argv + 2, static_cast<size_t>(argc - 2)), none;
-    for (const int t : threads) {
-      add(family, given, t);
-#ifdef INLAY_BENCH_ONEDNN
-      bench::add_onednn(family == "gemm" ? given : none, family == "conv" ? given : none, t);
-#endif
-#ifdef INLAY_BENCH_EIGEN
-      bench::add_eigen(family == "gemm" ? given : none, t);
-#endif
-    }
-    benchmark::RunSpecifiedBenchmarks();
-    return 0;
-  }
-  add("pointwise", bench::pointwise_problems, 1);
+  if (argc == 2) throw tools::ProblemError(std::string(argv[1]) + ": which problems of this family?");
+  for (int i = 2; i < argc; ++i) tools::parse_problem(argv[1], argv[i]);
+  const auto of = [&](std::string_view family, bench::Problems own) {
+    return argc < 2 ? own : family == argv[1] ? bench::Problems(argv + 2, static_cast<size_t>(argc - 2)) : bench::Problems();
+  };
+  add("pointwise", of("pointwise", bench::pointwise_problems), 1);
   for (const int t : threads) {
-    add("gemm", bench::gemm_problems, t);
-    add("conv", bench::conv_problems, t);
-    add("rnn", bench::rnn_problems, t);
-    add("image", bench::image_problems, t);
-    bench::add_memory_bound(isa::detected(), t);
+    const bench::Problems gemm = of("gemm", bench::gemm_problems), conv = of("conv", bench::conv_problems);
+    add("gemm", gemm, t);
+    add("conv", conv, t);
+    add("rnn", of("rnn", bench::rnn_problems), t);
+    add("image", of("image", bench::image_problems), t);
+    if (argc < 2) bench::add_memory_bound(isa::detected(), t);
 #ifdef INLAY_BENCH_ONEDNN
-    bench::add_onednn(bench::gemm_problems, bench::conv_problems, t);
+    bench::add_onednn(gemm, conv, t);
 #endif
 #ifdef INLAY_BENCH_EIGEN
-    bench::add_eigen(bench::gemm_problems, t);
+    bench::add_eigen(gemm, t);
 #endif
   }
   benchmark::RunSpecifiedBenchmarks();
