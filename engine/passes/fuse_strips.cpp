@@ -48,6 +48,7 @@ class Fuser {
     const Shape w = graph_[anchor.inputs[1]].type.shape();
     const bool strided = op->stride[0] > 1 || op->stride[1] > 1, depthwise = op->groups > 1 && w[1] == 1;
     if (w[2] * w[3] > 1 && !strided && !depthwise) return std::nullopt;  // Winograd's tiles are of several rows
+    if (w[2] * w[3] == 1 && strided && op->groups == 1) return std::nullopt;  // gathers its pixels, of all rows
     return Link{n, anchor.inputs[0], (w[2] - 1) * op->dilation[0] + 1, elements(w) * int64_t(sizeof(float)), op->planar_input};
   }
   bool f32(ValueId v) const { return v == ValueId::none || (graph_[v].type.dtype == DType::f32 && graph_[v].type.determined()); }

@@ -42,6 +42,17 @@ TEST(FuseStrips, FromAnImageToAPart) {
   EXPECT_EQ(strips(b.graph), 2);
 }
 
+// A kernel that gathers pixels takes no single rows.
+TEST(FuseStrips, NotAStridedPixelwiseConvolution) {
+  Built b;
+  const ValueId x = b.conv(b.input({1, 16, 90, 90}), 16, 64, 1);
+  b.output(b.r.add(schema::Conv{{2, 2}, {1, 1}, {0, 0, 0, 0}, 1, schema::AutoPad::none}, {x, b.constant({32, 64, 1, 1})}, {"strided"})[0]);
+  steps_of(b.graph);
+  PlanCache plans(b.graph, {});
+  for (const Step& step : plans.get(Types{b.graph[b.graph.inputs[0]].type})->steps) EXPECT_NE(step.kernel, "reference");
+  EXPECT_EQ(strips(b.graph), 0);
+}
+
 TEST(FuseStrips, NotWhatIsWantedElsewhereOrSmall) {
   {
     Built b;
