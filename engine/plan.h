@@ -13,7 +13,7 @@ class PlanCache;
 
 struct CompileOptions {
   kernels::isa::Mask isa = kernels::isa::detected();
-  bool strict = false;  // no kernel whose error is larger than a direct sum's: no Winograd convolution
+  bool strict = false;  // no kernel whose error is larger than a direct sum's (no Winograd convolution), and subnormals are kept
   bool reference_only = false;              // no kernels: what every other plan is compared with
   bool keep_refusals = false;               // fill Plan::refusals
   int64_t max_arena_bytes = limits::bytes;  // of one plan: compiling fails above it

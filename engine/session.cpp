@@ -1,8 +1,22 @@
 #include "engine/session.h"
 #include <algorithm>
+#include "kernels/float_mode.h"
 #include "kernels/threads.h"
 
 namespace engine {
+namespace {
+// What of a run, and of the packing of its weights, is the same on every thread.
+class RunScope {
+ public:
+  RunScope(const std::shared_ptr<Budget>& budget, const CompileOptions& options)
+      : budget_(budget), mode_(options.strict ? kernels::FloatMode::current() : kernels::FloatMode::current().flushing()) {}
+
+ private:
+  BudgetScope budget_;
+  kernels::FloatModeScope mode_;
+};
+}  // namespace
+
 Model::Model(Graph graph, CompileOptions options, std::shared_ptr<const CustomOpSet> custom_ops)
     : custom_ops_(std::move(custom_ops)) {
   if (custom_ops_) bind_custom_ops(graph, *custom_ops_);
@@ -89,14 +103,14 @@ void Session::gather_inputs() {
 }
 
 const Plan& Session::prepare() {
-  const BudgetScope scope(budget_);
+  const RunScope scope(budget_, model_->plans()->options());
   start_budget(Budget::Clock::time_point::max());
   gather_inputs();
   return frame_.prepare(views_);
 }
 
 void Session::run_armed() {
-  const BudgetScope scope(budget_);
+  const RunScope scope(budget_, model_->plans()->options());
   start_budget(deadline_);
   gather_inputs();
   const auto outputs = frame_.run(views_);

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <mutex>
 #include <thread>
+#include "kernels/float_mode.h"
 #include "kernels/os.h"
 
 namespace kernels {
@@ -30,6 +31,7 @@ struct ThreadPool::State {
   Task task = nullptr;
   const void* context = nullptr;
   int64_t tasks = 0;
+  FloatMode mode = FloatMode::current();  // the caller's
   std::vector<std::thread> workers;
 
   void work() {
@@ -45,12 +47,14 @@ struct ThreadPool::State {
   }
 
   void serve(int capacity) {
+    FloatMode own = FloatMode::current();
     for (int seen = 0;;) {
       for (int i = 0; i < spins && generation.load(std::memory_order_acquire) == seen; ++i) pause();
       generation.wait(seen, std::memory_order_acquire);
       seen = generation.load(std::memory_order_acquire);
       if (stop.load(std::memory_order_acquire)) return;
       if (!join(capacity)) continue;
+      if (mode != own) (own = mode).set();
       work();
       joined.fetch_sub(1, std::memory_order_release);
     }
@@ -85,6 +89,7 @@ void ThreadPool::run_erased(int64_t tasks, Task task, const void* context, int m
   s.task = task;
   s.context = context;
   s.tasks = tasks;
+  s.mode = FloatMode::current();
   s.next.store(0, std::memory_order_relaxed);
   s.joined.store(unwanted, std::memory_order_release);
   s.generation.fetch_add(1, std::memory_order_release);

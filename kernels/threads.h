@@ -19,7 +19,7 @@ class ThreadPool {
 
   // f(i) for all 0 <= i < tasks, on at most `max_threads` threads (0: all) and the calling one among them; returns when
   // all are done. Allocates nothing. Where the pool is busy with another call, or this is a call from inside a task, it
-  // runs alone on the calling thread instead of waiting. f must not throw.
+  // runs alone on the calling thread instead of waiting. All threads work in the caller's FloatMode. f must not throw.
   template <class F> void run(int64_t tasks, F&& f, int max_threads = 0) {
     using Function = std::remove_reference_t<F>;
     run_erased(

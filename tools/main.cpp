@@ -34,7 +34,7 @@ void Verb::choice(const char* names, std::string& to, const char* help, std::vec
 void Verb::flag(const char* names, bool& to, const char* help) { app_->add_flag(names, to, help); }
 void Verb::device(std::string& to) { choice("--device", to, "Where to run", {"cpu", "cuda"}); }
 void Verb::compile_options(engine::CompileOptions& to) {
-  flag("--strict", to.strict, "Use no kernel whose error is larger than a direct sum's");
+  flag("--strict", to.strict, "Use no kernel whose error is larger than a direct sum's, and keep numbers below 1.2e-38");
   texts("--disable-pass", to.disabled_passes, "Compile without this graph pass, such as fuse_epilogues", "NAME");
 }
 void Verb::json(bool& to) { flag("--json", to, "Print the results as JSON"); }

@@ -118,6 +118,29 @@ TEST(Session, ErrorsNameWhatIsWrong) {
   EXPECT_ERROR(Session(model, {.threads = -1}), "-1");
 }
 
+TEST(Session, SubnormalsAreZeroDuringARunUnlessStrict) {
+  constexpr int64_t count = 1 << 18;  // enough for several threads
+  Graph graph;
+  const ValueId x = graph.add_input("x", f32_type({count}));
+  Rewriter r(graph);
+  graph.outputs = {{"y", binary(r, BinaryKind::mul, x, x)}};
+  const ConstantPtr value = test::tensor(DType::f32, {count}, Numbers(count, 0x1p-70));
+  for (const bool strict : {false, true}) {
+    CompileOptions options;
+    options.strict = strict;
+    const auto model = std::make_shared<const Model>(graph, options);
+    for (const int threads : {1, 3}) {
+      kernels::ThreadPool pool(threads);
+      Session session(model, {.threads = threads, .pool = &pool});
+      session.set_input(0, value->view());
+      session.run();
+      EXPECT_EQ(numbers(session.output(0)), Numbers(count, strict ? 0x1p-140 : 0)) << threads << " threads";
+      volatile float small = 0x1p-70f;
+      EXPECT_EQ(small * small, 0x1p-140f) << "the caller's own mode";
+    }
+  }
+}
+
 TEST(Session, AnArenaCanBeCapped) {
   Graph graph;
   const ValueId x = graph.add_input("x", f32_type({1000}));

@@ -1,6 +1,7 @@
 #include "kernels/threads.h"
 #include <atomic>
 #include <thread>
+#include "kernels/float_mode.h"
 #include "tests/kernels/util.h"
 
 namespace {
@@ -38,6 +39,22 @@ TEST(ThreadPool, ParkedWorkersWake) {
     });
     EXPECT_EQ(arrived, 2);
   }
+}
+
+TEST(ThreadPool, WorkersTakeTheCallersFloatMode) {
+  ThreadPool pool(2);
+  const kernels::FloatMode own = kernels::FloatMode::current();
+  for (const kernels::FloatMode mode : {own.flushing(), own}) {
+    const kernels::FloatModeScope scope(mode);
+    std::atomic<int> arrived = 0, right = 0;
+    pool.run(2, [&](int64_t) {
+      right += kernels::FloatMode::current() == mode;
+      ++arrived;
+      while (arrived < 2) std::this_thread::yield();
+    });
+    EXPECT_EQ(right, 2);
+  }
+  EXPECT_EQ(kernels::FloatMode::current(), own);
 }
 
 TEST(ThreadPool, CapsThreads) {
