@@ -1,4 +1,5 @@
 #include "engine/ops/conv_transpose.h"
+#include <cstring>
 #include "engine/ops/doubles.h"
 
 namespace engine {
@@ -71,10 +72,49 @@ double flops(const ConvTranspose&, std::span<const Type> in, std::span<const Typ
   if (!in[0].determined() || !in[1].determined() || in[1].dims[0] == Dim(0)) return 0;
   return 2.0 * double(elements(in[0].shape())) * double(elements(in[1].shape())) / double(in[1].dims[0].value());
 }
+// [C, K/groups, taps] as the weights [K, C/groups, taps] of the convolution that takes y's place under x: the taps of each
+// kernel the other way round.
+ConstantPtr flipped(const ConstView& w, int64_t groups) {
+  Shape shape(w.shape.begin(), w.shape.end());
+  const int64_t channels = shape[0] / groups, features = shape[1], taps = elements(w.shape.subspan(2)), size = bits_of(w.dtype) / 8;
+  shape[0] = features * groups, shape[1] = channels;
+  Object object;
+  std::byte* to = object.set_tensor(w.dtype, shape).data;
+  for (int64_t g = 0; g < groups; ++g)
+    for (int64_t k = 0; k < features; ++k)
+      for (int64_t c = 0; c < channels; ++c)
+        for (int64_t tap = taps; tap-- > 0; to += size)
+          std::memcpy(to, w.data + (((g * channels + c) * features + k) * taps + tap) * size, size_t(size));
+  return make_constant(std::as_const(object).view());
+}
+
+// Without strides, it is a convolution.
+void simplify(const ConvTranspose& op, NodeId n, Rewriter& rewriter) {
+  const Node node = rewriter.graph[n];
+  const Type& x = rewriter.graph[node.inputs[0]].type;
+  const ConstantPtr w = rewriter.graph[node.inputs[1]].constant;
+  if (!w || !x.ranked || int64_t(w->shape.size()) != x.rank() || elements(w->shape) == 0) return;
+  const auto dims = size_t(x.rank()) - 2;
+  const auto given = all_windows(op, dims);
+  schema::Conv conv{{}, op.dilation, schema::Ints(2 * dims, 0), op.groups, schema::AutoPad::none};
+  for (size_t d = 0; d < dims; ++d) {
+    Dim out;
+    const bool depends = !op.output_shape.empty() || given[d].same();  // on x's extent
+    if (given[d].stride != 1 || (depends && !x.dims[d + 2].known())) return;
+    const Window window = resolve(op, d, given[d], x.dims[d + 2], w->shape[d + 2], &out);
+    const int64_t reach = window.reach(w->shape[d + 2]).value() - 1, extra = op.output_padding.empty() ? 0 : op.output_padding[d];
+    conv.pad[d] = reach - window.begin, conv.pad[dims + d] = reach - window.end + extra;
+    if (depends) conv.pad[dims + d] = (out - x.dims[d + 2]).value() + reach - conv.pad[d];
+    if (conv.pad[d] < 0 || conv.pad[dims + d] < 0) return;
+  }
+  ValueIds inputs = node.inputs;
+  inputs[1] = rewriter.graph.add_constant(flipped(w->view(), op.groups));
+  rewriter.replace(node.outputs[0], rewriter.add(conv, inputs, node.origins)[0]);
+}
 }  // namespace
 
 const OpDef<ConvTranspose>& def(const ConvTranspose&) {
-  static constexpr OpDef<ConvTranspose> def{.infer = infer, .reference = reference, .flops = flops};
+  static constexpr OpDef<ConvTranspose> def{.infer = infer, .reference = reference, .simplify = simplify, .flops = flops};
   return def;
 }
 }  // namespace engine

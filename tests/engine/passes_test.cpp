@@ -184,6 +184,26 @@ constexpr char with_body[] =
     "b = Binary (v, also)\n"
     "    w = Binary kind=mul (a, b)\n    output go\n    output w\n}\noutput y\n";
 
+TEST(Passes, ATransposedConvolutionWithoutStridesIsAConvolution) {
+  const std::string x = "input x f32[1,2,4,3]\nconst w f32[2,1,2,3] {1,2,3,4,5,6,7,8,9,10,11,12}\n", end = "output y\n";
+  const auto expect = [&](const std::string& fields, const std::string& conv) {
+    const std::string text = after(canonicalise, x + "y = ConvTranspose" + fields + " (x, w)\n" + end);
+    EXPECT_NE(text.find("f32[1,2,2,3] {6,5,4,3,2,1,12,11,10,9,8,7}"), std::string::npos) << text;
+    EXPECT_NE(text.find("= Conv" + conv + " ("), std::string::npos) << text;
+  };
+  expect("", " pad=1,2,1,2");
+  expect(" pad=0,1,1,2", " pad=1,1,0,0");
+  expect(" dilation=2,1 pad=0,0,1,1", " dilation=2,1 pad=2,2,1,1");
+  expect(" auto_pad=same_upper", " pad=1,1,0,1");
+  expect(" output_shape=4,4", " pad=0,1,1,2");
+  // In groups, each of which keeps its channels.
+  const std::string groups = after(canonicalise, x + "y = ConvTranspose groups=2 (x, w)\n" + end);
+  EXPECT_NE(groups.find("f32[2,1,2,3] {6,5,4,3,2,1,12,11,10,9,8,7}"), std::string::npos) << groups;
+  // Strides, or more cut off than the kernel reaches over.
+  after(canonicalise, x + "y = ConvTranspose stride=1,2 (x, w)\n" + end, false);
+  after(canonicalise, x + "y = ConvTranspose pad=2,0,0,0 (x, w)\n" + end, false);
+}
+
 TEST(Passes, GoIntoBodies) {
   Graph graph = parse_graph(with_body);
   const auto before = results(graph);
