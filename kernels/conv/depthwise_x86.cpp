@@ -1,10 +1,11 @@
-// Depthwise convolution, generated: vectors over channels, a block of rows × columns of y in registers, for which each
-// vector of x is loaded once. Rows of x come through a table of pointers, where a row of zeros stands for the padding
-// above and below; columns in the padding are left out of the code. Compiled for the baseline: AVX2 and AVX-512 exist
-// only in the bytes emitted.
+// Depthwise convolution and convolution in narrow groups, generated: vectors over the channels of y, a block of rows ×
+// columns of y in registers, for which each vector of x is loaded once. In groups, the block's loop runs over the channels
+// of a group: a vector of x then has, in each lane, that channel of the lane's group. Rows of x come through a table of
+// pointers, where a row of zeros stands for the padding above and below; columns in the padding are left out of the code.
+// Compiled for the baseline: AVX2 and AVX-512 exist only in the bytes emitted.
 #if defined(__x86_64__)
 #include <array>
-#include <cstring>
+#include <numeric>
 #include "kernels/conv/depthwise.h"
 #include "kernels/pointwise/emit.h"
 
@@ -14,6 +15,7 @@ using namespace Xbyak::util;
 using pointwise::Mode;
 
 constexpr int most_rows = 8;  // of x that a block reads: one address register each
+constexpr int most_copied = 128;  // vectors of x
 constexpr int64_t serial_work = 1 << 15;  // multiply-adds that one thread does sooner than two can share
 
 // What a piece of code depends on.
@@ -21,18 +23,21 @@ struct Block {
   int rows, columns;  // of y
   int kernel_h, kernel_w, stride_h, stride_w, dilation_w;
   int first, last;  // columns of x inside the image, counted from the one under the first tap
+  int inputs;       // channels of x in a group; 1: depthwise
+  int group;        // lanes that share a group: fewer than a vector has, or all
   bool bias;
   int64_t x_pixel, y_pixel, y_row;  // bytes
   pointwise::Chain epilogue;
   bool operator==(const Block&) const = default;
   int x_rows() const { return stride_h * (rows - 1) + kernel_h; }
+  int x_vectors() const { return x_rows() * (last - first); }
   int taps() const { return kernel_h * kernel_w; }
 };
 struct BlockHash {
   size_t operator()(const Block& b) const {
     size_t seed = pointwise::Hash()(b.epilogue);
     for (const int64_t value : {int64_t{b.rows}, int64_t{b.columns}, int64_t{b.kernel_h}, int64_t{b.kernel_w}, int64_t{b.stride_h},
-                                int64_t{b.stride_w}, int64_t{b.dilation_w}, int64_t{b.first}, int64_t{b.last}, int64_t{b.bias}, b.x_pixel,
+                                int64_t{b.stride_w}, int64_t{b.dilation_w}, int64_t{b.first}, int64_t{b.last}, int64_t{b.inputs}, int64_t{b.group}, int64_t{b.bias}, b.x_pixel,
                                 b.y_pixel, b.y_row})
       hash_combine(seed, static_cast<size_t>(value));
     return seed;
@@ -45,17 +50,22 @@ struct BlockArgs {
   float* y;                      // channel 0
   const float* operands[pointwise::Chain::max_operands];  // channel 0
   int64_t channel, vectors;  // where it starts, in bytes; how many vectors of channels
+  int64_t input;             // of x, where all lanes share a group: its first channel, in bytes
+  float* copy;               // of the vectors of x: most_copied of them, aligned to 64 bytes
 };
 using BlockFunction = void (*)(BlockArgs*);
 
-// Registers: sums from the top; below them those for x, and for all weights, or those of a row of the kernel.
+// Registers: sums from the top; below them the lanes' places in their groups, those for x, and for all weights, or those of
+// a row of the kernel.
 template <class Isa> struct Registers {
-  static bool all_weights(int taps, int sums) { return taps <= 9 && taps + sums + 2 <= Isa::registers; }
+  static bool all_weights(int taps, int sums, bool turns) { return taps <= 9 && taps + sums + 2 + turns <= Isa::registers; }
+  static bool turns(int64_t inputs, int64_t group) { return inputs > 1 && group < Isa::lanes; }
   static bool fits(const Spec& s, int rows, int columns) {
     const int sums = rows * columns, taps = s.kernel_h * s.kernel_w;
+    const bool turned = turns(s.channels / s.groups, s.out_channels / s.groups);
     if (s.stride_h * (rows - 1) + s.kernel_h > most_rows) return false;
-    if (all_weights(taps, sums)) return true;
-    return rows == 1 && s.kernel_w + sums + 2 <= Isa::registers;
+    if (all_weights(taps, sums, turned)) return true;
+    return rows == 1 && s.kernel_w + sums + 2 + turned <= Isa::registers;
   }
 };
 
@@ -63,19 +73,50 @@ template <class Isa> class BlockGenerator : public jit::Generator {
  public:
   using Vmm = typename Isa::Vmm;
   explicit BlockGenerator(const Block& block)
-      : b_(block), all_(Registers<Isa>::all_weights(block.taps(), block.rows * block.columns)), emit_(*this) {
+      : b_(block),
+        turns_(Registers<Isa>::turns(block.inputs, block.group)),
+        all_(Registers<Isa>::all_weights(block.taps(), block.rows * block.columns, turns_)),
+        copies_(block.inputs > 1 && (turns_ || block.inputs % Isa::lanes == 0) && block.x_vectors() <= most_copied && collide(block)),
+        emit_(*this) {
     prologue<Isa>();
     for (int i = 0; i < b_.x_rows(); ++i) mov(row(i), field(offsetof(BlockArgs, rows) + static_cast<size_t>(i) * 8));
     mov(w, field(offsetof(BlockArgs, w))), mov(y, field(offsetof(BlockArgs, y))), mov(channel, field(offsetof(BlockArgs, channel)));
-    Xbyak::Label next;
+    Xbyak::Label next, next_input, places;
     L(next);
     start();
-    multiply();
+    if (b_.inputs == 1) {
+      multiply();
+      add(w, b_.taps() * Isa::lanes * 4);
+    } else {
+      if (turns_) lea(rax, ptr[rip + places]);
+      else mov(input, field(offsetof(BlockArgs, input)));
+      if (turns_ && copies_) copy_block();
+      mov(inputs, b_.inputs);
+      L(next_input);
+      if (turns_) {
+        vmovups(place(), ptr[rax]);
+      } else if (copies_) {
+        Xbyak::Label copied;
+        test(inputs, Isa::lanes - 1), jnz(copied, T_NEAR);
+        copy_block();
+        L(copied);
+      }
+      multiply();
+      add(w, b_.taps() * Isa::lanes * 4);
+      turns_ ? add(rax, Isa::lanes * 4) : add(input, 4);
+      if (!turns_ && copies_) add(copy(), 4);
+      dec(inputs), jnz(next_input, T_NEAR);
+    }
     finish();
-    add(w, b_.taps() * Isa::lanes * 4), add(channel, Isa::lanes * 4);
+    add(channel, Isa::lanes * 4);
     dec(field(offsetof(BlockArgs, vectors))), jnz(next, T_NEAR);
     epilogue();
     emit_.constants();
+    if (!turns_) return;
+    align(64);
+    L(places);
+    for (int k = 0; k < b_.inputs; ++k)
+      for (int lane = 0; lane < Isa::lanes; ++lane) dd(static_cast<uint32_t>(lane / b_.group * b_.group + k));
   }
 
  private:
@@ -85,6 +126,7 @@ template <class Isa> class BlockGenerator : public jit::Generator {
     return registers[i];
   }
   Vmm sum(int r, int c) const { return Vmm(Isa::registers - 1 - (r * b_.columns + c)); }
+  Vmm place() const { return Vmm(Isa::registers - 1 - b_.rows * b_.columns); }
   Vmm weight(int kh, int kw) const { return Vmm(all_ ? kh * b_.kernel_w + kw : kw); }
   int weights() const { return all_ ? b_.taps() : b_.kernel_w; }
 
@@ -103,7 +145,7 @@ template <class Isa> class BlockGenerator : public jit::Generator {
 
   // Each vector of x inside the image, for all the sums that it is a term of.
   void multiply() {
-    const int spare = weights(), spares = std::min(6, Isa::registers - b_.rows * b_.columns - spare);
+    const int spare = weights(), spares = std::min(6, Isa::registers - b_.rows * b_.columns - turns_ - spare);
     if (all_)
       for (int kh = 0; kh < b_.kernel_h; ++kh) load_weights(kh);
     for (int i = 0, loads = 0; i < b_.x_rows(); ++i) {
@@ -117,12 +159,40 @@ template <class Isa> class BlockGenerator : public jit::Generator {
           for (int kw = 0; kw < b_.kernel_w; ++kw) {
             const int left = j - kw * b_.dilation_w;
             if (left < 0 || left % b_.stride_w || left / b_.stride_w >= b_.columns) continue;
-            if (!loaded) vmovups(x, ptr[row(i) + channel + static_cast<int>(j * b_.x_pixel)]), loaded = true, ++loads;
+            if (!loaded) load(x, i, j), loaded = true, ++loads;
             vfmadd231ps(sum(r, left / b_.stride_w), x, weight(kh, kw));
           }
         }
       }
     }
+  }
+
+  void load(const Vmm& x, int i, int j) {
+    const auto from = copies_ ? copied(i, j) : in_x(i, j);
+    b_.inputs == 1 ? vmovups(x, from) : turns_ ? vpermps(x, place(), from) : vbroadcastss(x, from);
+  }
+  Xbyak::Address in_x(int i, int j) {
+    return ptr[row(i) + (b_.inputs > 1 && !turns_ ? input : channel) + static_cast<int>(j * b_.x_pixel)];
+  }
+
+  // Whether the block's part of x has more lines than the sets of the first-level cache that they fall into hold, weights
+  // aside: it is read again for each channel of a group. A copy of a vector's channels then serves as many of them.
+  static bool collide(const Block& b) {
+    constexpr int64_t way = 4096, ways = 8, line = 64;
+    const int64_t sets = way / std::max(line, std::gcd(b.x_pixel, way));
+    return b.x_vectors() > sets * ways * 3 / 4;
+  }
+  const Xbyak::Reg64& copy() const { return turns_ ? rbp : rax; }
+  Xbyak::Address copied(int i, int j) { return ptr[copy() + (i * (b_.last - b_.first) + j - b_.first) * Isa::lanes * 4]; }
+  void copy_block() {
+    mov(copy(), field(offsetof(BlockArgs, copy)));
+    int n = 0;
+    for (int i = 0; i < b_.x_rows(); ++i)
+      for (int j = b_.first; j < b_.last; ++j, ++n) {
+        const Vmm x(n % weights());
+        vmovups(x, in_x(i, j));
+        vmovaps(copied(i, j), x);
+      }
   }
 
   void finish() {
@@ -141,9 +211,9 @@ template <class Isa> class BlockGenerator : public jit::Generator {
   }
 
   const Block& b_;
-  const bool all_;
+  const bool turns_, all_, copies_;
   pointwise::Emitter<Isa> emit_;
-  const Xbyak::Reg64 w = rdx, y = rcx, channel = rbx;
+  const Xbyak::Reg64 w = rdx, y = rcx, channel = rbx, input = rbp, inputs = r15;
 };
 
 // Chains whose operands are the same for every pixel; others are a pass over finished rows.
@@ -153,7 +223,11 @@ bool emitted(const pointwise::Chain& chain) {
 
 template <class Isa> class DepthwiseBlocks final : public Conv {
  public:
-  DepthwiseBlocks(const Spec& spec, isa::Mask target) : s_(spec), out_width_(static_cast<int>(spec.out_width())) {
+  DepthwiseBlocks(const Spec& spec, isa::Mask target)
+      : s_(spec),
+        inputs_(spec.channels / spec.groups),
+        group_(spec.out_channels / spec.groups),
+        out_width_(static_cast<int>(spec.out_width())) {
     if (!spec.epilogue.empty() && !emitted(spec.epilogue)) pass_ = pointwise::select(spec.epilogue, target).kernel;
     shape(spec, rows_, columns_);
     const int count = (out_width_ + columns_ - 1) / std::max(1, columns_);
@@ -178,24 +252,25 @@ template <class Isa> class DepthwiseBlocks final : public Conv {
     return false;
   }
 
-  size_t packed_bytes() const override { return static_cast<size_t>(vectors() * taps() * Isa::lanes) * sizeof(float); }
-  // [vector of channels][tap][lane]; the last vector ends with the last channel.
+  size_t packed_bytes() const override { return static_cast<size_t>(vectors() * vector_weights()) * sizeof(float); }
+  // [vector of channels][channel of x in its group][tap][lane]; the last vector ends with the last channel.
   void pack(const float* w, void* packed) const override {
     auto* to = static_cast<float*>(packed);
     for (int64_t v = 0; v < vectors(); ++v)
-      for (int64_t tap = 0; tap < taps(); ++tap)
-        for (int64_t lane = 0; lane < Isa::lanes; ++lane) *to++ = w[(channel(v) + lane) * taps() + tap];
+      for (int64_t k = 0; k < inputs_; ++k)
+        for (int64_t tap = 0; tap < taps(); ++tap)
+          for (int64_t lane = 0; lane < Isa::lanes; ++lane) *to++ = w[((channel(v) + lane) * inputs_ + k) * taps() + tap];
   }
 
   void run(const Args& args, ThreadPool& pool, int max_threads) const override {
     const int64_t out_height = args.rows < 0 ? s_.out_height(args.height) : args.rows;
     const int64_t groups = (out_height + rows_ - 1) / rows_, total = args.batch * groups;
     if (total <= 0 || out_width_ <= 0) return;
-    if (args.batch * out_height * out_width_ * s_.channels * taps() < serial_work) max_threads = 1;
+    if (args.batch * out_height * out_width_ * s_.out_channels * inputs_ * taps() < serial_work) max_threads = 1;
     const int64_t threads = max_threads > 0 ? std::min(max_threads, pool.size()) : pool.size();
     const int64_t wanted = threads > 1 ? 4 * threads : 1;
     // A part has whole vectors of its own: the last two share channels where their number is no multiple.
-    const int64_t chunks = std::min(total, wanted), units = std::max<int64_t>(1, s_.channels / Isa::lanes);
+    const int64_t chunks = std::min(total, wanted), units = std::max<int64_t>(1, s_.out_channels / Isa::lanes);
     const int64_t parts = std::min(units, (wanted + chunks - 1) / chunks);
     pool.run(
         chunks * parts,
@@ -215,8 +290,10 @@ template <class Isa> class DepthwiseBlocks final : public Conv {
   };
 
   int64_t taps() const { return static_cast<int64_t>(s_.kernel_h) * s_.kernel_w; }
-  int64_t vectors() const { return (s_.channels + Isa::lanes - 1) / Isa::lanes; }
-  int64_t channel(int64_t vector) const { return std::min(vector * Isa::lanes, s_.channels - Isa::lanes); }
+  int64_t vector_weights() const { return inputs_ * taps() * Isa::lanes; }
+  bool shared() const { return inputs_ > 1 && group_ >= Isa::lanes; }  // a group by all lanes
+  int64_t vectors() const { return (s_.out_channels + Isa::lanes - 1) / Isa::lanes; }
+  int64_t channel(int64_t vector) const { return std::min(vector * Isa::lanes, s_.out_channels - Isa::lanes); }
   int64_t left(int column) const { return static_cast<int64_t>(column) * s_.stride_w - s_.pad_left; }
 
   std::shared_ptr<const jit::Code> code(int column, int columns, int rows) const {
@@ -224,7 +301,8 @@ template <class Isa> class DepthwiseBlocks final : public Conv {
     const int64_t reach = static_cast<int64_t>(columns - 1) * s_.stride_w + (s_.kernel_w - 1) * s_.dilation_w + 1;
     const Block block{rows, columns, s_.kernel_h, s_.kernel_w, s_.stride_h, s_.stride_w, s_.dilation_w,
                       static_cast<int>(std::clamp<int64_t>(-left(column), 0, reach)),
-                      static_cast<int>(std::clamp<int64_t>(s_.width - left(column), 0, reach)), s_.bias,
+                      static_cast<int>(std::clamp<int64_t>(s_.width - left(column), 0, reach)),
+                      static_cast<int>(inputs_), static_cast<int>(std::min<int64_t>(group_, Isa::lanes)), s_.bias,
                       s_.in_pitch() * 4, s_.out_pitch() * 4, out_width_ * s_.out_pitch() * 4,
                       emitted(s_.epilogue) ? s_.epilogue : pointwise::Chain()};
     return cache.get(block, [](const Block& key) {
@@ -245,22 +323,28 @@ template <class Isa> class DepthwiseBlocks final : public Conv {
         rows[i] = at < 0 || at >= args.height ? reinterpret_cast<const float*>(zeros_.data())
                                               : args.x + (image * args.height + at - args.x_row) * s_.width * pitch;
       }
+      alignas(64) float copy[most_copied * Isa::lanes];
       for (const Segment& segment : segments_) {
         BlockArgs block;
+        block.copy = copy;
         for (int64_t i = 0; i < x_rows; ++i) block.rows[i] = rows[i] + left(segment.column) * pitch;
         block.y = args.y + (y_pixel + segment.column) * s_.out_pitch();
         block.bias = args.bias;
         for (int i = 0; i < s_.epilogue.operand_count(); ++i) block.operands[i] = args.operands[i].data;
         const auto call = [&](int64_t from, int64_t to) {
           if (from >= to) return;
-          block.w = static_cast<const float*>(args.w) + from * taps() * Isa::lanes;
-          block.channel = channel(from) * 4, block.vectors = to - from;
+          block.w = static_cast<const float*>(args.w) + from * vector_weights();
+          block.channel = channel(from) * 4, block.vectors = to - from, block.input = channel(from) / group_ * inputs_ * 4;
           segment.code[step > 1]->template entry<BlockFunction>()(&block);
         };
-        const int64_t even = s_.channels / Isa::lanes;  // vectors that start where the one before ends
+        if (shared()) {
+          for (int64_t v = first; v < last; ++v) call(v, v + 1);
+          continue;
+        }
+        const int64_t even = s_.out_channels / Isa::lanes;  // vectors that start where the one before ends
         call(first, std::min(last, even)), call(std::max(first, even), last);
       }
-      if (pass_) finish(args, y_pixel, step, channel(first), last == vectors() ? s_.channels : last * Isa::lanes);
+      if (pass_) finish(args, y_pixel, step, channel(first), last == vectors() ? s_.out_channels : last * Isa::lanes);
     }
   }
 
@@ -271,6 +355,7 @@ template <class Isa> class DepthwiseBlocks final : public Conv {
   }
 
   Spec s_;
+  int64_t inputs_, group_;  // channels of x and of y in a group
   int out_width_, rows_ = 0, columns_ = 0;
   std::vector<Segment> segments_;
   os::Memory zeros_;  // a row of x
@@ -278,16 +363,34 @@ template <class Isa> class DepthwiseBlocks final : public Conv {
   bool ok_ = true;
 };
 
-template <class Isa> Support supports_blocks(const Spec& spec) {
-  Support support = supports_depthwise(spec, Isa::lanes);
+// What registers and addresses allow.
+template <class Isa> Support supports_blocks(const Spec& spec, Support support) {
   if (!support.refusal.empty()) return support;
   int rows, columns;
   const int64_t largest = int64_t{1} << 30;  // of an address within the code
   const int64_t reach = (spec.out_width() * spec.stride_w + static_cast<int64_t>(spec.kernel_w) * spec.dilation_w) * spec.in_pitch() * 4;
-  if (spec.channels < Isa::lanes) return {0, "fewer channels than a vector has lanes"};
+  if (spec.out_channels < Isa::lanes) return {0, "fewer channels than a vector has lanes"};
   if (!DepthwiseBlocks<Isa>::shape(spec, rows, columns)) return {0, "no block of it fits the registers"};
   if (reach > largest || spec.out_width() * spec.out_pitch() * 4 * rows > largest) return {0, "rows are too long"};
-  return {support.cost / 2, {}};
+  return support;
+}
+
+template <class Isa> Support supports_depthwise_blocks(const Spec& spec) {
+  Support support = supports_depthwise(spec, Isa::lanes);
+  support.cost /= 2;
+  return supports_blocks<Isa>(spec, support);
+}
+
+template <class Isa> Support supports_grouped_blocks(const Spec& spec) {
+  if (std::string reason = invalid(spec); !reason.empty()) return {0, reason};
+  const int64_t in = spec.channels / spec.groups, out = spec.out_channels / spec.groups;
+  if (spec.nchw_input) return {0, "x is not channels last"};
+  if (in < 2) return {0, "one channel to a group"};
+  if (in == out && out < Isa::lanes && Isa::lanes % out == 0) return supports_blocks<Isa>(spec, {0.62 / Isa::lanes, {}});
+  // A tile of one vector is slower: it loads an element of x for each product.
+  if (out != Isa::lanes) return {0, "a vector of y is neither a group nor several of as many channels as they take"};
+  if (spec.kernel_h * spec.kernel_w == 1) return {0, "no tap shares an element of x with another"};
+  return supports_blocks<Isa>(spec, {0.49 / Isa::lanes, {}});
 }
 
 template <class Isa> Kernel make_blocks(const Spec& spec, isa::Mask target) {
@@ -297,12 +400,20 @@ template <class Isa> Kernel make_blocks(const Spec& spec, isa::Mask target) {
 }  // namespace
 
 namespace depthwise_jit_avx512 {
-Support supports(const Spec& spec) { return supports_blocks<jit::Avx512>(spec); }
+Support supports(const Spec& spec) { return supports_depthwise_blocks<jit::Avx512>(spec); }
 Kernel make(const Spec& spec) { return make_blocks<jit::Avx512>(spec, isa::avx512); }
 }  // namespace depthwise_jit_avx512
 namespace depthwise_jit_avx2 {
-Support supports(const Spec& spec) { return supports_blocks<jit::Avx2>(spec); }
+Support supports(const Spec& spec) { return supports_depthwise_blocks<jit::Avx2>(spec); }
 Kernel make(const Spec& spec) { return make_blocks<jit::Avx2>(spec, isa::avx2); }
 }  // namespace depthwise_jit_avx2
+namespace grouped_jit_avx512 {
+Support supports(const Spec& spec) { return supports_grouped_blocks<jit::Avx512>(spec); }
+Kernel make(const Spec& spec) { return make_blocks<jit::Avx512>(spec, isa::avx512); }
+}  // namespace grouped_jit_avx512
+namespace grouped_jit_avx2 {
+Support supports(const Spec& spec) { return supports_grouped_blocks<jit::Avx2>(spec); }
+Kernel make(const Spec& spec) { return make_blocks<jit::Avx2>(spec, isa::avx2); }
+}  // namespace grouped_jit_avx2
 }  // namespace kernels::conv
 #endif

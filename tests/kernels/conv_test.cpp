@@ -193,6 +193,18 @@ TEST_P(ConvRow, WidthsAroundTheTile) {
     }
 }
 
+TEST_P(ConvRow, RowsOfXThatShareSetsOfACache) {
+  for (const int64_t group : {2, 4, 8, 16})
+    for (const int stride : {1, 2}) {
+      Problem p = square(group * 9, group * 9, 9, 3, stride, 1, 9);
+      p.spec.x_pitch = 256;
+      check(row, p);
+      p = square(64, group, 9, 3, stride, 1);  // more in than out
+      p.spec.x_pitch = 512;
+      check(row, p);
+    }
+}
+
 TEST_P(ConvRow, PaddingStrideDilation) {
   std::mt19937 random(test::seed());
   const auto pick = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
