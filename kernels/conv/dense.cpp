@@ -260,10 +260,7 @@ class ImplicitGemm final : public Conv {
 Support supports_dense(const tile::Backend& backend, const Spec& spec) {
   if (std::string reason = invalid(spec); !reason.empty()) return {0, reason};
   if (spec.nchw_input && spec.channels / spec.groups > tile::max_tap_k) return {0, "too many planes"};
-  // Columns past a group's channels are computed for nothing.
-  const double out = static_cast<double>(spec.out_channels / spec.groups);
-  const double padded = std::ceil(out / backend.lanes) * backend.lanes;
-  return {backend.cost * padded / out, {}};
+  return {tile::cost(backend, spec.out_channels / spec.groups), {}};
 }
 
 Kernel make_dense(const tile::Backend& backend, const Spec& s) {

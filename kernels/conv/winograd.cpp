@@ -1,6 +1,7 @@
 // Winograd convolution, for every backend: tiles of x are transformed, (m+2)² matrix products reduce over the channels,
 // and their results are transformed into tiles of y. A block of tiles at a time, so that what lies between stays in the
-// second-level cache; the weights of a block's products are read once.
+// second-level cache; the weights of a block's products are read once. A dilated kernel sees, from each pixel, only every
+// so many rows and columns: tiles are made of those.
 #include "kernels/conv/winograd.h"
 #include <atomic>
 #include <bit>
@@ -121,16 +122,31 @@ class Winograd final : public Conv {
   }
 
  private:
-  // The tiles of y: image by image, row by row.
+  static int64_t divide_up(int64_t n, int64_t by) { return n > 0 ? (n + by - 1) / by : -(-n / by); }
+
+  // The tiles of y: image by image, phase by phase (the first rows and columns that a dilated kernel can start from), row
+  // by row.
   struct Grid {
     int64_t out_height, out_width, down, across, tiles;
     Grid(const Winograd& w, int64_t batch, int64_t height)
         : out_height(w.s_.out_height(height)),
           out_width(w.s_.out_width()),
-          down((out_height + w.m_ - 1) / w.m_),
-          across((out_width + w.m_ - 1) / w.m_),
-          tiles(batch * down * across) {}
+          down(divide_up(out_height, w.s_.dilation_h * w.m_)),
+          across(divide_up(out_width, w.s_.dilation_w * w.m_)),
+          tiles(batch * w.s_.dilation_h * w.s_.dilation_w * down * across) {}
   };
+  // The tile's place: the first pixel of y, and how many rows and columns of it, all in the image.
+  struct At {
+    int64_t image, row, column, rows, columns;
+  };
+  At at(const Grid& grid, int64_t tile) const {
+    const int64_t sub_image = tile / (grid.down * grid.across), dh = s_.dilation_h, dw = s_.dilation_w;
+    const int64_t phase_h = sub_image / dw % dh, phase_w = sub_image % dw;
+    At at{sub_image / (dh * dw), tile / grid.across % grid.down * m_ * dh + phase_h, tile % grid.across * m_ * dw + phase_w, 0, 0};
+    at.rows = std::clamp<int64_t>(divide_up(grid.out_height - at.row, dh), 0, m_);
+    at.columns = std::clamp<int64_t>(divide_up(grid.out_width - at.column, dw), 0, m_);
+    return at;
+  }
   // Where a block's transformed tiles lie, `room` of them per plane.
   struct Slot {
     float *v, *m;
@@ -148,17 +164,18 @@ class Winograd final : public Conv {
   // Of the block whose first tile is `first`: tiles [t0, t1).
   void inputs(const Args& args, const Grid& grid, const Slot& slot, int64_t first, int64_t t0, int64_t t1) const {
     WinogradInput t;
-    t.x_pixel = s_.in_pitch(), t.x_row = s_.width * t.x_pixel, t.channels = s_.channels;
+    const int64_t row = s_.width * s_.in_pitch();
+    t.x_pixel = s_.dilation_w * s_.in_pitch(), t.x_row = s_.dilation_h * row, t.channels = s_.channels;
     t.step = slot.room * v_pitch_;
     for (int64_t i = t0; i < t1; ++i) {
-      const int64_t image = i / (grid.down * grid.across), row = i / grid.across % grid.down, col = i % grid.across;
-      const int64_t top = row * m_ - s_.pad_top, left = col * m_ - s_.pad_left;
-      const auto inside = [&](int64_t at, int64_t extent, int& from, int& to) {
-        from = static_cast<int>(std::clamp<int64_t>(-at, 0, n_));
-        to = static_cast<int>(std::clamp<int64_t>(extent - at, 0, n_));
+      const At at = this->at(grid, i);
+      const int64_t top = at.row - s_.pad_top, left = at.column - s_.pad_left;
+      const auto inside = [&](int64_t first, int64_t extent, int64_t step, int& from, int& to) {
+        from = static_cast<int>(std::clamp<int64_t>(divide_up(-first, step), 0, n_));
+        to = static_cast<int>(std::clamp<int64_t>(divide_up(extent - first, step), 0, n_));
       };
-      inside(top, args.height, t.row0, t.row1), inside(left, s_.width, t.col0, t.col1);
-      t.x = args.x + image * args.height * t.x_row + top * t.x_row + left * t.x_pixel;
+      inside(top, args.height, s_.dilation_h, t.row0, t.row1), inside(left, s_.width, s_.dilation_w, t.col0, t.col1);
+      t.x = args.x + (at.image * args.height + top) * row + left * s_.in_pitch();
       t.v = slot.v + (i - first) * v_pitch_;
       input_(t);
     }
@@ -178,27 +195,30 @@ class Winograd final : public Conv {
 
   void outputs(const Args& args, const Grid& grid, const Slot& slot, int64_t first, int64_t t0, int64_t t1) const {
     WinogradOutput t;
+    const int64_t pitch = s_.out_pitch();
     t.step = slot.room * m_pitch_;
     t.bias = s_.bias ? args.bias : nullptr;
-    t.y_pixel = s_.out_pitch(), t.y_row = grid.out_width * t.y_pixel, t.channels = s_.out_channels;
+    t.y_pixel = s_.dilation_w * pitch, t.y_row = s_.dilation_h * grid.out_width * pitch, t.channels = s_.out_channels;
     while (t0 < t1) {  // the tiles of one row of tiles
-      const int64_t image = t0 / (grid.down * grid.across), row = t0 / grid.across % grid.down;
-      const int64_t col0 = t0 % grid.across, col1 = std::min(grid.across, col0 + t1 - t0);
-      const int64_t pixel = (image * grid.out_height + row * m_) * grid.out_width;
-      t.rows = static_cast<int>(std::min<int64_t>(m_, grid.out_height - row * m_));
-      for (int64_t col = col0; col < col1; ++col, ++t0) {
+      const At at = this->at(grid, t0);
+      const int64_t end = std::min(t1, t0 + grid.across - t0 % grid.across);
+      const int64_t pixel = (at.image * grid.out_height + at.row) * grid.out_width + at.column;
+      t.rows = static_cast<int>(at.rows);
+      int64_t columns = 0;
+      for (; t0 < end; ++t0) {
         t.m = slot.m + (t0 - first) * m_pitch_;
-        t.y = args.y + (pixel + col * m_) * t.y_pixel;
-        t.cols = static_cast<int>(std::min<int64_t>(m_, grid.out_width - col * m_));
+        t.y = args.y + pixel * pitch + columns * t.y_pixel;
+        t.cols = static_cast<int>(this->at(grid, t0).columns);
         output_(t);
+        columns += t.cols;
       }
       if (!pass_) continue;
-      const int64_t left = col0 * m_, count = std::min(grid.out_width, col1 * m_) - left;
       for (int i = 0; i < t.rows; ++i) {
-        const int64_t at = pixel + i * grid.out_width + left;
-        const pointwise::Operands operands = pointwise::offset(s_.epilogue, args.operands, at, 0);
-        float* y = args.y + at * t.y_pixel;
-        pass_.run({y, t.y_pixel, y, t.y_pixel, operands.data(), count, s_.out_channels});
+        const int64_t start = pixel + i * s_.dilation_h * grid.out_width;
+        pointwise::Operands operands = pointwise::offset(s_.epilogue, args.operands, start, 0);
+        for (pointwise::Operand& operand : operands) operand.stride *= s_.dilation_w;
+        float* y = args.y + start * pitch;
+        pass_.run({y, t.y_pixel, y, t.y_pixel, operands.data(), columns, s_.out_channels});
       }
     }
   }
@@ -221,20 +241,21 @@ Support supports_winograd(const tile::Backend& backend, const Spec& s, int m) {
   if (s.strict) return {0, "a strict model asks for direct sums"};
   if (s.kernel_h != 3 || s.kernel_w != 3) return {0, "the kernel is not 3x3"};
   if (s.stride_h != 1 || s.stride_w != 1) return {0, "strided"};
-  if (s.dilation_h != 1 || s.dilation_w != 1) return {0, "dilated"};
+  if (s.dilation_w != 1 && s.epilogue.has(pointwise::Mode::per_row)) return {0, "dilated, with a value of its own for each pixel"};
   if (s.groups != 1) return {0, "in groups"};
   if (s.nchw_input) return {0, "x is not channels last"};
-  // Cycles per multiply-add of the direct sum: products, the transforms of both sides, and the larger weights, which
-  // come from memory; for an image as high as it is wide.
+  // Cycles per multiply-add of the direct sum, fitted to measurements of 16 to 256 channels: products, which wait for the
+  // second-level cache; the transforms of both sides, which meet few lines twice where the kernel is dilated; and the larger
+  // weights, which come from memory. For an image as high as it is wide.
   const double planes = (m + 2) * (m + 2), taps = 9, out = static_cast<double>(s.out_channels);
   const double pixels = static_cast<double>(s.out_width() * s.out_width());
-  const double across = std::ceil(static_cast<double>(s.out_width()) / m);
+  const double across = std::ceil(static_cast<double>(s.out_width()) / (s.dilation_w * m)) * s.dilation_w;
   const double waste = pixels > 0 ? across * across * m * m / pixels : 1;
-  const double padded = std::ceil(out / backend.lanes) * backend.lanes / out;
-  const double per_tile_in = m == 4 ? 120 : 50, per_tile_out = m == 4 ? 90 : 40, bytes_per_cycle = 8;
-  const double products = backend.cost * padded * planes / (taps * m * m);
-  const double transforms =
-      (per_tile_in / out + per_tile_out / static_cast<double>(s.channels)) / backend.lanes / (taps * m * m);
+  const double per_tile_in = m == 4 ? 340 : 240, per_tile_out = m == 4 ? 260 : 190, bytes_per_cycle = 8;
+  const double dilated = s.dilation_h * s.dilation_w > 1 ? 2.5 : 1;
+  const double products = tile::cost(backend, s.out_channels) * (m == 4 ? 1.6 : 1) * planes / (taps * m * m);
+  const double transforms = dilated * (per_tile_in / out + per_tile_out / static_cast<double>(s.channels)) /
+                            backend.lanes / (taps * m * m);
   const double weights = pixels > 0 ? (planes - taps) * bytes / (taps * pixels) / bytes_per_cycle : 0;
   return {(products + transforms) * waste + weights, {}};
 }

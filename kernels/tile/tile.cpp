@@ -52,6 +52,11 @@ const Backend scalar{"scalar",
                      },
                      [](const pointwise::Chain&) { return std::string("the tile has no epilogue"); }};
 
+double cost(const Backend& backend, int64_t columns) {
+  const int64_t vectors = (columns + backend.lanes - 1) / backend.lanes;
+  return backend.cost * static_cast<double>(vectors * backend.lanes) / static_cast<double>(columns) * (vectors == 1 ? 1.4 : 1);
+}
+
 Panels::Panels(const Backend& backend, int64_t columns, int64_t stride, int64_t rows) : lanes(backend.lanes) {
   const auto total = static_cast<int>((columns + lanes - 1) / lanes);
   const auto rows_of = [&](int v) { return v < static_cast<int>(backend.max_rows.size()) ? backend.max_rows[v] : 0; };

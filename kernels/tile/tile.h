@@ -70,6 +70,10 @@ struct Backend {
   std::string (*epilogue_refusal)(const pointwise::Chain&);  // why the chain cannot be part of a tile, or empty
 };
 
+// Estimated cycles per multiply-add for so many columns: those past the last are computed for nothing, and a tile of one
+// vector waits for its loads.
+double cost(const Backend&, int64_t columns);
+
 // The longest reduction per tap that a tile with taps is given: ahead-of-time tiles read padding from a row of zeros.
 inline constexpr int64_t max_tap_k = 1024;
 

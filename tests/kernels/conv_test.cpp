@@ -330,6 +330,10 @@ TEST_P(ConvRow, ManyTiles) {
       p.spec.y_pitch = p.spec.out_channels + 5;
       p.spec.epilogue = {Stage::of(BinaryKind::add, 0, Mode::full), Stage::of(UnaryKind::relu)};
       check(row, p);
+      p.spec.dilation_h = 2, p.spec.dilation_w = 3;
+      check(row, p);
+      p.height = 7, p.spec.dilation_h = 5, p.spec.pad_top = p.spec.pad_bottom = 4;  // phases without a row
+      check(row, p);
     }
 }
 
