@@ -5,6 +5,7 @@
 #include <vector>
 #include "bench/kernels/problems.h"
 #include "kernels/os.h"
+#include "kernels/pad/pad.h"
 #include "kernels/pool/pool.h"
 #include "kernels/reduce/reduce.h"
 #include "kernels/resize/resize.h"
@@ -142,6 +143,23 @@ void add_transpose(const transpose::Row& row, int threads) {
   }
 }
 
+void add_pad(const pad::Row& row, int threads) {
+  using schema::PadMode;
+  const struct {
+    const char* name;
+    pad::Spec spec;
+  } problems[] = {{"zeros_64@112", {4, PadMode::constant, {{112, 1, 1}, {112, 1, 1}, {64, 0, 0}}}},
+                  {"reflect_4@512", {4, PadMode::reflect, {{512, 4, 4}, {512, 4, 4}, {4, 0, 0}}}},
+                  {"reflect_first_3@512", {4, PadMode::reflect, {{3, 0, 0}, {512, 4, 4}, {512, 4, 4}}}},
+                  {"channels_32+16@56", {4, PadMode::constant, {{56 * 56, 0, 0}, {32, 0, 16}}}}};
+  for (const auto& p : problems) {
+    int64_t in = 1, out = 1;
+    for (const auto& d : p.spec.dims) in *= d.extent, out *= d.out();
+    add(row.name, p.name, threads, in, out,
+        [kernel = row.make(p.spec)](const float* x, float* y, ThreadPool& pool) { kernel.run(x, nullptr, y, pool); });
+  }
+}
+
 // Each output between two inputs, or on one.
 resize::Axis twice(int64_t in, bool linear) {
   resize::Axis axis{{0}, {}, {}};
@@ -175,6 +193,8 @@ void add_memory_bound(isa::Mask have, int threads) {
     if (isa::runs(row.isa, have)) add_softmax(row, threads);
   for (const auto& row : transpose::rows())
     if (isa::runs(row.isa, have)) add_transpose(row, threads);
+  for (const auto& row : pad::rows())
+    if (isa::runs(row.isa, have)) add_pad(row, threads);
   for (const auto& row : resize::rows())
     if (isa::runs(row.isa, have)) add_resize(row, threads);
 }

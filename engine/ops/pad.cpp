@@ -2,6 +2,7 @@
 #include <bitset>
 #include "engine/op.h"
 #include "engine/ops/strides.h"
+#include "kernels/pad/pad.h"
 
 namespace engine {
 namespace {
@@ -117,6 +118,21 @@ void reference(const Pad& op, RunContext& c) {
   }
 }
 
+std::optional<Lowered> lower(const Pad& op, const LowerContext& c) {
+  const Type& x = c.in(0);
+  const Constant *given = c.constant(1), *axes = c.constant(3);
+  if (!given || (c.has(3) && !axes) || x.dtype == DType::string || bits_of(x.dtype) % 8) return std::nullopt;
+  const Pads pads = full_pads(small_ints(given->view()), axes ? std::optional(small_ints(axes->view())) : std::nullopt, x.rank());
+  kernels::pad::Spec spec{bits_of(x.dtype) / 8, op.mode, {}};
+  const Shape shape = x.shape();
+  for (size_t d = 0; d < shape.size(); ++d) spec.dims.push_back({shape[d], pads.begin[d], pads.end[d]});
+  auto choice = kernels::pad::select(spec, c.isa);
+  if (!choice) return std::nullopt;
+  return Lowered{choice.name, [kernel = std::move(choice.kernel)](RunContext& r) {
+    kernel.run(r.in(0).data, r.has(2) ? r.in(2).data : nullptr, r.out(0).data, r.pool(), r.threads());
+  }};
+}
+
 // No pads at all.
 void simplify(const Pad&, NodeId n, Rewriter& rewriter) {
   const Node& node = rewriter.graph[n];
@@ -126,7 +142,7 @@ void simplify(const Pad&, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Pad>& def(const Pad&) {
-  static constexpr OpDef<Pad> def{.infer = infer, .reference = reference, .simplify = simplify};
+  static constexpr OpDef<Pad> def{.infer = infer, .reference = reference, .lower = lower, .simplify = simplify};
   return def;
 }
 }  // namespace engine

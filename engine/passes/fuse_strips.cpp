@@ -13,9 +13,9 @@ constexpr int64_t most_weights = 256 << 10;  // bytes of all of them: each strip
 constexpr int64_t most_rows = 384 << 10;     // bytes of the rows that one row of the next convolution reads
 constexpr size_t most_links = kernels::conv::Strips::most;
 
-class Fuser {
+class StripFuser {
  public:
-  explicit Fuser(Graph& graph) : graph_(graph), rewriter_(graph), uses_(graph.values.size(), 0), user_(graph.values.size(), NodeId::none), done_(graph.nodes.size()) {
+  explicit StripFuser(Graph& graph) : graph_(graph), rewriter_(graph), uses_(graph.values.size(), 0), user_(graph.values.size(), NodeId::none), done_(graph.nodes.size()) {
     for (size_t n = 0; n < graph.nodes.size(); ++n)
       for (ValueId v : graph.nodes[n].inputs)
         if (v != ValueId::none) ++uses_[size_t(v)], user_[size_t(v)] = NodeId(n);
@@ -113,5 +113,5 @@ class Fuser {
 };
 }  // namespace
 
-bool fuse_strips(Graph& graph) { return Fuser(graph).run(); }
+bool fuse_strips(Graph& graph) { return StripFuser(graph).run(); }
 }  // namespace engine

@@ -8,6 +8,7 @@ namespace engine {
 bool canonicalise(Graph&);      // every op's own simplifications: no Identity stays, and no If with a constant condition
 bool fold_constants(Graph&);    // what follows from constants becomes one, unless that costs memory
 bool eliminate_common(Graph&);  // equal nodes and equal constants become one
+bool fold_pads(Graph&);         // zeros around a convolution's input become its own padding
 bool eliminate_dead(Graph&);    // drops nodes and constants that no output needs; renumbers values
 
 // Calls f with a copy of each body, and puts the copy in the body's place if f changed it.

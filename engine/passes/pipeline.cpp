@@ -10,6 +10,7 @@ constexpr Pass general[] = {
     {"canonicalise", canonicalise, 0},
     {"fold_constants", fold_constants, 0},
     {"eliminate_common", eliminate_common, 0},
+    {"fold_pads", fold_pads, 0},
     {"eliminate_dead", eliminate_dead, 0},
 };
 

@@ -104,6 +104,20 @@ TEST(Lowering, BinaryBroadcasts) {
       check({schema::Binary{kind}, {{a, false, 0.5, 4}, {b, false, 0.5, 4}}, 1e-5});
 }
 
+TEST(Lowering, Pad) {
+  using schema::Pad, schema::PadMode;
+  const auto case_of = [](PadMode mode, const Shape& shape, const std::vector<int64_t>& pads, DType dtype) {
+    return Case{Pad{mode}, {{shape, false, -100, 100, dtype}}, 0, pads};
+  };
+  for (const DType dtype : {DType::f32, DType::f64, DType::f16, DType::u8, DType::boolean})
+    for (const PadMode mode : {PadMode::constant, PadMode::reflect, PadMode::edge, PadMode::wrap}) {
+      check(case_of(mode, {2, 30, 40, 3}, {0, 1, 2, 0, 0, 4, 3, 0}, dtype));
+      check(case_of(mode, {2, 3, 17, 9}, {0, 0, 8, 5, 0, 0, 1, -2}, dtype));
+      check(case_of(mode, {40, 700}, {1, 0, 2, 0}, dtype));
+      check(case_of(mode, {5}, {2, 3}, dtype));
+    }
+}
+
 TEST(Lowering, MatMul) {
   for (const auto& [m, n, k] : {std::tuple<int64_t, int64_t, int64_t>{1, 1, 1}, {1, 40, 33}, {5, 7, 3}, {14, 32, 64}, {15, 33, 65}, {29, 100, 300}, {3, 0, 4}, {3, 4, 0}})
     for (bool trans : {false, true})

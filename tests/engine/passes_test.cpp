@@ -148,6 +148,33 @@ TEST(Passes, EliminateCommon) {
       false);
 }
 
+TEST(Passes, FoldPads) {
+  const std::string x = "input x f32[1,2,4,5]\nconst w f32[2,2,1,2] {1,2,3,4,5,6,7,8}\n";
+  EXPECT_EQ(after(fold_pads, x + "const p i64[8] {0,0,1,2,0,0,3,0}\nv = Pad (x, p)\ny = Conv stride=2,1 (v, w)\noutput y\n"),
+            x + "y = Conv stride=2,1 pad=1,2,3,0 (x, w)\noutput y\n");
+  // Onto padding that is there, through axes, and twice.
+  EXPECT_EQ(after(fold_pads, x + "const p i64[2] {4,5}\nconst zero f32[] {0}\nconst a i64[1] {-1}\nv = Pad (x, p, zero, a)\n"
+                             "y = Conv pad=0,1,2,3 (v, w)\nz = Conv auto_pad=valid (v, w)\noutput y\noutput z\n"),
+            x + "y = Conv pad=0,5,2,8 (x, w)\nz = Conv pad=0,4,0,5 (x, w)\noutput y\noutput z\n");
+  const auto twice = [](Graph& graph) { return fold_pads(graph) && fold_pads(graph); };
+  EXPECT_EQ(after(twice, x + "const p i64[8] {0,0,1,0,0,0,0,0}\nu = Pad (x, p)\nv = Pad (u, p)\ny = Conv (v, w)\noutput y\n"),
+            x + "y = Conv pad=2,0,0,0 (x, w)\noutput y\n");
+}
+
+TEST(Passes, FoldPadsOnlyZerosThatNobodyElseReads) {
+  const auto stays = [](const std::string& pad, const std::string& rest) {
+    after(fold_pads, "input x f32[1,2,4,5]\nconst w f32[2,2,1,2] {1,2,3,4,5,6,7,8}\n" + pad + rest + "output y\n", false);
+  };
+  const std::string p = "const p i64[8] {0,0,1,2,0,0,3,0}\n", y = "y = Conv (v, w)\n";
+  stays(p + "const one f32[] {1}\nv = Pad (x, p, one)\n", y);
+  stays(p + "v = Pad mode=edge (x, p)\n", y);
+  stays(p + "v = Pad (x, p)\n", y + "output v\n");
+  stays(p + "v = Pad (x, p)\n", y + "z = Unary (v)\noutput z\n");
+  stays(p + "v = Pad (x, p)\n", "y = Conv auto_pad=same_upper (v, w)\n");
+  stays("const p i64[8] {0,0,-1,2,0,0,3,0}\nv = Pad (x, p)\n", y);
+  stays("const p i64[8] {1,0,0,2,0,0,3,0}\nv = Pad (x, p)\n", y);
+}
+
 TEST(Passes, MergedNodesKeepTheirOrigins) {
   Graph graph = parse_graph("input x f32[2]\np = Unary (x)\nq = Unary (x)\ny = Binary (p, q)\noutput y\n");
   EXPECT_TRUE(eliminate_common(graph));
