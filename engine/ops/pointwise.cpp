@@ -94,7 +94,8 @@ bool all_f32(const LowerContext& c) {
 std::optional<Lowered> lower_chain(const Chained& chained, size_t x, const Layout& layout, const LowerContext& c) {
   auto choice = pw::select(chained.chain, c.isa);
   if (!choice) return std::nullopt;
-  if (layout.outer == 1 && layout.rows * layout.columns <= chunk && layout.rows * layout.columns > 0)
+  const int64_t elements = layout.rows * layout.columns;
+  if (layout.outer == 1 && elements <= chunk && elements > 0 && !pw::Kernel::joins(layout.rows, layout.columns))
     return Lowered{choice.name, SmallChain(std::move(choice.kernel), chained, x, layout)};
   return Lowered{choice.name, [kernel = std::move(choice.kernel), chained, x, layout](RunContext& r) {
     run_chain(kernel, layout, f32(r.in(x)), chained.operands(r), reinterpret_cast<float*>(r.out(0).data), r);

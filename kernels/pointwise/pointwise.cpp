@@ -1,5 +1,6 @@
 #include "kernels/pointwise/pointwise.h"
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 namespace kernels::pointwise {
@@ -56,8 +57,46 @@ Cursors::Cursors(const Chain& chain, const Operand* operands, int64_t row, int64
   }
 }
 
+// False: the rows do not lie close, or an operand changes from row to row.
+bool Kernel::run_joined(const Args& args) const {
+  constexpr int64_t widest = 256, vector = 16;
+  const int64_t rows = args.rows, columns = args.columns;
+  if (args.x_stride != columns || args.y_stride != columns || chain.has(Mode::per_row)) return false;
+  for (const Stage& s : chain)
+    if (s.binary && s.mode == Mode::full && args.operands[s.operand].stride != columns) return false;
+  // As many rows as make whole vectors, where these are not too many.
+  int64_t joined = rows;
+  if (chain.has(Mode::per_column)) {
+    const int64_t whole = vector / std::gcd(columns, vector), most = widest / columns;
+    joined = std::min(rows, most >= whole ? most / whole * whole : most);
+  }
+  const int64_t wide = joined * columns;
+  float repeats[Chain::max_operands][widest];
+  Operands operands;
+  for (const Stage& s : chain) {
+    if (!s.binary) continue;
+    const Operand& given = args.operands[s.operand];
+    operands[s.operand] = {given.data, wide};
+    if (s.mode != Mode::per_column) continue;
+    float* to = repeats[s.operand];
+    std::copy_n(given.data, columns, to);
+    for (int64_t done = columns; done < wide; done *= 2) std::copy_n(to, std::min(done, wide - done), to + done);
+    operands[s.operand].data = to;
+  }
+  const auto run_wide = [&](int64_t row, int64_t n, int64_t width) {
+    Cursors cursors(chain, operands.data(), row / joined);
+    RawArgs raw{args.x + row * columns, wide * 4, args.y + row * columns, wide * 4, cursors.at.data(), n, width, &chain};
+    function(&raw);
+  };
+  const int64_t left = rows % joined;
+  run_wide(0, rows / joined, wide);
+  if (left) run_wide(rows - left, 1, left * columns);
+  return true;
+}
+
 void Kernel::run(const Args& args) const {
   if (args.rows <= 0 || args.columns <= 0) return;
+  if (joins(args.rows, args.columns) && run_joined(args)) return;
   Cursors cursors(chain, args.operands);
   RawArgs raw{args.x, args.x_stride * 4, args.y, args.y_stride * 4, cursors.at.data(), args.rows, args.columns, &chain};
   function(&raw);

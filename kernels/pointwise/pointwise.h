@@ -108,9 +108,14 @@ struct Kernel {
   std::shared_ptr<const void> code;  // owns what `function` points into, when that was generated
   explicit operator bool() const { return function != nullptr; }
 
+  // Rows of few columns are run as longer ones, where they lie close: vectors are full then.
+  static constexpr bool joins(int64_t rows, int64_t columns) { return rows >= 64 && columns < 64; }
   void run(const Args&) const;
   // Contiguous rows. Where neither rows nor columns matter to the chain, the view is one row.
   void run(const float* x, const Operand* operands, float* y, int64_t rows, int64_t columns) const;
+
+ private:
+  bool run_joined(const Args&) const;
 };
 
 using Row = kernels::Row<Chain, Kernel>;

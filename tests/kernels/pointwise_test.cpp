@@ -108,6 +108,59 @@ TEST_P(PointwiseRow, EveryFunctionAroundItsTile) {
   EXPECT_GE(served, 60);
 }
 
+// Rows that may be run as one, against the scalar row by row.
+void check_narrow(const pointwise::Row& row, const Chain& chain, int64_t rows, int64_t columns, int64_t gap) {
+  SCOPED_TRACE(std::to_string(rows) + "x" + std::to_string(columns) + " gap " + std::to_string(gap) + " seed " +
+               std::to_string(test::seed()));
+  const pointwise::Kernel kernel = row.make(chain), scalar = pointwise::scalar::make(chain);
+  ASSERT_TRUE(kernel);
+  const int64_t pitch = columns + gap;
+  const auto n = static_cast<size_t>((rows - 1) * pitch + columns);
+  const test::Buffer x(n, 1), y(n), want(n);
+  std::vector<test::Buffer> storage;
+  pointwise::Operand operands[Chain::max_operands] = {};
+  storage.reserve(Chain::max_operands);
+  for (const Stage& s : chain) {
+    if (!s.binary) continue;
+    storage.emplace_back(s.mode == Mode::full ? n : operand_size(s.mode, rows, columns), 2 + s.operand);
+    operands[s.operand] = {storage.back().data(), pitch};
+  }
+  kernel.run({x.data(), pitch, y.data(), pitch, operands, rows, columns});
+  for (int64_t r = 0; r < rows; ++r) {
+    const auto at = pointwise::offset(chain, operands, r, 0);
+    scalar.run({x.data() + r * pitch, pitch, want.data() + r * pitch, pitch, at.data(), 1, columns});
+  }
+  for (size_t i = 0; i < n; ++i) ASSERT_TRUE(test::near(y[i], want[i], 1e-6)) << "at " << i;
+  ASSERT_TRUE(y.guards_intact());
+  test::Buffer in_place(n);
+  std::copy_n(x.data(), n, in_place.data());
+  kernel.run({in_place.data(), pitch, in_place.data(), pitch, operands, rows, columns});
+  for (int64_t r = 0; r < rows; ++r)
+    ASSERT_EQ(std::memcmp(&in_place[static_cast<size_t>(r * pitch)], &y[static_cast<size_t>(r * pitch)],
+                          static_cast<size_t>(columns) * 4),
+              0)
+        << "in place, row " << r;
+}
+
+TEST_P(PointwiseRow, NarrowRows) {
+  const Chain chains[] = {
+      {Stage::of(UnaryKind::relu)},
+      {Stage::of(BinaryKind::add, 0, Mode::full), Stage::of(BinaryKind::mul, 1, Mode::scalar)},
+      {Stage::of(BinaryKind::sub, 0, Mode::per_column)},
+      {Stage::of(BinaryKind::mul, 1, Mode::per_column), Stage::of(BinaryKind::sub, 0, Mode::per_column, true),
+       Stage::of(UnaryKind::abs), Stage::of(BinaryKind::add, 2, Mode::full), Stage::of(BinaryKind::max, 3, Mode::scalar)},
+      {Stage::of(BinaryKind::add, 0, Mode::per_row), Stage::of(BinaryKind::mul, 1, Mode::per_column)}};
+  for (const Chain& chain : chains) {
+    if (!row.supports(chain).refusal.empty()) continue;
+    for (const int64_t columns : {1, 2, 3, 4, 5, 7, 12, 15, 16, 17, 24, 31, 33, 48, 63, 64})
+      for (const int64_t rows : {1, 3, 63, 64, 65, 81, 130, 700})
+        for (const int64_t gap : {0, 3}) {
+          check_narrow(row, chain, rows, columns, gap);
+          if (HasFatalFailure()) return;
+        }
+  }
+}
+
 TEST_P(PointwiseRow, NanAndInfinity) {
   constexpr float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   for (const Domain& f : functions()) {
