@@ -119,6 +119,8 @@ void add_softmax(const softmax::Row& row, int threads) {
                                     {schema::SoftmaxKind::softmax, 12 * 128, 128, 1},
                                     {schema::SoftmaxKind::softmax, 1, 21, 128 * 128},
                                     {schema::SoftmaxKind::softmax, 128 * 128, 21, 1},
+                                    {schema::SoftmaxKind::softmax, 128 * 128, 4, 1},
+                                    {schema::SoftmaxKind::softmax, 128 * 128, 7, 1},
                                     {schema::SoftmaxKind::log_softmax, 64, 1000, 1}};
   for (const auto& s : problems)
     add(row.name, std::string(schema::name(s.kind)) + "_" + extents({s.outer, s.n, s.inner}), threads,

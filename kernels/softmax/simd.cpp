@@ -1,4 +1,4 @@
-// Softmax in vectors along rows, or over columns: the largest, the exponentials and their sum, the scaling.
+// Softmax in vectors along rows, over columns, or over short rows as if they were columns: the largest, the exponentials and their sum, the scaling.
 #include "kernels/simd.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/softmax/simd.cpp"
@@ -13,6 +13,7 @@ namespace kernels::softmax::HWY_NAMESPACE {
 namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 namespace math = kernels::HWY_NAMESPACE;
+using kernels::HWY_NAMESPACE::Float;
 using kernels::HWY_NAMESPACE::lanes;
 using kernels::HWY_NAMESPACE::load_first;
 using kernels::HWY_NAMESPACE::store_first;
@@ -81,7 +82,74 @@ void long_row(bool log, const float* x, float* y, int64_t n) {
   if (rest) store_first(result(log, tail, last), y + whole, rest);
 }
 
+// A vector's worth of rows of n elements: lane r of vector i is element i of row r.
+template <int n> HWY_INLINE void load_columns(const float* x, Vec (&v)[n]) {
+  if constexpr (n == 1) v[0] = hn::LoadU(vector, x);
+  else if constexpr (n == 2) hn::LoadInterleaved2(vector, x, v[0], v[1]);
+  else if constexpr (n == 3) hn::LoadInterleaved3(vector, x, v[0], v[1], v[2]);
+  else if constexpr (n == 4) hn::LoadInterleaved4(vector, x, v[0], v[1], v[2], v[3]);
+  else {
+    const hn::RebindToSigned<Float> ints;
+    const auto index = hn::Mul(hn::Iota(ints, 0), hn::Set(ints, n));
+#pragma GCC unroll 8
+    for (int i = 0; i < n; ++i) v[i] = hn::GatherIndex(vector, x + i, index);
+  }
+}
+template <int n> HWY_INLINE void store_columns(const Vec (&v)[n], float* y) {
+  if constexpr (n == 1) hn::StoreU(v[0], vector, y);
+  else if constexpr (n == 2) hn::StoreInterleaved2(v[0], v[1], vector, y);
+  else if constexpr (n == 3) hn::StoreInterleaved3(v[0], v[1], v[2], vector, y);
+  else if constexpr (n == 4) hn::StoreInterleaved4(v[0], v[1], v[2], v[3], vector, y);
+  else {
+    const hn::RebindToSigned<Float> ints;
+    const auto index = hn::Mul(hn::Iota(ints, 0), hn::Set(ints, n));
+#pragma GCC unroll 8
+    for (int i = 0; i < n; ++i) hn::ScatterIndex(v[i], vector, y + i, index);
+  }
+}
+
+template <int n> HWY_INLINE void narrow_block(bool log, const float* x, float* y) {
+  Vec v[n], sum = hn::Zero(vector);
+  load_columns<n>(x, v);
+  Vec most = v[0];
+#pragma GCC unroll 8
+  for (int i = 1; i < n; ++i) most = hn::Max(v[i], most);
+#pragma GCC unroll 8
+  for (int i = 0; i < n; ++i) {
+    const Vec shifted = hn::Sub(v[i], most), e = exponential(shifted);
+    sum = hn::Add(sum, e);
+    v[i] = log ? shifted : e;
+  }
+  const Vec last = last_term(log, sum);
+#pragma GCC unroll 8
+  for (int i = 0; i < n; ++i) v[i] = result(log, v[i], last);
+  store_columns<n>(v, y);
+}
+
+// The last rows go through a copy: the same sums, wherever threads begin.
+template <int n> void narrow_rows(bool log, const float* x, float* y, int64_t rows) {
+  int64_t r = 0;
+  for (; r + lanes <= rows; r += lanes) narrow_block<n>(log, x + r * n, y + r * n);
+  if (r == rows) return;
+  HWY_ALIGN float copy[lanes * n] = {};
+  const int rest = static_cast<int>(rows - r) * n;
+  for (int i = 0; i < rest; ++i) copy[i] = x[r * n + i];
+  narrow_block<n>(log, copy, copy);
+  for (int i = 0; i < rest; ++i) y[r * n + i] = copy[i];
+}
+
 void rows(bool log, const float* x, float* y, int64_t rows, int64_t n) {
+  switch (n) {
+    case 1: return narrow_rows<1>(log, x, y, rows);
+    case 2: return narrow_rows<2>(log, x, y, rows);
+    case 3: return narrow_rows<3>(log, x, y, rows);
+    case 4: return narrow_rows<4>(log, x, y, rows);
+    case 5: return narrow_rows<5>(log, x, y, rows);
+    case 6: return narrow_rows<6>(log, x, y, rows);
+    case 7: return narrow_rows<7>(log, x, y, rows);
+    case 8: return narrow_rows<8>(log, x, y, rows);
+    default: break;
+  }
   switch ((n + lanes - 1) / lanes) {
     case 1: return short_rows<1>(log, x, y, rows, n);
     case 2: return short_rows<2>(log, x, y, rows, n);

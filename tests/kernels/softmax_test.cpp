@@ -69,6 +69,17 @@ TEST_P(SoftmaxRow, ExtentsAroundTheTile) {
     }
 }
 
+TEST_P(SoftmaxRow, ShortRows) {
+  const int64_t t = row.tile;
+  for (const SoftmaxKind kind : {SoftmaxKind::softmax, SoftmaxKind::log_softmax})
+    for (int64_t n = 1; n <= 9; ++n)
+      for (const int64_t rows : {int64_t{1}, t - 1, t, t + 1, 3 * t + 2, int64_t{4200}}) {
+        check(row, {kind, rows, n, 1});
+        check(row, {kind, rows, n, 1}, {NAN, INFINITY, -INFINITY, 1e9f, -3e38f});
+        if (HasFatalFailure()) return;
+      }
+}
+
 TEST_P(SoftmaxRow, NanAndInfinity) {
   constexpr float inf = INFINITY;
   for (const SoftmaxKind kind : {SoftmaxKind::softmax, SoftmaxKind::log_softmax})
