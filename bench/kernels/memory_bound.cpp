@@ -176,7 +176,7 @@ resize::Axis twice(int64_t in, bool linear) {
 
 void add_resize(const resize::Row& row, int threads) {
   for (const bool linear : {false, true})
-    for (const auto& [inner, size] : {std::pair<int64_t, int64_t>{128, 20}, {64, 56}, {1, 256}}) {
+    for (const auto& [inner, size] : {std::pair<int64_t, int64_t>{128, 20}, {64, 56}, {16, 112}, {4, 256}, {1, 256}}) {
       const resize::Spec spec{4, 1, size, size, inner, twice(size, linear), twice(size, linear)};
       add(row.name,
           std::string(linear ? "linear" : "nearest") + "_" + std::to_string(inner) + "@" + std::to_string(size),

@@ -1,4 +1,5 @@
 #include "kernels/resize/resize.h"
+#include <cmath>
 #include <cstring>
 #include "kernels/split.h"
 
@@ -49,6 +50,49 @@ bool Axis::copies() const {
   return std::all_of(weight.begin(), weight.end(), [](float w) { return w == 1; });
 }
 
+Kernel::Kernel(const Spec& spec, Function function) : spec_(spec), function_(function), copies_(spec.copies()) {
+  if (!copies_ && !spec_.rows.index.empty() && !spec_.columns.index.empty()) find_blocks();
+}
+
+// Blocks, where pixels are small and summing rows first is less work than all taps of each pixel.
+void Kernel::find_blocks() {
+  constexpr int64_t small = 64;
+  if (spec_.inner >= small) return;
+  const Axis& columns = spec_.columns;
+  const int64_t inner = spec_.inner, width = columns.outputs();
+  std::vector<Block> blocks;
+  std::vector<Pair> pairs;
+  int64_t summed = 0;
+  bool pairs_do = true;
+  for (int64_t ow = 0; ow < width; ++ow) {
+    const auto t = static_cast<size_t>(columns.first[static_cast<size_t>(ow)]);
+    const auto end = static_cast<size_t>(columns.first[static_cast<size_t>(ow) + 1]);
+    if (t == end) return;
+    const auto [low, high] = std::minmax_element(columns.index.begin() + static_cast<std::ptrdiff_t>(t),
+                                                 columns.index.begin() + static_cast<std::ptrdiff_t>(end));
+    const Block own{ow, ow + 1, *low * inner, (*high + 1) * inner};
+    if (own.end - own.begin > Block::most) return;
+    Block joined = own;
+    if (!blocks.empty())
+      joined = {blocks.back().first, ow + 1, std::min(blocks.back().begin, own.begin), std::max(blocks.back().end, own.end)};
+    if (!blocks.empty() && joined.end - joined.begin <= Block::most) blocks.back() = joined;
+    else blocks.push_back(own);
+    pairs_do = pairs_do && end - t <= 2;
+    if (!pairs_do) continue;
+    const float first = columns.weight[t], second = columns.weight[end - 1];
+    const bool single = end - t == 1;
+    pairs.push_back({{columns.index[t] * inner, columns.index[end - 1] * inner},
+                     {single ? first / 2 : first, single ? second / 2 : second}});
+  }
+  for (const Block& b : blocks) summed += b.end - b.begin;
+  constexpr double vector = 16;
+  const double row_taps = static_cast<double>(spec_.rows.index.size()) / static_cast<double>(spec_.rows.outputs());
+  const double taps = static_cast<double>(columns.index.size()) * std::ceil(static_cast<double>(inner) / vector);
+  if (static_cast<double>(summed) / vector * row_taps + taps >= row_taps * taps) return;
+  blocks_ = std::move(blocks);
+  if (pairs_do) pairs_ = std::move(pairs);
+}
+
 // A row like the one before it is copied from there.
 void Kernel::copy_rows(const std::byte* x, std::byte* y, int64_t first, int64_t last) const {
   const Spec& s = spec_;
@@ -81,7 +125,8 @@ void Kernel::run(const void* x, void* y, ThreadPool& pool, int max_threads) cons
       function_({static_cast<const float*>(x) + i / out_height * s.height * s.width * s.inner,
                  static_cast<float*>(y) + i * out_width * s.inner, s.width * s.inner, s.inner,
                  s.rows.index.data() + tap, s.rows.weight.data() + tap, s.rows.first[oh + 1] - s.rows.first[oh],
-                 s.columns.first.data(), s.columns.index.data(), s.columns.weight.data(), out_width});
+                 s.columns.first.data(), s.columns.index.data(), s.columns.weight.data(), out_width,
+                 blocks_.data(), blocks_.size(), pairs_.empty() ? nullptr : pairs_.data()});
     }
   });
 }

@@ -20,6 +20,17 @@ struct Spec {
   bool copies() const { return rows.copies() && columns.copies(); }
 };
 
+// Columns [first, last) of y, which read floats [begin, end) of a row of x.
+struct Block {
+  static constexpr int64_t most = 4096;  // floats
+  int64_t first, last, begin, end;
+};
+// The two taps of a column of y, as offsets into a row of x; a single one is in two halves.
+struct Pair {
+  int64_t at[2];
+  float weight[2];
+};
+
 // One row of y.
 struct RowArgs {
   const float* x;  // the image
@@ -31,20 +42,26 @@ struct RowArgs {
   const int64_t *first, *index;  // of the columns' axis
   const float* column_weight;
   int64_t out_width;
+  const Block* blocks;  // if any: rows of x are summed block by block, then the columns of that
+  size_t block_count;
+  const Pair* pairs;  // null: columns have more taps
 };
 using Function = void (*)(const RowArgs&);
 
 class Kernel {
  public:
   Kernel() = default;
-  Kernel(const Spec& spec, Function function) : spec_(spec), function_(function), copies_(spec.copies()) {}
+  Kernel(const Spec& spec, Function function);
   explicit operator bool() const { return function_ != nullptr; }
   // y overlaps nothing else.
   void run(const void* x, void* y, ThreadPool&, int max_threads = 0) const;
 
  private:
   void copy_rows(const std::byte* x, std::byte* y, int64_t first, int64_t last) const;
+  void find_blocks();
   Spec spec_;
+  std::vector<Block> blocks_ = {};
+  std::vector<Pair> pairs_ = {};
   Function function_ = nullptr;
   bool copies_ = false;
 };

@@ -86,6 +86,34 @@ TEST_P(ResizeRow, SumsAroundTheTile) {
   check(row, {4, 1, 40, 40, 33, axis(40, 80, 2, random), axis(40, 80, 2, random)});
 }
 
+// Neighbours of each place, as interpolation takes them.
+Axis near_axis(int64_t in, int64_t out, int taps) {
+  Axis a{{0}, {}, {}};
+  for (int64_t i = 0; i < out; ++i) {
+    const double at = (static_cast<double>(i) + 0.5) * static_cast<double>(in) / static_cast<double>(out) - 0.5;
+    const auto base = static_cast<int64_t>(std::floor(at)) - taps / 2 + 1;
+    const int used = i % 3 == 0 && taps == 2 ? 1 : taps;
+    for (int t = 0; t < used; ++t) {
+      a.index.push_back(std::clamp(base + t, int64_t{0}, in - 1));
+      a.weight.push_back(used == 1 ? 1.0f : 0.1f + 0.3f * static_cast<float>(t));
+    }
+    a.first.push_back(static_cast<int64_t>(a.index.size()));
+  }
+  return a;
+}
+
+TEST_P(ResizeRow, NeighboursOfFewChannels) {
+  for (const int taps : {2, 4})
+    for (const int64_t inner : {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 24, 40, 64, 100}) {
+      check(row, {4, 2, 9, 11, inner, near_axis(9, 18, taps), near_axis(11, 22, taps)});
+      check(row, {4, 1, 9, 40, inner, near_axis(9, 4, taps), near_axis(40, 13, taps)});
+      check(row, {4, 1, 1, 7, inner, near_axis(1, 3, taps), near_axis(7, 21, taps)});
+      check(row, {4, 1, 3, 1500, inner, near_axis(3, 5, taps), near_axis(1500, 1800, taps)});
+      if (HasFatalFailure()) return;
+    }
+  check(row, {4, 1, 3, 9000, 1, near_axis(3, 5, 2), near_axis(9000, 40, 2)});
+}
+
 TEST_P(ResizeRow, CopiesOfAnySize) {
   std::mt19937 random(test::seed());
   for (const int bytes : {1, 2, 4, 8})
