@@ -102,6 +102,7 @@ std::string extents(std::initializer_list<int64_t> all) {
 void add_reduce(const reduce::Row& row, int threads) {
   using schema::ReduceKind;
   const reduce::Spec problems[] = {{ReduceKind::mean, 1, 112 * 112, 64}, {ReduceKind::mean, 1, 49, 1280},
+                                   {ReduceKind::mean, 1, 512 * 512, 4},  {ReduceKind::sum_square, 1, 512 * 512, 3},
                                    {ReduceKind::mean, 1, 28 * 28, 120},  {ReduceKind::max, 1, 28 * 28, 480},
                                    {ReduceKind::sum, 512, 768, 1},       {ReduceKind::sum, 1, 1 << 20, 1},
                                    {ReduceKind::sum, 4096, 9, 1}};

@@ -79,7 +79,24 @@ template <Step step, int count> HWY_INLINE void columns_at(const float* x, int64
   for (int v = 0; v < count; ++v) hn::StoreU(sum[v], vector, y + v * lanes);
 }
 
+// Rows of few columns that lie close, `count` whole vectors of rows at a time; then the parts of each column.
+template <Step step, int count> HWY_INLINE void few_columns(const float* x, int64_t n, int columns, float* y) {
+  HWY_ALIGN float parts[count * lanes];
+  const int joined = count * lanes / columns;
+  const int64_t whole = n / joined * joined;
+  columns_at<step, count>(x, count * lanes, n / joined, parts);
+  Vec sum = start<step>();
+  for (int i = 0; i < joined; ++i) sum = merge<step>(sum, load_first(parts + i * columns, columns));
+  for (int64_t i = whole; i < n; ++i) sum = join<step>(sum, load_first(x + i * columns, columns));
+  store_first(sum, y, columns);
+}
+
 template <Step step> void columns(const float* x, int64_t stride, int64_t n, int64_t columns, float* y) {
+  if (stride == columns && columns < lanes && n * columns >= 8 * lanes) {
+    const int few = static_cast<int>(columns);
+    if (4 * lanes % few == 0) return few_columns<step, 4>(x, n, few, y);
+    if (3 * lanes % few == 0) return few_columns<step, 3>(x, n, few, y);
+  }
   int64_t c = 0;
   for (; c + 4 * lanes <= columns; c += 4 * lanes) columns_at<step, 4>(x + c, stride, n, y + c);
   for (; c + lanes <= columns; c += lanes) columns_at<step, 1>(x + c, stride, n, y + c);

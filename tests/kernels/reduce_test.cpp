@@ -99,6 +99,16 @@ TEST_P(ReduceRow, InParts) {
   }
 }
 
+TEST_P(ReduceRow, FewColumns) {
+  for (const ReduceKind kind : kinds)
+    for (const int64_t columns : {2, 3, 4, 5, 6, 8, 12, 15}) {
+      for (const int64_t n : {9, 31, 32, 43, 64, 65, 129, 255, 1000}) check(row, {kind, 2, n, columns});
+      if (kind == ReduceKind::log_sum) continue;
+      check(row, {kind, 1, 300, columns}, NAN);
+      if (HasFatalFailure()) return;
+    }
+}
+
 TEST_P(ReduceRow, NanAndInfinity) {
   for (const ReduceKind kind : kinds)
     for (const float special : {NAN, INFINITY, -INFINITY}) {
