@@ -48,8 +48,8 @@ Kernel::Kernel(const Spec& spec) : element_(spec.element_bytes), unit_(spec.elem
   Dim row{1, 0, 0};
   if (!dims.empty() && unit_ < large_unit) row = dims.back(), dims.pop_back();
   middle_ = kept(row) * unit_, from_ = std::max<int64_t>(0, -row.begin) * unit_, row_ = row.out() * unit_;
-  if (row_ == 0) rows_ = 0;
-  if (rows_ == 0) return;
+  if (row_ == 0 || std::any_of(dims.begin(), dims.end(), [](const Dim& d) { return d.out() == 0; })) rows_ = 0;
+  if (rows_ == 0) return;  // whatever the other extents are
   for (int64_t i = 0; i < std::max<int64_t>(0, row.begin); ++i) left_.push_back(source(spec.mode, row, i) * unit_);
   for (int64_t i = row.out() - std::max<int64_t>(0, row.end); i < row.out(); ++i)
     right_.push_back(source(spec.mode, row, i) * unit_);

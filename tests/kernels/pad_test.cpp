@@ -107,6 +107,7 @@ TEST_P(PadRow, Edges) {
   check(row, {4, PadMode::constant, {{3, -2, -1}, {3, 0, 0}}});
   check(row, {4, PadMode::constant, {{3, -3, 2}, {0, 1, 1}}});
   check(row, {4, PadMode::reflect, {{3, 1, 1}, {0, 0, 0}}});
+  check(row, {4, PadMode::constant, {{0, 0, 0}, {int64_t{1} << 40, 1, 0}, {300, 1, 0}}});  // nothing, of a large extent
   EXPECT_NE(row.supports({4, PadMode::edge, {{0, 1, 0}}}).refusal, "");
   EXPECT_NE(row.supports({4, PadMode::constant, {{3, -2, -2}}}).refusal, "");
 }
