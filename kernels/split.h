@@ -1,6 +1,9 @@
 // How kernels divide independent work among threads.
 #pragma once
 #include <algorithm>
+#include <atomic>
+#include <bit>
+#include "kernels/os.h"
 #include "kernels/threads.h"
 
 namespace kernels {
@@ -22,4 +25,29 @@ void run_split(ThreadPool& pool, int max_threads, int64_t rows, int64_t blocks, 
       },
       max_threads);
 }
+
+// Scratch for the tasks of a run, as many pieces as threads may work at once.
+class Slots {
+ public:
+  int64_t count() const { return count_; }
+  // f(task, slot) for all 0 <= task < tasks; no two tasks have a slot at the same time.
+  template <class F> void run(ThreadPool& pool, int max_threads, int64_t tasks, const F& f) const {
+    const int64_t threads = std::min<int64_t>(max_threads > 0 ? max_threads : pool.size(), count_);
+    std::atomic<uint32_t> free{(uint32_t{1} << count_) - 1};
+    pool.run(
+        tasks,
+        [&](int64_t task) {
+          uint32_t have = free.load(std::memory_order_relaxed);
+          while (!free.compare_exchange_weak(have, have & (have - 1), std::memory_order_acquire)) {}
+          const int slot = std::countr_zero(have);
+          f(task, int64_t{slot});
+          free.fetch_or(uint32_t{1} << slot, std::memory_order_release);
+        },
+        static_cast<int>(threads));
+  }
+
+ private:
+  static constexpr int most = 16;
+  int64_t count_ = std::clamp(os::available_cores(), 1, most);
+};
 }  // namespace kernels

@@ -73,7 +73,7 @@ std::optional<Lowered> lower_mat_mul(const schema::MatMul& op, const LowerContex
   }, int64_t(choice.kernel->scratch_bytes(m))};
 }
 
-std::optional<PreparedConv> prepare_conv(const schema::ConvLast& op, const LowerContext& c, const kernels::pointwise::Chain& epilogue) {
+std::optional<PreparedConv> prepare_conv(const schema::ConvLast& op, const LowerContext& c, const kernels::pointwise::Chain& epilogue, bool by_rows) {
   const Constant* w = c.constant(1);
   if (!w || !all_f32(c)) return std::nullopt;
   const Shape x = c.in(0).shape();
@@ -92,13 +92,13 @@ std::optional<PreparedConv> prepare_conv(const schema::ConvLast& op, const Lower
   spec.pad_top = int(op.pad[0]), spec.pad_left = int(op.pad[1]), spec.pad_bottom = int(op.pad[2]), spec.pad_right = int(op.pad[3]);
   spec.nchw_input = op.planar_input;
   spec.bias = c.has(2);
-  spec.strict = c.strict;
+  spec.strict = c.strict, spec.by_rows = by_rows;
   spec.epilogue = epilogue;
   spec.x_pitch = c.in_pitch(0), spec.y_pitch = c.out_pitch();
   auto choice = conv::select(spec, c.isa);
   if (!choice) return std::nullopt;
   const std::string packing = cat(choice.name, ' ', to_text(w->shape), " groups", op.groups, " planar", op.planar_input, " width", spec.width, " pitch", spec.in_pitch(),
-                                  " stride", to_text(op.stride), " dilation", to_text(op.dilation), " pad", to_text(op.pad));
+                                  " stride", to_text(op.stride), " dilation", to_text(op.dilation), " pad", to_text(op.pad), " rows", by_rows);
   auto packed = packed_weight(*w, packing, choice.kernel->packed_bytes(),
                               [&](std::byte* to) { choice.kernel->pack(reinterpret_cast<const float*>(w->data), to); });
   return PreparedConv{spec, choice.name, choice.kernel, packed, x[0], x[op.planar_input ? 2 : 1]};

@@ -20,6 +20,7 @@ struct Spec {
   int64_t x_pitch = 0, y_pitch = 0;  // 0: C, OC
   bool bias = false;
   bool strict = false;  // no algorithm whose error is larger than a direct sum's
+  bool by_rows = false;  // the kernel must take Args::rows
   pointwise::Chain epilogue = {};  // rows are the pixels of y in order, columns its channels
   bool operator==(const Spec&) const = default;
 
@@ -57,7 +58,7 @@ class Conv {
   virtual size_t packed_bytes() const = 0;
   virtual void pack(const float* w, void* to) const = 0;
   virtual size_t scratch_bytes(int64_t /*batch*/, int64_t /*height*/) const { return 0; }
-  virtual bool takes_rows() const { return true; }  // Args::rows; needs no scratch then
+  virtual bool takes_rows() const { return true; }  // Args::rows, without scratch
   virtual void run(const Args&, ThreadPool&, int max_threads = 0) const = 0;
 };
 

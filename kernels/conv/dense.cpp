@@ -265,7 +265,7 @@ Support supports_dense(const tile::Backend& backend, const Spec& spec) {
 
 Kernel make_dense(const tile::Backend& backend, const Spec& s) {
   if (s.kernel_h == 1 && s.kernel_w == 1 && s.groups == 1 && !s.nchw_input &&
-      s.pad_top + s.pad_left + s.pad_bottom + s.pad_right == 0) {
+      (!s.by_rows || (s.stride_h == 1 && s.stride_w == 1)) && s.pad_top + s.pad_left + s.pad_bottom + s.pad_right == 0) {
     auto conv = std::make_shared<const PixelGemm>(s, backend);
     return conv->ok() ? conv : nullptr;
   }

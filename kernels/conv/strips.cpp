@@ -1,14 +1,10 @@
 #include "kernels/conv/strips.h"
-#include <atomic>
-#include <bit>
 #include <cstring>
-#include "kernels/os.h"
 
 namespace kernels::conv {
 namespace {
 constexpr int64_t strip_bytes = 512 << 10;  // of what lies between links: half of a second-level cache
 constexpr int64_t longest_strip = 12;
-constexpr int most_slots = 16;
 }  // namespace
 
 std::string Strips::refusal(std::span<const Link> links) {
@@ -24,7 +20,7 @@ std::string Strips::refusal(std::span<const Link> links) {
   return {};
 }
 
-Strips::Strips(std::vector<Link> links) : links_(std::move(links)), slots_(std::clamp(os::available_cores(), 1, most_slots)) {
+Strips::Strips(std::vector<Link> links) : links_(std::move(links)) {
   for (strip_ = longest_strip; strip_ >= 1; --strip_) {
     capacity_.assign(links_.size() - 1, 0);
     int64_t rows = strip_;
@@ -47,29 +43,21 @@ int64_t Strips::slot_bytes() const {
   return floats * static_cast<int64_t>(sizeof(float));
 }
 
-size_t Strips::scratch_bytes() const { return static_cast<size_t>(slots_ * slot_bytes()); }
+size_t Strips::scratch_bytes() const { return static_cast<size_t>(slots_.count() * slot_bytes()); }
 
 void Strips::run(const StripArgs& args, ThreadPool& pool, int max_threads) const {
   int64_t heights[most + 1] = {args.height};
   for (size_t i = 0; i < links_.size(); ++i) heights[i + 1] = links_[i].spec.out_height(heights[i]);
-  const int64_t rows = heights[links_.size()], threads = std::min<int64_t>(max_threads > 0 ? std::min(max_threads, pool.size()) : pool.size(), slots_);
+  const int64_t rows = heights[links_.size()], threads = std::min<int64_t>(max_threads > 0 ? std::min(max_threads, pool.size()) : pool.size(), slots_.count());
   if (args.batch <= 0 || rows <= 0) return;
   // Rows at the border of two bands are computed for both: a band has several strips, unless threads would have none.
   const int64_t wanted = threads > 1 ? (2 * threads + args.batch - 1) / args.batch : 1;
   const int64_t bands = std::min({wanted, rows, std::max(threads, rows / (2 * strip_))});
-  std::atomic<uint32_t> free{(uint32_t{1} << slots_) - 1};
-  pool.run(
-      args.batch * bands,
-      [&](int64_t task) {
-        uint32_t have = free.load(std::memory_order_relaxed);
-        while (!free.compare_exchange_weak(have, have & (have - 1), std::memory_order_acquire)) {}
-        const int slot = std::countr_zero(have);
-        const int64_t band = task % bands;
-        run_band(args, heights, static_cast<std::byte*>(args.scratch) + slot * slot_bytes(), task / bands, rows * band / bands,
-                 rows * (band + 1) / bands, pool);
-        free.fetch_or(uint32_t{1} << slot, std::memory_order_release);
-      },
-      static_cast<int>(threads));
+  slots_.run(pool, max_threads, args.batch * bands, [&](int64_t task, int64_t slot) {
+    const int64_t band = task % bands;
+    run_band(args, heights, static_cast<std::byte*>(args.scratch) + slot * slot_bytes(), task / bands, rows * band / bands,
+             rows * (band + 1) / bands, pool);
+  });
 }
 
 void Strips::run_band(const StripArgs& args, const int64_t* heights, std::byte* slot, int64_t image, int64_t row0, int64_t row1,

@@ -2,6 +2,7 @@
 // computed as if it ran alone, with results that are the same to the bit.
 #pragma once
 #include "kernels/conv/conv.h"
+#include "kernels/split.h"
 
 namespace kernels::conv {
 // Its x is the y of the link before it, with the same pitch.
@@ -40,6 +41,6 @@ class Strips {
   std::vector<Link> links_;
   std::vector<int64_t> capacity_;  // by link but the last: rows of its y that are kept
   int64_t strip_ = 1;              // rows of the last y at a time
-  int slots_;
+  Slots slots_;
 };
 }  // namespace kernels::conv

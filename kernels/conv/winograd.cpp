@@ -3,11 +3,9 @@
 // second-level cache; the weights of a block's products are read once. A dilated kernel sees, from each pixel, only every
 // so many rows and columns: tiles are made of those.
 #include "kernels/conv/winograd.h"
-#include <atomic>
-#include <bit>
 #include <cmath>
 #include "kernels/gemm/gemm.h"
-#include "kernels/os.h"
+#include "kernels/split.h"
 
 namespace kernels::conv {
 namespace {
@@ -15,7 +13,6 @@ constexpr int64_t bytes = sizeof(float);
 constexpr int64_t block_bytes = 400 << 10;    // of transformed tiles, before and after the products
 constexpr int64_t most_tiles = 112;           // of a block
 constexpr int64_t large_weights = 96 << 10;   // channels in × out: beyond, weights are read for as many tiles as may be
-constexpr int most_slots = 16;                // blocks at once
 
 // G: what a 3-vector of weights becomes. F(2×2) has the points 0, ±1 and ∞. F(4×4) has 0, ±√½, ±√2 and ∞, whose powers stay
 // near 1: the error is half of that with the usual 0, ±1, ±2 and ∞, and the largest one a quarter (after Barabasz,
@@ -44,8 +41,7 @@ class Winograd final : public Conv {
         output_(transforms.output[m == 4]),
         v_pitch_(row_pitch(spec.channels)),
         m_pitch_(row_pitch(spec.out_channels)),
-        gemm_(gemm::make(backend, {.n = spec.out_channels, .k = spec.channels, .transposed_b = true}, v_pitch_)),
-        slots_(std::clamp(os::available_cores(), 1, most_slots)) {
+        gemm_(gemm::make(backend, {.n = spec.out_channels, .k = spec.channels, .transposed_b = true}, v_pitch_)) {
     if (!spec.epilogue.empty()) pass_ = pointwise::select(spec.epilogue, target).kernel;
     const int64_t fit = block_bytes / (planes_ * bytes * (v_pitch_ + m_pitch_)) / 14 * 14;
     tiles_ = spec.channels * spec.out_channels >= large_weights ? most_tiles : std::clamp<int64_t>(fit, 28, most_tiles);
@@ -82,7 +78,7 @@ class Winograd final : public Conv {
   size_t scratch_bytes(int64_t batch, int64_t height) const override {
     const Grid grid(*this, batch, height);
     const int64_t blocks = (grid.tiles + tiles_ - 1) / tiles_;
-    return static_cast<size_t>(std::min<int64_t>(blocks, slots_) * slot_bytes(std::min(grid.tiles, tiles_)));
+    return static_cast<size_t>(std::min(blocks, slots_.count()) * slot_bytes(std::min(grid.tiles, tiles_)));
   }
 
   void run(const Args& args, ThreadPool& pool, int max_threads) const override {
@@ -101,24 +97,15 @@ class Winograd final : public Conv {
       divided([&](int64_t t0, int64_t t1) { outputs(args, grid, slot, 0, t0, t1); });
       return;
     }
-    const int64_t threads = std::min<int64_t>(all, slots_);
-    blocks = std::max(blocks, std::min(grid.tiles, round_up(blocks, threads)));
+    blocks = std::max(blocks, std::min(grid.tiles, round_up(blocks, std::min(all, slots_.count()))));
     const int64_t room = std::min(grid.tiles, tiles_);  // of a slot
-    std::atomic<uint32_t> free{(uint32_t{1} << std::min<int64_t>(slots_, 31)) - 1};
-    pool.run(
-        blocks,
-        [&](int64_t b) {
-          uint32_t have = free.load(std::memory_order_relaxed);
-          while (!free.compare_exchange_weak(have, have & (have - 1), std::memory_order_acquire)) {}
-          const int index = std::countr_zero(have);
-          const Slot slot = this->slot(args, index, room);
-          const int64_t t0 = grid.tiles * b / blocks, t1 = grid.tiles * (b + 1) / blocks;
-          inputs(args, grid, slot, t0, t0, t1);
-          for (int64_t plane = 0; plane < planes_; ++plane) product(args, slot, plane, t1 - t0, pool);
-          outputs(args, grid, slot, t0, t0, t1);
-          free.fetch_or(uint32_t{1} << index, std::memory_order_release);
-        },
-        static_cast<int>(threads));
+    slots_.run(pool, max_threads, blocks, [&](int64_t b, int64_t index) {
+      const Slot slot = this->slot(args, index, room);
+      const int64_t t0 = grid.tiles * b / blocks, t1 = grid.tiles * (b + 1) / blocks;
+      inputs(args, grid, slot, t0, t0, t1);
+      for (int64_t plane = 0; plane < planes_; ++plane) product(args, slot, plane, t1 - t0, pool);
+      outputs(args, grid, slot, t0, t0, t1);
+    });
   }
 
  private:
@@ -231,7 +218,7 @@ class Winograd final : public Conv {
   int64_t v_pitch_, m_pitch_;
   gemm::Kernel gemm_;
   pointwise::Kernel pass_;
-  int slots_;
+  Slots slots_;
   int64_t tiles_ = 0;  // of a block, at most
 };
 }  // namespace
@@ -239,6 +226,7 @@ class Winograd final : public Conv {
 Support supports_winograd(const tile::Backend& backend, const Spec& s, int m) {
   if (std::string reason = invalid(s); !reason.empty()) return {0, reason};
   if (s.strict) return {0, "a strict model asks for direct sums"};
+  if (s.by_rows) return {0, "single rows are asked for"};
   if (s.kernel_h != 3 || s.kernel_w != 3) return {0, "the kernel is not 3x3"};
   if (s.stride_h != 1 || s.stride_w != 1) return {0, "strided"};
   if (s.dilation_w != 1 && s.epilogue.has(pointwise::Mode::per_row)) return {0, "dilated, with a value of its own for each pixel"};

@@ -117,4 +117,5 @@ Choice select(const Spec& spec, isa::Mask have) { return choose(rows(), spec, ha
 
 Support scalar::supports(const Spec& spec) { return {16, invalid(spec)}; }
 Kernel scalar::make(const Spec& spec) { return {spec, plain(spec.element_bytes)}; }
+Function scalar::function() { return plain(4); }
 }  // namespace kernels::transpose

@@ -50,6 +50,7 @@ Function plain(int element_bytes);
   namespace where { \
   Support supports(const Spec&); \
   Kernel make(const Spec&); \
+  Function function(); /* for elements of 4 bytes */ \
   }
 #include "kernels/transpose/kernels.inc"
 std::span<const Row> rows();

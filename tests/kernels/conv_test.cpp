@@ -289,23 +289,26 @@ TEST_P(ConvRow, FewOutputs) {
   std::mt19937 random(test::seed());
   const auto pick = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
   for (int i = 0; i < 60; ++i) {
-    Problem p = square(std::array{8, 15, 16, 17, 32, 37, 70}[size_t(pick(0, 6))], pick(1, 5), pick(1, 26), pick(1, 5), pick(1, 2));
+    Problem p = square(std::array{1, 3, 4, 8, 15, 16, 17, 32, 37, 70}[size_t(pick(0, 9))], pick(0, 1) ? pick(1, 5) : pick(6, 26),
+                       pick(1, 70), pick(1, 5), pick(1, 3));
     Spec& s = p.spec;
     p.height = pick(1, 9), p.batch = pick(1, 2);
     if (pick(0, 2) == 0) s.kernel_w = pick(1, 9);
     s.dilation_h = pick(1, 2), s.dilation_w = pick(1, 3);
     s.pad_top = pick(0, 4), s.pad_bottom = pick(0, 4), s.pad_left = pick(0, 9), s.pad_right = pick(0, 9);
-    s.x_pitch = s.channels + pick(0, 1) * 5, s.y_pitch = s.out_channels + pick(0, 1) * 7;
+    s.nchw_input = pick(0, 3) == 0;
+    if (!s.nchw_input) s.x_pitch = s.channels + pick(0, 1) * 5;
+    s.y_pitch = s.out_channels + pick(0, 1) * 7;
     if (pick(0, 1)) s.epilogue = {Stage::of(BinaryKind::mul, 1, Mode::per_column), Stage::of(BinaryKind::add, 0, Mode::full), Stage::of(UnaryKind::tanh)};
     check(row, p);
     if (HasFatalFailure()) return;
   }
 }
 
-TEST(Conv, SelectsDotProductsForFewOutputs) {
+TEST(Conv, SelectsByOutputs) {
   const auto name = [](int64_t channels, int64_t out, int kernel) { return conv::select(square(channels, out, 40, kernel).spec).name; };
   const bool vectors = isa::detected() != isa::scalar;
-  EXPECT_EQ(name(16, 3, 9).starts_with("dot"), vectors);
+  EXPECT_EQ(name(16, 3, 9).starts_with("planar"), vectors);
   EXPECT_EQ(name(64, 1, 1).starts_with("dot"), vectors);
   EXPECT_FALSE(name(16, 4, 1).starts_with("dot"));
   EXPECT_FALSE(name(64, 16, 3).starts_with("dot"));

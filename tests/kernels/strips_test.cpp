@@ -73,7 +73,7 @@ Problem chain(std::vector<Spec> specs, int64_t batch, int64_t height) {
       const Spec& before = p.links.back().spec;
       s.width = before.out_width(), s.x_pitch = before.out_pitch();
     }
-    s.strict = true;  // direct sums: they take rows
+    s.by_rows = true;
     p.links.push_back({s, conv::select(s).kernel});
   }
   return p;
