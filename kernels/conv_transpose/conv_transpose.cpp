@@ -1,135 +1,181 @@
 #include "kernels/conv_transpose/conv_transpose.h"
-#include "kernels/gemm/gemm.h"
+#include <cstring>
+#include <numeric>
+#include "kernels/conv/conv.h"
 #include "kernels/split.h"
 
 namespace kernels::conv_transpose {
 namespace {
-constexpr int64_t products_bytes = 1 << 19;  // of the rows of x in work
-constexpr size_t align = 64;
+constexpr int64_t floats_of_a_line = 16;
+constexpr int64_t few_weights = 64 << 10;  // bytes that single rows may read again and again
+constexpr int64_t many_pixels = 256;       // for which others are read once
+constexpr int64_t most_stride = 64, most_extent = 1 << 12;
+constexpr double most_growth = 16;         // of the weights, by zeros
 
-// Input `at` meets an output through kernel tap `tap`.
-struct Tap {
-  int64_t at, tap;
+int64_t divide_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
+int64_t round_up(int64_t n, int64_t to) { return divide_up(n, to) * to; }
+
+// What one dim of a transposed convolution is to the outputs o = j · stride + phase: input j + at(k) meets them through each
+// tap k that falls on them. All phases between `first` and `last` see one window, of `extent` inputs `step` apart from
+// j - before on.
+struct Window {
+  int64_t stride, dilation, pad;
+  int64_t before = 0, step = 1, extent = 1;
+
+  Window(int stride, int dilation, int pad, int kernel, int64_t first, int64_t last) : stride(stride), dilation(dilation), pad(pad) {
+    int64_t low = 0, high = 0;
+    bool any = false;
+    each(kernel, first, last, [&](int64_t at, int64_t, int64_t) {
+      low = any ? std::min(low, at) : at, high = any ? std::max(high, at) : at, any = true;
+    });
+    low = std::min<int64_t>(low, 0);  // what is cut off cannot be seen as padding: the window has zeros there
+    int64_t between = 0;
+    each(kernel, first, last, [&](int64_t at, int64_t, int64_t) { between = std::gcd(between, at - low); });
+    step = std::max<int64_t>(1, between), before = -low, extent = (high - low) / step + 1;
+  }
+  // f(at, tap, phase) for all taps of these phases.
+  template <class F> void each(int64_t kernel, int64_t first, int64_t last, const F& f) const {
+    for (int64_t phase = first; phase < last; ++phase)
+      for (int64_t k = 0; k < kernel; ++k)
+        if (const int64_t at = phase + pad - k * dilation; at % stride == 0) f(at / stride, k, phase);
+  }
+  // Where in the window.
+  int64_t place(int64_t at) const { return (at + before) / step; }
+  // The padding behind that gives `out` outputs or more of the window.
+  int behind(int64_t in, int64_t out) const { return static_cast<int>(std::max<int64_t>(0, out + (extent - 1) * step - in - before)); }
 };
-// Those of output o are taps[first[o]] … taps[first[o + 1] - 1], by ascending input.
-struct Axis {
-  std::vector<size_t> first{0};
-  std::vector<Tap> taps;
-  Axis(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t dilation, int64_t pad) {
-    for (int64_t o = 0; o < out; ++o) {
-      for (int64_t k = kernel; k-- > 0;) {
-        const int64_t place = o + pad - k * dilation;
-        if (place >= 0 && place % stride == 0 && place / stride < in) taps.push_back({place / stride, k});
-      }
-      first.push_back(taps.size());
+
+class ByPhases final : public ConvTranspose {
+ public:
+  explicit ByPhases(const Spec& s)
+      : s_(s),
+        columns_(s.stride_w, s.dilation_w, s.pad_left, s.kernel_w, 0, s.stride_w),
+        across_(divide_up(s.out_width, s.stride_w)) {
+    for (int phase = 0; phase < s.stride_h; ++phase) {
+      const Window rows(s.stride_h, s.dilation_h, s.pad_top, s.kernel_h, phase, phase + 1);
+      conv::Spec spec;
+      spec.channels = s.channels, spec.out_channels = s.out_channels * s.stride_w;
+      spec.width = s.width;
+      spec.kernel_h = static_cast<int>(rows.extent), spec.kernel_w = static_cast<int>(columns_.extent);
+      spec.dilation_h = static_cast<int>(rows.step), spec.dilation_w = static_cast<int>(columns_.step);
+      spec.pad_top = static_cast<int>(rows.before), spec.pad_left = static_cast<int>(columns_.before);
+      spec.pad_bottom = rows.behind(s.height, divide_up(s.out_height, s.stride_h));
+      spec.pad_right = columns_.behind(s.width, across_);
+      spec.bias = true, spec.by_rows = true;
+      phases_.push_back({rows, spec, conv::select(spec, s.isa).kernel, 0});
+      if (!phases_.back().kernel) return;
+      phases_.back().packed = packed_;
+      packed_ += round_up(static_cast<int64_t>(phases_.back().kernel->packed_bytes()), 64);
+    }
+    const conv::Spec& spec = phases_[0].spec;
+    row_ = spec.out_width() * spec.out_channels;
+    whole_ = row_ == s.out_width * s.out_channels;
+    const int64_t down = divide_up(s.out_height, s.stride_h);
+    together_ = packed_ <= few_weights * s.stride_h ? 1 : std::clamp<int64_t>(many_pixels / std::max<int64_t>(1, across_), 1, down);
+    complete_ = true;
+  }
+  bool complete() const { return complete_; }
+
+  size_t packed_bytes() const override { return static_cast<size_t>(packed_); }
+  void pack(const float* w, void* to) const override {
+    const int64_t k = s_.out_channels;
+    for (int phase = 0; phase < s_.stride_h; ++phase) {
+      const Phase& p = phases_[static_cast<size_t>(phase)];
+      const int64_t taps = p.rows.extent * columns_.extent;
+      std::vector<float> filters(static_cast<size_t>(s_.stride_w * k * s_.channels * taps));
+      p.rows.each(s_.kernel_h, phase, phase + 1, [&](int64_t at_h, int64_t kh, int64_t) {
+        columns_.each(s_.kernel_w, 0, s_.stride_w, [&](int64_t at_w, int64_t kw, int64_t phase_w) {
+          const int64_t place = p.rows.place(at_h) * columns_.extent + columns_.place(at_w);
+          for (int64_t o = 0; o < k; ++o)
+            for (int64_t c = 0; c < s_.channels; ++c)
+              filters[static_cast<size_t>(((phase_w * k + o) * s_.channels + c) * taps + place)] =
+                  w[((c * k + o) * s_.kernel_h + kh) * s_.kernel_w + kw];
+        });
+      });
+      p.kernel->pack(filters.data(), static_cast<std::byte*>(to) + p.packed);
     }
   }
-};
 
-class ByGemm final : public ConvTranspose {
- public:
-  explicit ByGemm(const Spec& s)
-      : spec_(s),
-        rows_(s.height, s.out_height, s.kernel_h, s.stride_h, s.dilation_h, s.pad_top),
-        columns_(s.width, s.out_width, s.kernel_w, s.stride_w, s.dilation_w, s.pad_left),
-        products_(static_cast<int64_t>(s.kernel_h) * s.kernel_w * s.out_channels),
-        gemm_(gemm::select({.n = products_, .k = s.channels}, s.isa).kernel) {
-    const int64_t row_bytes = s.width * products_ * static_cast<int64_t>(sizeof(float));
-    together_ = std::clamp<int64_t>(products_bytes / std::max<int64_t>(1, row_bytes), 1, s.height);
+  size_t scratch_bytes() const override {
+    return static_cast<size_t>(floats_of_a_line + bias_floats() + slots_.count() * slot_floats()) * sizeof(float);
   }
-  bool complete() const { return gemm_ != nullptr; }
-
-  size_t packed_bytes() const override { return gemm_->packed_bytes(); }
-  void pack(const float* w, void* to) const override {
-    const int64_t taps = static_cast<int64_t>(spec_.kernel_h) * spec_.kernel_w, features = spec_.out_channels;
-    std::vector<float> b(static_cast<size_t>(spec_.channels * products_));
-    float* next = b.data();
-    for (int64_t c = 0; c < spec_.channels; ++c)
-      for (int64_t tap = 0; tap < taps; ++tap)
-        for (int64_t k = 0; k < features; ++k) *next++ = w[(c * features + k) * taps + tap];
-    gemm_->pack_b(b.data(), products_, to);
-  }
-
-  size_t scratch_bytes() const override { return align + gathered() + gemm_->scratch_bytes(together_ * spec_.width); }
 
   void run(const Args& args, ThreadPool& pool, int max_threads) const override {
-    const Spec& s = spec_;
-    auto* aligned =
-        reinterpret_cast<std::byte*>((reinterpret_cast<uintptr_t>(args.scratch) + align - 1) / align * align);
-    auto* products = reinterpret_cast<float*>(aligned);
-    const int64_t image = s.out_height * s.out_width * s.out_channels;
-    for (int64_t n = 0; n < args.batch; ++n)
-      for (int64_t h0 = 0; h0 < s.height; h0 += together_) {
-        const int64_t h1 = std::min(s.height, h0 + together_);
-        gemm_->run({.a = args.x + (n * s.height + h0) * s.width * s.channels,
-                    .lda = s.channels,
-                    .b = args.w,
-                    .c = products,
-                    .ldc = products_,
-                    .m = (h1 - h0) * s.width,
-                    .scratch = aligned + gathered()},
-                   pool, max_threads);
-        // The first rows of x also make the rows of y that no row of x meets.
-        const int64_t reach = static_cast<int64_t>(s.kernel_h - 1) * s.dilation_h;
-        const int64_t first = h0 == 0 ? 0 : std::max<int64_t>(0, h0 * s.stride_h - s.pad_top);
-        const int64_t last =
-            h0 == 0 ? s.out_height
-                    : std::clamp<int64_t>((h1 - 1) * s.stride_h - s.pad_top + reach + 1, first, s.out_height);
-        run_split(pool, max_threads, last - first, 1, (h1 - h0) * s.width * products_,
-                  [&](int64_t row, int64_t end, int64_t, int64_t) {
-                    for (; row < end; ++row) gather(products, args.bias, args.y + n * image, first + row, h0, h1);
-                  });
-      }
+    constexpr uintptr_t line = floats_of_a_line * sizeof(float);
+    auto* scratch = reinterpret_cast<float*>((reinterpret_cast<uintptr_t>(args.scratch) + line - 1) / line * line);
+    for (int64_t i = 0; i < s_.stride_w * s_.out_channels; ++i) scratch[i] = args.bias ? args.bias[i % s_.out_channels] : 0;
+    const int64_t down = divide_up(s_.out_height, s_.stride_h), groups = divide_up(down, together_), tasks = args.batch * groups;
+    constexpr int64_t serial_work = 1 << 16;
+    const int64_t work = args.batch * s_.height * s_.width * s_.channels * s_.out_channels * s_.kernel_h * s_.kernel_w;
+    slots_.run(pool, work < serial_work ? 1 : max_threads, tasks, [&](int64_t task, int64_t slot) {
+      const int64_t image = task / groups, first = task % groups * together_, last = std::min(down, first + together_);
+      for (int phase = 0; phase < s_.stride_h; ++phase)
+        run_rows(args, scratch, scratch + bias_floats() + slot * slot_floats(), image, phase, first, last, pool);
+    });
   }
 
  private:
-  size_t gathered() const {
-    return (static_cast<size_t>(together_ * spec_.width * products_) * sizeof(float) + align - 1) / align * align;
+  // The rows of y that begin with this one, `stride_h` apart: a convolution whose pixels are stride_w of y's.
+  struct Phase {
+    Window rows;
+    conv::Spec spec;
+    conv::Kernel kernel;
+    int64_t packed;  // where its weights begin, in bytes
+  };
+
+  int64_t bias_floats() const { return round_up(s_.stride_w * s_.out_channels, floats_of_a_line); }
+  int64_t slot_floats() const { return whole_ && together_ == 1 ? 0 : round_up(together_ * row_, floats_of_a_line); }
+
+  void run_rows(const Args& args, const float* bias, float* slot, int64_t image, int phase, int64_t first, int64_t last, ThreadPool& pool) const {
+    last = std::min(last, divide_up(s_.out_height - phase, s_.stride_h));
+    if (first >= last) return;
+    const Phase& p = phases_[static_cast<size_t>(phase)];
+    const bool in_place = whole_ && last - first == 1;
+    const int64_t y_row = s_.out_width * s_.out_channels;
+    float* y = args.y + (image * s_.out_height + first * s_.stride_h + phase) * y_row;
+    conv::Args conv{};
+    conv.x = args.x + image * s_.height * s_.width * s_.channels;
+    conv.w = static_cast<const std::byte*>(args.w) + p.packed;
+    conv.bias = bias;
+    conv.y = in_place ? y : slot;
+    conv.height = s_.height;
+    conv.first_row = first, conv.rows = last - first;
+    p.kernel->run(conv, pool, 1);
+    if (in_place) return;
+    for (int64_t row = first; row < last; ++row, slot += row_, y += s_.stride_h * y_row)
+      std::memcpy(y, slot, static_cast<size_t>(y_row) * sizeof(float));
   }
 
-  // Adds the products of rows [h0, h1) of x to row oh of y, which begins with the bias where these are the first.
-  void gather(const float* products, const float* bias, float* image, int64_t oh, int64_t h0, int64_t h1) const {
-    const int64_t k = spec_.out_channels, pixel_taps = products_;
-    const Tap *tap = rows_.taps.data() + rows_.first[oh], *end = rows_.taps.data() + rows_.first[oh + 1];
-    bool fresh = tap == end ? h0 == 0 : tap->at >= h0 && tap->at < h1;
-    float* y = image + oh * spec_.out_width * k;
-    if (fresh) {
-      for (int64_t ow = 0; ow < spec_.out_width; ++ow)
-        if (bias) std::copy_n(bias, k, y + ow * k);
-        else std::fill_n(y + ow * k, k, 0.0f);
-    }
-    for (; tap != end; ++tap) {
-      if (tap->at < h0 || tap->at >= h1) continue;
-      const float* row = products + (tap->at - h0) * spec_.width * pixel_taps + tap->tap * spec_.kernel_w * k;
-      for (int64_t ow = 0; ow < spec_.out_width; ++ow)
-        for (size_t i = columns_.first[ow]; i < columns_.first[ow + 1]; ++i) {
-          const float* __restrict from = row + columns_.taps[i].at * pixel_taps + columns_.taps[i].tap * k;
-          float* __restrict to = y + ow * k;
-          for (int64_t c = 0; c < k; ++c) to[c] += from[c];
-        }
-    }
-  }
-
-  Spec spec_;
-  Axis rows_, columns_;
-  int64_t products_;  // of one pixel: [kernel_h][kernel_w][K]
-  gemm::Kernel gemm_;
-  int64_t together_ = 1;  // rows of x in work
+  Spec s_;
+  Window columns_;
+  int64_t across_;  // pixels of the convolutions that a row of y is made of
+  std::vector<Phase> phases_;
+  int64_t packed_ = 0, row_ = 0, together_ = 1;  // bytes; floats; rows of a convolution at a time
+  bool whole_ = false, complete_ = false;        // a row of the convolution is one of y
+  Slots slots_;
 };
 }  // namespace
 
-Support by_gemm::supports(const Spec& s) {
+Support by_phases::supports(const Spec& s) {
   if (s.channels <= 0 || s.out_channels <= 0 || s.height <= 0 || s.width <= 0 || s.out_height <= 0 || s.out_width <= 0)
     return {0, "an extent is not positive"};
-  if (s.kernel_h <= 0 || s.kernel_w <= 0 || s.stride_h <= 0 || s.stride_w <= 0 || s.dilation_h <= 0 ||
-      s.dilation_w <= 0)
+  if (s.kernel_h <= 0 || s.kernel_w <= 0 || s.stride_h <= 0 || s.stride_w <= 0 || s.dilation_h <= 0 || s.dilation_w <= 0)
     return {0, "kernel, stride or dilation is not positive"};
-  constexpr int64_t most_taps = 1 << 22;  // of all outputs along a dim: what tables are made of
-  if (s.out_height > most_taps / s.kernel_h || s.out_width > most_taps / s.kernel_w) return {0, "its taps are too many"};
-  return {1, s.pad_top < 0 || s.pad_left < 0 ? "negative padding" : ""};
+  if (s.pad_top < 0 || s.pad_left < 0) return {0, "negative padding"};
+  if (s.stride_h > most_stride || s.stride_w > most_stride) return {0, "a stride over 64"};
+  if (s.kernel_h > most_extent || s.kernel_w > most_extent) return {0, "its taps are too many"};
+  double taps = 0;
+  const Window columns(s.stride_w, s.dilation_w, s.pad_left, s.kernel_w, 0, s.stride_w);
+  for (int phase = 0; phase < s.stride_h; ++phase) {
+    const Window rows(s.stride_h, s.dilation_h, s.pad_top, s.kernel_h, phase, phase + 1);
+    if (rows.extent > most_extent || columns.extent > most_extent) return {0, "its taps are too many"};
+    taps += static_cast<double>(rows.extent * columns.extent * s.stride_w);
+  }
+  if (taps > most_growth * s.kernel_h * s.kernel_w + 64) return {0, "its phases are mostly zeros"};
+  return {taps / s.kernel_h / s.kernel_w, {}};
 }
-Kernel by_gemm::make(const Spec& spec) {
-  auto kernel = std::make_shared<const ByGemm>(spec);
+Kernel by_phases::make(const Spec& spec) {
+  auto kernel = std::make_shared<const ByPhases>(spec);
   return kernel->complete() ? kernel : nullptr;
 }
 

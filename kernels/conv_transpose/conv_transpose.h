@@ -1,8 +1,9 @@
 // The transpose of a 2-D convolution in f32, channels last: x [N,H,W,C], w [C,K,KH,KW], y [N,OH,OW,K].
 //
-// One gemm multiplies each pixel by all taps at once; each pixel of y then gathers, onto the bias, the products that
-// fall on it. Some rows of x are in work at a time, so that their products stay in the cache. Results are the same to
-// the bit for any thread count.
+// Rows of y that are a stride apart, and pixels of them that are, see the same window of x through taps of their own: such rows
+// are those of a convolution without strides, which has the taps of stride_w neighbouring pixels as its channels (Shi et
+// al., "Is the deconvolution layer the same as a convolutional layer?", 2016). Results are the same to the bit for any
+// thread count.
 #pragma once
 #include "kernels/table.h"
 #include "kernels/threads.h"
@@ -15,7 +16,7 @@ struct Spec {
   int stride_h = 1, stride_w = 1;
   int dilation_h = 1, dilation_w = 1;
   int pad_top = 0, pad_left = 0;    // what is cut from the result; the rest of it is cut, or zero, up to its extent
-  isa::Mask isa = isa::detected();  // of the gemm inside
+  isa::Mask isa = isa::detected();  // of the convolutions inside
 };
 
 // y overlaps nothing else.
