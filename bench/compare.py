@@ -205,11 +205,10 @@ def main() -> int:
     order = random.Random(arguments.seed)
     for word in arguments.models:
         report.measured.append(compare(word, settings, arguments.cache, order))
-    text = FORMATS[arguments.format](report)
-    if arguments.output:
-        arguments.output.write_text(text)
-    else:
-        print(text, end="")
+        if arguments.output:  # after every model: a run that is cut off leaves what it has
+            arguments.output.write_text(FORMATS[arguments.format](report))
+    if not arguments.output:
+        print(FORMATS[arguments.format](report), end="")
     return int(report.failed)
 
 
