@@ -56,16 +56,17 @@ struct BlockArgs {
 using BlockFunction = void (*)(BlockArgs*);
 
 // Registers: sums from the top; below them the lanes' places in their groups, those for x, and for all weights, or those of
-// a row of the kernel.
+// the rows of the kernel that one row of x meets.
 template <class Isa> struct Registers {
   static bool all_weights(int taps, int sums, bool turns) { return taps <= 9 && taps + sums + 2 + turns <= Isa::registers; }
+  static int rows_met(int kernel_h, int stride_h, int rows) { return std::min(kernel_h, stride_h * (rows - 1) + 1); }
   static bool turns(int64_t inputs, int64_t group) { return inputs > 1 && group < Isa::lanes; }
   static bool fits(const Spec& s, int rows, int columns) {
     const int sums = rows * columns, taps = s.kernel_h * s.kernel_w;
     const bool turned = turns(s.channels / s.groups, s.out_channels / s.groups);
     if (s.stride_h * (rows - 1) + s.kernel_h > most_rows) return false;
     if (all_weights(taps, sums, turned)) return true;
-    return rows == 1 && s.kernel_w + sums + 2 + turned <= Isa::registers;
+    return rows_met(s.kernel_h, s.stride_h, rows) * s.kernel_w + sums + 2 + turned <= Isa::registers;
   }
 };
 
@@ -76,6 +77,7 @@ template <class Isa> class BlockGenerator : public jit::Generator {
       : b_(block),
         turns_(Registers<Isa>::turns(block.inputs, block.group)),
         all_(Registers<Isa>::all_weights(block.taps(), block.rows * block.columns, turns_)),
+        kept_(all_ ? block.kernel_h : Registers<Isa>::rows_met(block.kernel_h, block.stride_h, block.rows)),
         copies_(block.inputs > 1 && (turns_ || block.inputs % Isa::lanes == 0) && block.x_vectors() <= most_copied && collide(block)),
         emit_(*this) {
     prologue<Isa>();
@@ -127,8 +129,8 @@ template <class Isa> class BlockGenerator : public jit::Generator {
   }
   Vmm sum(int r, int c) const { return Vmm(Isa::registers - 1 - (r * b_.columns + c)); }
   Vmm place() const { return Vmm(Isa::registers - 1 - b_.rows * b_.columns); }
-  Vmm weight(int kh, int kw) const { return Vmm(all_ ? kh * b_.kernel_w + kw : kw); }
-  int weights() const { return all_ ? b_.taps() : b_.kernel_w; }
+  Vmm weight(int kh, int kw) const { return Vmm(kh % kept_ * b_.kernel_w + kw); }
+  int weights() const { return kept_ * b_.kernel_w; }
 
   void start() {
     if (b_.bias) mov(rax, field(offsetof(BlockArgs, bias)));
@@ -149,7 +151,7 @@ template <class Isa> class BlockGenerator : public jit::Generator {
     if (all_)
       for (int kh = 0; kh < b_.kernel_h; ++kh) load_weights(kh);
     for (int i = 0, loads = 0; i < b_.x_rows(); ++i) {
-      if (!all_) load_weights(i);
+      if (!all_ && i < b_.kernel_h) load_weights(i);
       for (int j = b_.first; j < b_.last; ++j) {
         const Vmm x(spare + loads % spares);
         bool loaded = false;
@@ -211,7 +213,9 @@ template <class Isa> class BlockGenerator : public jit::Generator {
   }
 
   const Block& b_;
-  const bool turns_, all_, copies_;
+  const bool turns_, all_;
+  const int kept_;  // rows of the kernel
+  const bool copies_;
   pointwise::Emitter<Isa> emit_;
   const Xbyak::Reg64 w = rdx, y = rcx, channel = rbx, input = rbp, inputs = r15;
 };
