@@ -6,6 +6,7 @@ namespace kernels::conv {
 namespace {
 constexpr int64_t bytes = sizeof(float);
 constexpr int64_t band_bytes = 256 << 10;      // of planes: a quarter of a second-level cache
+constexpr double most_row_bytes = 4 << 20;     // of planes for one row of y
 constexpr int64_t most_band_rows = 16;         // of y
 // A long sum is made of parts, whose errors do not add up. The channels of an image are all positive: see dense.cpp.
 constexpr int64_t part_terms = 96, image_channels = 4, most_image_terms = 160, image_part_terms = 48;
@@ -176,6 +177,8 @@ Support supports_planar(const Spec& s, int lanes) {
   if (s.kernel_h * s.kernel_w == 1) return {0, "no tap shares an element of x with another"};
   if (s.stride_w > 4 || s.stride_h > 4) return {0, "strides over 4"};
   if (s.out_width() <= 0) return {0, "no columns"};
+  const double rows = (s.kernel_h - 1.0) * s.dilation_h + 1, row = static_cast<double>(s.out_width() + lanes) * s.stride_w + s.kernel_w * static_cast<double>(s.dilation_w);
+  if (static_cast<double>(s.channels) * rows * row * bytes > most_row_bytes) return {0, "a row of y is made of too much"};
   // Two products a cycle at best, unless loads that cross a cache line are more than them; columns and outputs that nobody
   // asked for; and each element of x and y moved once, those of x for the rows that bands share as well.
   const auto outputs = static_cast<double>(s.out_channels), channels = static_cast<double>(s.channels);

@@ -211,6 +211,23 @@ constexpr char with_body[] =
     "b = Binary (v, also)\n"
     "    w = Binary kind=mul (a, b)\n    output go\n    output w\n}\noutput y\n";
 
+TEST(Passes, TransposesJoinAcrossAReshape) {
+  const auto joined = [](const std::string& x, const std::string& first, const std::string& shape, const std::string& second) {
+    const size_t rank = size_t(std::ranges::count(shape, ',')) + 1;
+    return after(canonicalise, "input x f32[" + x + "]\nconst s i64[" + std::to_string(rank) + "] {" + shape + "}\nt = Transpose perm=" + first +
+                                   " (x)\nr = Reshape (t, s)\ny = Transpose perm=" + second + " (r)\noutput y\n");
+  };
+  // The head of a detector: channels last, then anchors and their values apart, and the places of the image joined.
+  EXPECT_NE(joined("1,4,5,6", "0,3,1,2", "1,3,2,20", "0,1,3,2").find("i64[4] {1,20,3,2}\nv2 = Reshape allow_zero=1 (x, v1)\nv3 = Transpose perm=0,2,1,3 (v2)"),
+            std::string::npos);
+  // What moves nothing in the end goes.
+  EXPECT_EQ(joined("2,3,4", "2,0,1", "2,2,6", "2,0,1").find("Transpose"), std::string::npos);
+  EXPECT_NE(joined("1,2,3,1", "3,1,0,2", "2,1,3", "2,1,0").find("i64[3] {1,2,3}\nv2 = Reshape allow_zero=1 (x, v1)\nv3 = Transpose perm=2,0,1 (v2)"), std::string::npos);
+  // Dims of which the reshape makes one, and which are apart in x.
+  const std::string apart = "input x f32[2,3,4]\nconst s i64[2] {8,3}\nt = Transpose perm=0,2,1 (x)\nr = Reshape (t, s)\ny = Transpose perm=1,0 (r)\noutput y\n";
+  after(canonicalise, apart, false);
+}
+
 TEST(Passes, ATransposedConvolutionWithoutStridesIsAConvolution) {
   const std::string x = "input x f32[1,2,4,3]\nconst w f32[2,1,2,3] {1,2,3,4,5,6,7,8,9,10,11,12}\n", end = "output y\n";
   const auto expect = [&](const std::string& fields, const std::string& conv) {
