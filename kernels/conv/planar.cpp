@@ -9,7 +9,7 @@ constexpr int64_t band_bytes = 256 << 10;      // of planes: a quarter of a seco
 constexpr double most_row_bytes = 4 << 20;     // of planes for one row of y
 constexpr int64_t most_band_rows = 16;         // of y
 // A long sum is made of parts, whose errors do not add up. The channels of an image are all positive: see dense.cpp.
-constexpr int64_t part_terms = 96, image_channels = 4, most_image_terms = 160, image_part_terms = 48;
+constexpr int64_t part_terms = 96, image_channels = 4, most_image_terms = 160, image_part_terms = 27;
 constexpr int64_t most_outputs = 48;
 constexpr int64_t serial_work = 1 << 16;       // multiply-adds that one thread does sooner than two can share
 
