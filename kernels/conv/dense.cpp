@@ -10,7 +10,7 @@ namespace {
 constexpr int64_t bytes = sizeof(float);
 constexpr int64_t panel_block_bytes = 192 << 10;  // of packed weights, read again for each tile of pixels
 constexpr int64_t x_block_bytes = 256 << 10;      // of x, read again for each panel
-constexpr int64_t serial_work = 1 << 16;          // multiply-adds that one thread does sooner than two can share
+constexpr int64_t serial_work = 1 << 18;          // multiply-adds that one thread does sooner than two can share
 // The channels of an image are all positive, and the sums of a large kernel over them are large where they cancel:
 // beyond so many terms, it is summed in parts. 9x9 taps of three channels become three times as exact.
 constexpr int64_t image_channels = 4, most_image_terms = 160, image_part_terms = 48;

@@ -2,7 +2,7 @@
 
 namespace kernels::conv {
 namespace {
-constexpr int64_t serial_work = 1 << 15;  // multiply-adds that one thread does sooner than two can share
+constexpr int64_t serial_work = 1 << 18;  // multiply-adds that one thread does sooner than two can share
 
 class Depthwise final : public Conv {
  public:

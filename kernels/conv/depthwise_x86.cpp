@@ -16,7 +16,7 @@ using pointwise::Mode;
 
 constexpr int most_rows = 8;  // of x that a block reads: one address register each
 constexpr int most_copied = 128;  // vectors of x
-constexpr int64_t serial_work = 1 << 15;  // multiply-adds that one thread does sooner than two can share
+constexpr int64_t serial_work = 1 << 18;  // multiply-adds that one thread does sooner than two can share
 
 // What a piece of code depends on.
 struct Block {

@@ -11,7 +11,7 @@ constexpr int64_t most_band_rows = 16;         // of y
 // A long sum is made of parts, whose errors do not add up. The channels of an image are all positive: see dense.cpp.
 constexpr int64_t part_terms = 96, image_channels = 4, most_image_terms = 160, image_part_terms = 27;
 constexpr int64_t most_outputs = 48;
-constexpr int64_t serial_work = 1 << 16;       // multiply-adds that one thread does sooner than two can share
+constexpr int64_t serial_work = 1 << 18;       // multiply-adds that one thread does sooner than two can share
 
 int64_t divide_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
 // Outputs to a block, evenly: 24 are three blocks of 8, 9 two of 5.

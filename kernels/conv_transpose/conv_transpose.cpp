@@ -105,7 +105,7 @@ class ByPhases final : public ConvTranspose {
     auto* scratch = reinterpret_cast<float*>((reinterpret_cast<uintptr_t>(args.scratch) + line - 1) / line * line);
     for (int64_t i = 0; i < s_.stride_w * s_.out_channels; ++i) scratch[i] = args.bias ? args.bias[i % s_.out_channels] : 0;
     const int64_t down = divide_up(s_.out_height, s_.stride_h), groups = divide_up(down, together_), tasks = args.batch * groups;
-    constexpr int64_t serial_work = 1 << 16;
+    constexpr int64_t serial_work = 1 << 18;
     const int64_t work = args.batch * s_.height * s_.width * s_.channels * s_.out_channels * s_.kernel_h * s_.kernel_w;
     slots_.run(pool, work < serial_work ? 1 : max_threads, tasks, [&](int64_t task, int64_t slot) {
       const int64_t image = task / groups, first = task % groups * together_, last = std::min(down, first + together_);

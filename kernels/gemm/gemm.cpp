@@ -7,7 +7,7 @@ using tile::Place;
 constexpr int64_t bytes = sizeof(float);
 constexpr int64_t k_limit = 768;              // a longer reduction is cut evenly, to keep a panel's block in cache
 constexpr int64_t a_block_bytes = 512 << 10;  // of A, read again for each panel
-constexpr int64_t serial_work = 1 << 16;      // multiply-adds that one thread does sooner than two can share
+constexpr int64_t serial_work = 1 << 18;      // multiply-adds that one thread does sooner than two can share
 
 class TiledGemm final : public Gemm {
  public:
