@@ -78,7 +78,9 @@ std::optional<Lowered> lower(const ConvTransposeLast& op, const LowerContext& c)
   spec.pad_top = int(spatial[0].begin), spec.pad_left = int(spatial[1].begin);
   auto choice = kernels::conv_transpose::select(spec);
   if (!choice) return std::nullopt;
-  auto packed = packed_weight(*w, cat(choice.name, ' ', to_text(w->shape), " isa", spec.isa), choice.kernel->packed_bytes(),
+  const std::string packing = cat(choice.name, ' ', to_text(w->shape), " isa", spec.isa, " x", to_text(x), " y", to_text(y), " stride",
+                                  spec.stride_h, ' ', spec.stride_w, " dilation", spec.dilation_h, ' ', spec.dilation_w, " pad", spec.pad_top, ' ', spec.pad_left);
+  auto packed = packed_weight(*w, packing, choice.kernel->packed_bytes(),
                               [&](std::byte* to) { choice.kernel->pack(reinterpret_cast<const float*>(w->data), to); });
   return Lowered{choice.name, [kernel = choice.kernel, packed, batch = x[0]](RunContext& r) {
     const auto f32 = [](const ConstView& v) { return reinterpret_cast<const float*>(v.data); };

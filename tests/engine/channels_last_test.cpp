@@ -33,5 +33,16 @@ TEST(ChannelsLast, GroupsOfChannelsStayAsTheyAre) {
   b.output(b.r.add(schema::GroupNorm{3, 1e-5}, {x, b.constant({12}), b.constant({12})}, {"norm"})[0]);
   EXPECT_EQ(count(steps_of(b.graph), "GroupNorm"), 1);
 }
+
+// Packed weights are shared by content: what they also depend on tells them apart.
+TEST(ChannelsLast, TransposedConvolutionsOfTheSameWeights) {
+  Built b;
+  const ValueId w = b.constant({8, 20, 3, 3});
+  for (const int64_t width : {5, 40})
+    for (const schema::Ints& stride : {schema::Ints{2, 2}, {2, 3}, {3, 2}})
+      for (const schema::Ints& pad : {schema::Ints{}, {1, 0, 0, 1}, {0, 1, 1, 0}})
+        b.output(b.r.add(schema::ConvTranspose{stride, {}, pad, {}, {}, 1, schema::AutoPad::none}, {b.input({1, 8, 4, width}), w}, {"up"})[0]);
+  EXPECT_EQ(count(steps_of(b.graph), "ConvTransposeLast"), 18);
+}
 }  // namespace
 }  // namespace engine
