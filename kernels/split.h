@@ -7,6 +7,10 @@
 #include "kernels/threads.h"
 
 namespace kernels {
+// For by > 0.
+constexpr int64_t divide_up(int64_t n, int64_t by) { return n > 0 ? (n + by - 1) / by : -(-n / by); }
+constexpr int64_t round_up(int64_t n, int64_t to) { return divide_up(n, to) * to; }
+
 // f(row0, row1, block0, block1) over all of rows × blocks: threads share rows, and blocks too where rows are few.
 // `work` counts loads of an element in all; below some thousands, one thread is sooner done than two have met.
 template <class F>

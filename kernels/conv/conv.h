@@ -34,6 +34,13 @@ struct Spec {
     const int64_t free = extent + padding - (static_cast<int64_t>(kernel) - 1) * dilation - 1;
     return free < 0 ? 0 : free / stride + 1;
   }
+  // The channels of an image are all positive, and the sums of a large kernel over them are large where they cancel: they
+  // are made in parts.
+  bool long_sum_of_image() const {
+    constexpr int64_t image_channels = 4, many_terms = 160;
+    const int64_t in = channels / groups;
+    return in <= image_channels && in * kernel_h * kernel_w > many_terms;
+  }
   bool depthwise() const { return groups == channels && out_channels % groups == 0 && groups > 1; }
 };
 

@@ -1,6 +1,5 @@
 // Convolution as matrix products over register tiles, for every backend: 1x1 as one gemm over all pixels, others as an
 // implicit gemm over (kh, kw, channels), row of pixels by row of pixels. Groups are convolutions side by side.
-#include <cmath>
 #include "kernels/conv/conv.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/tile/tile.h"
@@ -11,9 +10,7 @@ constexpr int64_t bytes = sizeof(float);
 constexpr int64_t panel_block_bytes = 192 << 10;  // of packed weights, read again for each tile of pixels
 constexpr int64_t x_block_bytes = 256 << 10;      // of x, read again for each panel
 constexpr int64_t serial_work = 1 << 18;          // multiply-adds that one thread does sooner than two can share
-// The channels of an image are all positive, and the sums of a large kernel over them are large where they cancel:
-// beyond so many terms, it is summed in parts. 9x9 taps of three channels become three times as exact.
-constexpr int64_t image_channels = 4, most_image_terms = 160, image_part_terms = 48;
+constexpr int64_t image_part_terms = 48;          // 9x9 taps of three channels become three times as exact
 
 // A 1x1 kernel without padding: a pixel is a row of A. With strides, the pixels that are read are gathered first, so that
 // tiles are as tall as for any matrix.
@@ -141,7 +138,7 @@ class ImplicitGemm final : public Conv {
 
   // How many parts the rows of the kernel are summed in.
   int parts() const {
-    if (in_ > image_channels || taps() * in_ <= most_image_terms) return 1;
+    if (!s_.long_sum_of_image()) return 1;
     const int64_t rows = std::max<int64_t>(1, image_part_terms / (s_.kernel_w * in_));
     return static_cast<int>((s_.kernel_h + rows - 1) / rows);
   }

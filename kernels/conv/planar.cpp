@@ -8,12 +8,10 @@ constexpr int64_t bytes = sizeof(float);
 constexpr int64_t band_bytes = 256 << 10;      // of planes: a quarter of a second-level cache
 constexpr double most_row_bytes = 4 << 20;     // of planes for one row of y
 constexpr int64_t most_band_rows = 16;         // of y
-// A long sum is made of parts, whose errors do not add up. The channels of an image are all positive: see dense.cpp.
-constexpr int64_t part_terms = 96, image_channels = 4, most_image_terms = 160, image_part_terms = 27;
+constexpr int64_t part_terms = 96, image_part_terms = 27;  // of a sum: the errors of its parts do not add up
 constexpr int64_t most_outputs = 48;
 constexpr int64_t serial_work = 1 << 18;       // multiply-adds that one thread does sooner than two can share
 
-int64_t divide_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
 // Outputs to a block, evenly: 24 are three blocks of 8, 9 two of 5.
 int64_t per_block(int64_t outputs) { return divide_up(outputs, divide_up(outputs, most_planar_outputs)); }
 
@@ -28,7 +26,7 @@ class Planar final : public Conv {
         phase_(vectors_ * row.lanes + reach_w() / spec.stride_w + 1),
         channels_at_once_(std::clamp<int64_t>(part_terms / taps(), 1, spec.channels)),
         rows_at_once_(spec.kernel_h) {
-    if (spec.channels <= image_channels && taps() * spec.channels > most_image_terms) {
+    if (spec.long_sum_of_image()) {
       channels_at_once_ = 1;
       rows_at_once_ = std::clamp<int64_t>(image_part_terms / spec.kernel_w, 1, spec.kernel_h);
     }
@@ -80,7 +78,7 @@ class Planar final : public Conv {
   int64_t taps() const { return static_cast<int64_t>(s_.kernel_h) * s_.kernel_w; }
   int64_t reach_w() const { return static_cast<int64_t>(s_.kernel_w - 1) * s_.dilation_w; }
   int64_t x_row() const { return s_.stride_w * phase_; }
-  int64_t x_floats() const { return divide_up(s_.channels * x_plane_, 16) * 16; }
+  int64_t x_floats() const { return round_up(s_.channels * x_plane_, 16); }
   int64_t slot_floats() const { return x_floats() + blocks_ * outputs_ * y_plane_; }
   int64_t block_weights() const { return s_.channels * taps() * outputs_; }
 

@@ -28,7 +28,6 @@ constexpr double g4[6][3] = {{1, 0, 0},
 
 // Rows a multiple of 1 KiB apart would share sets of the first-level cache.
 int64_t row_pitch(int64_t channels) { return channels % 256 ? channels : channels + 16; }
-int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 class Winograd final : public Conv {
  public:
@@ -109,8 +108,6 @@ class Winograd final : public Conv {
   }
 
  private:
-  static int64_t divide_up(int64_t n, int64_t by) { return n > 0 ? (n + by - 1) / by : -(-n / by); }
-
   // The tiles of y: image by image, phase by phase (the first rows and columns that a dilated kernel can start from), row
   // by row.
   struct Grid {

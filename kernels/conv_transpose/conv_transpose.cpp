@@ -12,9 +12,6 @@ constexpr int64_t many_pixels = 256;       // for which others are read once
 constexpr int64_t most_stride = 64, most_extent = 1 << 12;
 constexpr double most_growth = 16;         // of the weights, by zeros
 
-int64_t divide_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
-int64_t round_up(int64_t n, int64_t to) { return divide_up(n, to) * to; }
-
 // What one dim of a transposed convolution is to the outputs o = j · stride + phase: input j + at(k) meets them through each
 // tap k that falls on them. All phases between `first` and `last` see one window, of `extent` inputs `step` apart from
 // j - before on.

@@ -177,7 +177,7 @@ typedef struct inlay_model_options {
   const inlay_custom_op* const* custom_ops; /* for the model's custom ops; copied */
   size_t custom_op_count;
   /* 1: no kernel whose error is larger than a direct sum's, such as Winograd convolution, and numbers below FLT_MIN are
-   * kept. 0: during a run, also of custom ops, such numbers are zero, as processors may take 100 times as long with them. */
+   * kept. 0: during a run, also of custom ops, such numbers are zero, as some processors take many times as long with them. */
   int32_t strict;
 } inlay_model_options;
 #define INLAY_MODEL_OPTIONS_INIT {sizeof(inlay_model_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
