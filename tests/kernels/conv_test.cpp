@@ -314,6 +314,15 @@ TEST(Conv, SelectsByOutputs) {
   EXPECT_FALSE(name(64, 16, 3).starts_with("dot"));
 }
 
+// A few bytes of a file may ask for a kernel that reaches over rows without end.
+TEST(Conv, FarReachesTakeLittleScratch) {
+  Problem p = square(4, 4, 64, 9, 1, 4);
+  const auto scratch = [&] { return conv::select(p.spec).kernel->scratch_bytes(1, p.height); };
+  const size_t near = scratch();
+  p.spec.dilation_h = 100000, p.spec.pad_top = p.spec.pad_bottom = 400000;
+  EXPECT_LE(scratch(), std::max<size_t>(near, 16 << 20));
+}
+
 TEST_P(ConvRow, ManyChannels) {
   check(row, square(700, 40, 9, 3, 1, 1));  // the reduction in blocks
   check(row, square(1024, 72, 10, 1, 2));
