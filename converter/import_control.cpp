@@ -85,8 +85,21 @@ void loop(OnnxNode& n) {
   const size_t outputs = body.graph.outputs.size() - 1;
   ValueIds inputs = n.all();
   inputs.resize(carried + 2, ValueId::none);
+  // A value that is an optional in one iteration and not in another is one in all of them.
+  std::vector<size_t> unwrapped;
+  Rewriter rewriter(body.graph);
+  for (size_t k = 0; k < carried; ++k) {
+    if (body.graph[body.graph.inputs[k + 2]].type.kind != ValueKind::optional) continue;
+    if (n.type(k + 2).kind != ValueKind::optional) inputs[k + 2] = n.add(schema::OptionalConstruct{}, {n.in(k + 2)});
+    ValueId& result = body.graph.outputs[k + 1].value;
+    if (body.graph[result].type.kind == ValueKind::optional) continue;
+    result = rewriter.add(schema::OptionalConstruct{}, {result}, n.origins())[0];
+    unwrapped.push_back(k);
+  }
+  rewriter.commit();
   inputs.insert(inputs.end(), body.captures.begin(), body.captures.end());
-  const ValueIds out = n.add_all(schema::Loop{int64_t(carried)}, inputs, outputs, {share(std::move(body.graph))});
+  ValueIds out = n.add_all(schema::Loop{int64_t(carried)}, inputs, outputs, {share(std::move(body.graph))});
+  for (size_t k : unwrapped) out[k] = n.add(schema::OptionalGet{}, {out[k]});
   n.set_all(out);
 }
 

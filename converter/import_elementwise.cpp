@@ -57,7 +57,6 @@ template <BinaryKind kind> void binary(OnnxNode& n) {
 void mod(OnnxNode& n) {
   n.expect_inputs(2, 2);
   const bool truncated = n.flag("fmod", false);
-  check(truncated || !schema::is_real(n.dtype(0)), "real numbers need the attribute fmod");
   n.finish(schema::Binary{truncated ? BinaryKind::fmod : BinaryKind::mod}, n.all());
 }
 void bit_shift(OnnxNode& n) {

@@ -121,13 +121,11 @@ void tile(OnnxNode& n) {
   n.finish(schema::Tile{}, {n.in(0), n.ints(repeats)});
 }
 
-void depth_to_space(OnnxNode& n) {
+template <class Op> void depth_space(OnnxNode& n) {
   using schema::DepthMode;
-  n.finish(schema::DepthToSpace{n.integer("blocksize"),
-                                n.choice<DepthMode>("mode", "DCR", {{"DCR", DepthMode::dcr}, {"CRD", DepthMode::crd}})},
-           n.all());
+  const auto mode = n.choice<DepthMode>("mode", "DCR", {{"DCR", DepthMode::dcr}, {"CRD", DepthMode::crd}});
+  n.finish(Op{n.integer("blocksize"), mode}, n.all());
 }
-void space_to_depth(OnnxNode& n) { n.finish(schema::SpaceToDepth{n.integer("blocksize")}, n.all()); }
 void trilu(OnnxNode& n) { n.finish(schema::Trilu{n.flag("upper", true)}, n.all()); }
 void shape(OnnxNode& n) { n.finish(schema::Shape{n.integer("start", 0), n.integer("end", INT64_MAX)}, n.all()); }
 void size(OnnxNode& n) { n.finish(schema::Size{}, n.all()); }
@@ -168,8 +166,8 @@ constexpr Row shape_rows[] = {{"Constant", constant},
                               {"Slice", slice},
                               {"Pad", pad},
                               {"Tile", tile},
-                              {"DepthToSpace", depth_to_space},
-                              {"SpaceToDepth", space_to_depth},
+                              {"DepthToSpace", depth_space<schema::DepthToSpace>},
+                              {"SpaceToDepth", depth_space<schema::SpaceToDepth>},
                               {"Trilu", trilu},
                               {"Shape", shape},
                               {"Size", size},

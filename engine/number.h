@@ -88,8 +88,9 @@ template <class Base> struct Wrapping {
   friend constexpr Wrapping operator|(Wrapping a, Wrapping b) { return Wrapping(a.v | b.v); }
   friend constexpr Wrapping operator^(Wrapping a, Wrapping b) { return Wrapping(a.v ^ b.v); }
   friend constexpr Wrapping operator~(Wrapping a) { return Wrapping(~a.v); }
+  // By a negative number of bits, or one of at least the width: what is left is the fill, the sign of a signed number to the right.
   friend constexpr Wrapping operator<<(Wrapping a, Wrapping b) { return uint64_t(b.v) > 63 ? Wrapping() : Wrapping(uint64_t(a.v) << b.v); }
-  friend constexpr Wrapping operator>>(Wrapping a, Wrapping b) { return uint64_t(b.v) > 63 ? Wrapping() : Wrapping(a.v >> b.v); }
+  friend constexpr Wrapping operator>>(Wrapping a, Wrapping b) { return uint64_t(b.v) > 63 ? Wrapping(std::is_signed_v<Base> && int64_t(a.v) < 0 ? -1 : 0) : Wrapping(a.v >> b.v); }
   friend constexpr auto operator<=>(const Wrapping&, const Wrapping&) = default;
 };
 using Int = Wrapping<int64_t>;

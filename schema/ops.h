@@ -365,7 +365,8 @@ struct DepthToSpace {
 struct SpaceToDepth {
   static constexpr int version = 1;
   int64_t block = 1;
-  SCHEMA_FIELDS(SpaceToDepth, F(block))
+  DepthMode mode = DepthMode::dcr;
+  SCHEMA_FIELDS(SpaceToDepth, F(block), F(mode))
 };
 
 // The triangle of each matrix. Inputs: x, [k (i64 scalar)].

@@ -45,8 +45,11 @@ Types infer_to_depth(const SpaceToDepth& op, const InferContext& in) {
 void to_depth(const SpaceToDepth& op, RunContext& c) {
   const auto x = c.in(0).shape;
   const int64_t b = op.block, plane = x[2] * x[3];
-  const Shape extents{x[0], b, b, x[1], x[2] / b, x[3] / b};  // of y, whose channels are [block row, block column, c]
-  const Nest<2> nest{extents, {dense_strides(extents), Shape{x[1] * plane, x[3], 1, plane, b * x[3], b}}};
+  // The channels of y are [block row, block column, c] (dcr) or [c, block row, block column] (crd).
+  const bool dcr = op.mode == schema::DepthMode::dcr;
+  const Shape extents = dcr ? Shape{x[0], b, b, x[1], x[2] / b, x[3] / b} : Shape{x[0], x[1], b, b, x[2] / b, x[3] / b};
+  const Shape strides = dcr ? Shape{x[1] * plane, x[3], 1, plane, b * x[3], b} : Shape{x[1] * plane, plane, x[3], 1, b * x[3], b};
+  const Nest<2> nest{extents, {dense_strides(extents), strides}};
   copy_nest(c.out(0), c.in(0), nest);
 }
 }  // namespace

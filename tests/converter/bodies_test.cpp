@@ -73,6 +73,21 @@ TEST(Bodies, ALoopMayGrowWhatItCarries) {
   EXPECT_EQ(run(graph, {vector({2})}, 1), (Values{1, 2, 3}));  // not folded to the first size
 }
 
+TEST(Bodies, ALoopMayCarryWhatIsAnOptionalAtFirst) {
+  // v is an optional before the first iteration and a tensor after it; w is the other way round.
+  const std::string step = "input { name: 'i' } input { name: 'go' } input { name: 'v' } input { name: 'w' } " +
+                           node("OptionalGetElement", {"v"}, {"a"}) + node("OptionalGetElement", {"w"}, {"b"}) +
+                           node("Add", {"a", "b"}, {"sum"}) + node("Optional", {"sum"}, {"held"}) +
+                           node("Identity", {"go"}, {"go2"}) + output("go2") + output("sum") + output("held");
+  const Graph graph =
+      import(model(18, input("x", {"1"}) + ints("trips", {3}) + output("y") + output("z") + node("Optional", {"x"}, {"o"}) +
+                           node("Loop", {"trips", "", "o", "x"}, {"y", "held"}, body("body", step)) +
+                           node("OptionalGetElement", {"held"}, {"z"})));
+  EXPECT_EQ(graph[graph.outputs[0].value].type.kind, ValueKind::tensor);
+  EXPECT_EQ(run(graph, {vector({2})}), (Values{16}));
+  EXPECT_EQ(run(graph, {vector({2})}, 1), (Values{16}));
+}
+
 TEST(Bodies, Scan) {
   const std::string step = "input { name: 's' } input { name: 'e' } " + node("Add", {"s", "e"}, {"t"}) +
                            node("Mul", {"t", "k"}, {"u"}) + output("t") + output("u");

@@ -24,8 +24,24 @@ TEST(Binary, IntegersWrapAndDivideTowardZero) {
   EXPECT_EQ(numbers(Binary{BinaryKind::mod}, {tensor(DType::i32, {4}, {7, -7, 7, -7}), tensor(DType::i32, {4}, {3, 3, -3, -3})}), (Values{1, 2, -2, -1}));
   EXPECT_EQ(numbers(Binary{BinaryKind::fmod}, {tensor(DType::i32, {4}, {7, -7, 7, -7}), tensor(DType::i32, {4}, {3, 3, -3, -3})}), (Values{1, -1, 1, -1}));
   EXPECT_EQ(numbers(Binary{BinaryKind::shift_left}, {tensor(DType::u8, {3}, {1, 1, 255}), tensor(DType::u8, {3}, {7, 8, 1})}), (Values{128, 0, 254}));
+  for (DType dtype : {DType::i8, DType::i32, DType::i64}) {
+    const ConstantPtr x = tensor(dtype, {4}, {-5, -5, 5, -5}), by = tensor(dtype, {4}, {1, 64, -1, -1});
+    EXPECT_EQ(numbers(Binary{BinaryKind::shift_right}, {x, by}), (Values{-3, -1, 0, -1}));
+    EXPECT_EQ(numbers(Binary{BinaryKind::shift_left}, {x, by}), (Values{-10, 0, 0, 0}));
+  }
+  EXPECT_EQ(numbers(Binary{BinaryKind::shift_right}, {tensor(DType::u64, {2}, {0x1p63, 0x1p63}), tensor(DType::u64, {2}, {63, 64})}), (Values{1, 0}));
   for (BinaryKind kind : {BinaryKind::div, BinaryKind::mod, BinaryKind::fmod})
     expect_error(Binary{kind}, {i64({1, 2}), i64({1, 0})}, "division by zero");
+}
+
+TEST(Binary, ModOfRealNumbersHasTheSignOfTheDivisor) {
+  for (DType dtype : {DType::f16, DType::f32, DType::f64}) {
+    const ConstantPtr x = tensor(dtype, {7}, {7, -7, 7, -0.0, -1, 1, 2.5}), y = tensor(dtype, {7}, {3, 3, -3, 3, INFINITY, INFINITY, -2});
+    EXPECT_EQ(numbers(Binary{BinaryKind::mod}, {x, y}), (Values{1, 2, -2, 0, INFINITY, 1, -1.5}));
+    EXPECT_EQ(numbers(Binary{BinaryKind::fmod}, {x, y}), (Values{1, -1, 1, 0, -1, 1, 0.5}));
+    const Values z = numbers(Binary{BinaryKind::mod}, {tensor(dtype, {2}, {1, INFINITY}), tensor(dtype, {2}, {0, 2})});
+    EXPECT_TRUE(std::isnan(z[0]) && std::isnan(z[1]));
+  }
 }
 
 TEST(Binary, PowTakesAnExponentOfAnotherDtype) {

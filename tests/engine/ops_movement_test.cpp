@@ -202,6 +202,10 @@ TEST(SpaceAndDepth, BothModesAndBack) {
   EXPECT_EQ(numbers(DepthToSpace{2}, {x}), (Values{0, 2, 4, 6, 1, 3, 5, 7}));
   EXPECT_EQ(numbers(DepthToSpace{2, DepthMode::crd}, {x}), (Values{0, 1, 2, 3, 4, 5, 6, 7}));
   EXPECT_EQ(numbers(SpaceToDepth{2}, {f32({1, 2, 2, 2}, {0, 2, 4, 6, 1, 3, 5, 7})}), (Values{0, 1, 2, 3, 4, 5, 6, 7}));
+  EXPECT_EQ(numbers(SpaceToDepth{2, DepthMode::crd}, {f32({1, 2, 2, 2}, {0, 1, 2, 3, 4, 5, 6, 7})}), (Values{0, 1, 2, 3, 4, 5, 6, 7}));
+  const ConstantPtr wide = f32_iota({2, 3, 4, 6});
+  for (DepthMode mode : {DepthMode::dcr, DepthMode::crd})
+    EXPECT_EQ(numbers(DepthToSpace{2, mode}, {f32({2, 12, 2, 3}, numbers(SpaceToDepth{2, mode}, {wide}))}), numbers(SpaceToDepth{1}, {wide}));
   expect_error(DepthToSpace{3}, {x}, "no multiple of 9");
 }
 
