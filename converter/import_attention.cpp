@@ -66,6 +66,7 @@ Mask attention_mask(OnnxNode& n, ValueId q, ValueId keys) {
   // A mask may end before the keys do: the rest is not attended to.
   ValueId given = n.in(3);
   const bool boolean = n.dtype(3) == DType::boolean;
+  if (!boolean) given = n.cast(given, n.dtype(0));
   const Dim columns = n.type(given).dims[size_t(normal_axis(-1, n.rank(given)))];
   if (!(columns == n.type(keys).dims[2]) && !(columns == Dim(1))) {
     const ValueId missing =
@@ -116,7 +117,7 @@ void attention(OnnxNode& n) {
   }
   weights = n.cast(weights, dtype);
   if (mode == 3) n.set(3, weights);
-  const ValueId y = n.add(schema::MatMul{}, {weights, repeat_heads(n, v, heads / groups)});
+  const ValueId y = n.add(schema::MatMul{}, {weights, n.cast(repeat_heads(n, v, heads / groups), dtype)});
   n.set(0, n.rank(0) == 4 ? y : n.reshape(n.transpose(y, {0, 2, 1, 3}), {0, 0, -1}));
 }
 

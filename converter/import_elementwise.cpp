@@ -28,7 +28,12 @@ void with_alpha_beta(OnnxNode& n, UnaryKind kind, float a, float b) {
   n.ignore({"consumed_inputs"});
   n.finish(schema::Unary{kind, n.real("alpha", a), n.real("beta", b)}, {n.in(0)});
 }
-void shrink(OnnxNode& n) { n.finish(schema::Unary{UnaryKind::shrink, n.real("bias", 0), n.real("lambd", 0.5)}, {n.in(0)}); }
+void shrink(OnnxNode& n) {
+  const schema::Unary op{UnaryKind::shrink, n.real("bias", 0), n.real("lambd", 0.5)};
+  const DType dtype = n.dtype(0);
+  const ValueId x = schema::is_integer(dtype) ? n.cast(n.in(0), DType::f64) : n.in(0);  // bias and lambd are real numbers
+  n.set(0, n.cast(n.add(op, {x}), dtype));
+}
 void is_inf(OnnxNode& n) {
   n.finish(schema::Unary{UnaryKind::is_inf, double(n.flag("detect_negative", true)), double(n.flag("detect_positive", true))}, {n.in(0)});
 }

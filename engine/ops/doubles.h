@@ -15,7 +15,7 @@ inline Scratch<double> to_doubles(const ConstView& v) {
   return values;
 }
 
-// Elements from `first` on. An integer type takes the nearest value that it has, of what is left of the fraction.
+// Elements from `first` on. An integer type takes the nearest value that it has, of two as near the even one.
 inline void store_doubles(const View& to, int64_t first, std::span<const double> values) {
   const int64_t n = int64_t(values.size());
   if (to.dtype == DType::f32) {
@@ -28,7 +28,7 @@ inline void store_doubles(const View& to, int64_t first, std::span<const double>
     const double low = is_signed ? -std::ldexp(1.0, bits - 1) : 0, past = std::ldexp(1.0, is_signed ? bits - 1 : bits);
     const uint64_t most = is_signed ? (uint64_t{1} << (bits - 1)) - 1 : ~uint64_t{0} >> (64 - bits);
     for (int64_t i = 0; i < n; ++i) {
-      const double v = values[i] > low ? values[i] : low;  // NaN is the lowest
+      const double v = values[i] > low ? std::nearbyint(values[i]) : low;  // NaN is the lowest
       store(to, first + i, v >= past ? UInt(most) : v < 0 ? UInt(uint64_t(int64_t(v))) : UInt(uint64_t(v)));
     }
   } else {

@@ -11,7 +11,7 @@ void expect_operands(const InferContext& in, ScatterKind kind) {
   in.expect_inputs(3, 3);
   in.expect_dtype(1, {DType::i32, DType::i64});
   in.expect_same_dtype(0, 2);
-  if (kind != ScatterKind::none) in.expect_number(0);
+  if (kind != ScatterKind::none && in.in(0).dtype != DType::boolean) in.expect_number(0);
   check(!in.in(0).ranked || in.in(0).rank() >= 1, "is not defined on a scalar");
 }
 
@@ -20,6 +20,7 @@ int64_t checked(int64_t i, int64_t extent) {
   return i < 0 ? i + extent : i;
 }
 
+// Of booleans: add and max are "or", mul and min are "and".
 template <class T> T combine(ScatterKind kind, T old, T x) {
   switch (kind) {
     case ScatterKind::add: return old + x;

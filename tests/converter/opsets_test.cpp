@@ -91,11 +91,24 @@ TEST(Opsets, Compositions) {
   EXPECT_EQ(
       imported(13, input("x", {"N", "3", "4", "4"}) + y + node("GlobalAveragePool", {"x"}, {"y"})),
       "input x f32[N,3,4,4]\nconst v1 i64[2] {2,3}\ny = Reduce kind=mean noop_with_empty_axes=1 (x, v1)\noutput y\n");
+  EXPECT_EQ(imported(13, input("x", {"2"}, onnx::TensorProto::INT8) + y +
+                             node("Shrink", {"x"}, {"y"}, attribute("bias", 1.5) + attribute("lambd", 0.5))),
+            "input x i8[2]\nv1 = Cast to=f64 (x)\nv2 = Unary kind=shrink a=1.5 b=0.5 (v1)\ny = Cast to=i8 (v2)\noutput y\n");
   EXPECT_EQ(imported(13, x23 + input("z", {"3"}) + y + node("Mean", {"x", "z"}, {"y"})),
             "input x f32[2,3]\ninput z f32[3]\nv2 = Binary (x, z)\nconst v3 f32[] {2}\ny = Binary kind=div (v2, "
             "v3)\noutput y\n");
   EXPECT_EQ(imported(13, x23 + input("z", {"3"}) + y + node("Max", {"x", "z", "x"}, {"y"})),
             "input x f32[2,3]\ninput z f32[3]\nv2 = Binary kind=max (x, z)\ny = Binary kind=max (v2, x)\noutput y\n");
+}
+
+TEST(Opsets, AttentionMixesTypes) {
+  // Values and mask may be of other types than queries and keys.
+  const Graph graph = import(model(23, input("q", {"1", "1", "2", "4"}) + input("k", {"1", "1", "3", "4"}) +
+                                           input("v", {"1", "1", "3", "4"}, onnx::TensorProto::FLOAT16) +
+                                           input("mask", {"2", "3"}, onnx::TensorProto::INT8) + y + output("present") +
+                                           node("Attention", {"q", "k", "v", "mask"}, {"y", "", "present"})));
+  EXPECT_EQ(to_text(graph[graph.outputs[0].value].type), "f32[1,1,2,4]");
+  EXPECT_EQ(to_text(graph[graph.outputs[1].value].type), "f16[1,1,3,4]");
 }
 
 TEST(Opsets, ANewerOneIsRefused) {

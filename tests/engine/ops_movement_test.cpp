@@ -192,6 +192,11 @@ TEST(Scatter, CombinesInOrder) {
   EXPECT_EQ(numbers(ScatterElements{0, ScatterKind::max}, {i64({1, 5}), i64({0, 1}), i64({3, 4})}), (Values{3, 5}));
   EXPECT_EQ(numbers(ScatterND{}, {f32_iota({3, 2}), i64({2, 1}, {2, 0}), f32({2, 2}, {6, 7, 8, 9})}), (Values{8, 9, 2, 3, 6, 7}));
   EXPECT_EQ(numbers(ScatterND{ScatterKind::mul}, {f32_iota({3}), i64({2, 1}, {2, 2}), f32({2}, {3, 4})}), (Values{0, 1, 24}));
+  const ConstantPtr truths = tensor(DType::boolean, {4}, {0, 0, 1, 1}), updates = tensor(DType::boolean, {4}, {0, 1, 0, 1});
+  for (ScatterKind kind : {ScatterKind::add, ScatterKind::max})
+    EXPECT_EQ(numbers(ScatterElements{0, kind}, {truths, i64({0, 1, 2, 3}), updates}), (Values{0, 1, 1, 1}));
+  for (ScatterKind kind : {ScatterKind::mul, ScatterKind::min})
+    EXPECT_EQ(numbers(ScatterND{kind}, {truths, i64({4, 1}, {0, 1, 2, 3}), updates}), (Values{0, 0, 0, 1}));
   expect_error(ScatterElements{}, {f32_iota({2}), i64({2}), f32({1}, {1})}, "out of range for extent 2");
   expect_error(ScatterElements{}, {f32_iota({2}), i64({0, 1}), f32({1}, {1})}, "differ in shape");
   expect_error(ScatterND{}, {f32_iota({3, 2}), i64({1, 1}, {0}), f32({1}, {1})}, "do not fit");

@@ -249,6 +249,7 @@ TEST(ResizeOp, CropAndResize) {
 TEST(ResizeOp, OtherTypes) {
   EXPECT_EQ(run1(Resize{}, scaled(make_strings({2}, {"a", "b"}), {2})).strings, (std::vector<std::string>{"a", "a", "b", "b"}));
   EXPECT_EQ(numbers(Resize{}, scaled(tensor(DType::u4, {3}, {1, 2, 3}), {2})), (Numbers{1, 1, 2, 2, 3, 3}));
+  EXPECT_EQ(numbers(Resize{.mode = ResizeMode::linear}, scaled(tensor(DType::i8, {3}, {-4, 2, 3}), {2})), (Numbers{-4, -2, 0, 2, 3, 3}));  // -2.5, 0.5, 2.25, 2.75
   // A cubic that overshoots stays within its type.
   for (double v : numbers(Resize{.mode = ResizeMode::cubic}, scaled(tensor(DType::u8, {4}, {0, 0, 255, 255}), {4}))) EXPECT_TRUE(v >= 0 && v <= 255);
   EXPECT_EQ(run1(Resize{}, sized(f32_iota({2, 3}), {0, 3})).shape, (Shape{0, 3}));
