@@ -72,7 +72,7 @@ void prelu(OnnxNode& n) {
   n.ignore({"consumed_inputs"});
   ValueId slope = n.in(1);
   // Before opset 7 the slopes were one per channel.
-  if (n.opset() < 7 && n.rank(slope) == 1 && n.rank(0) > 2 && !(n.type(slope).dims[0] == Dim(1))) {
+  if (n.opset() < 7 && n.rank(slope) == 1 && n.rank(0) > 2 && n.type(slope).dims[0] == n.type(0).dims[1]) {
     std::vector<int64_t> axes;
     for (int64_t i = 1; i < n.rank(0) - 1; ++i) axes.push_back(i);
     slope = n.add(schema::Unsqueeze{}, {slope, n.ints(axes)});

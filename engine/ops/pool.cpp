@@ -35,7 +35,7 @@ std::vector<Scratch<double>> counts(const Pool& op, const std::vector<Window>& s
     for (int64_t o = 0; o < out[d]; ++o) {
       const int64_t stride = spatial[d].stride, dilation = spatial[d].dilation, start = o * stride - before[d];
       // The padding that auto_pad chose ends with the last window, that of the op where `end` says.
-      const int64_t limit = op.count_pad ? (spatial[d].same() ? INT64_MAX : in[d] + spatial[d].end) : in[d];
+      const int64_t end = spatial[d].same() ? op.kernel[d] * dilation : spatial[d].end, limit = in[d] + (op.count_pad ? end : 0);
       const int64_t first = op.count_pad || start >= 0 ? 0 : (-start + dilation - 1) / dilation;
       const int64_t past = limit <= start ? 0 : std::min(op.kernel[d], (limit - 1 - start) / dilation + 1);
       all[d].push_back(double(std::max<int64_t>(0, past - first)));

@@ -147,7 +147,9 @@ Table table(const Resize& op, const Axis& a, int64_t in) {
     if (op.coordinates == ResizeCoordinates::tf_crop_and_resize && a.resized && !(at >= 0 && at <= double(in - 1))) continue;
     at = std::clamp(at, -double(in) - 4, 2 * double(in) + 4);
     if (op.mode == ResizeMode::nearest) {
-      at = double(float(at));  // a coordinate that misses a tie by the error of a scale in f32 is one
+      // A coordinate that misses a whole number or a tie by what f32 cannot tell in x's extent is one.
+      const double unit = std::ldexp(1.0, std::ilogb(double(std::max<int64_t>(in, 1))) - 23);
+      at = std::nearbyint(at / unit) * unit;
       const double place = op.nearest == ResizeNearest::floor ? std::floor(at) : op.nearest == ResizeNearest::ceil ? std::ceil(at)
                            : op.nearest == ResizeNearest::round_prefer_floor ? std::ceil(at - 0.5) : std::floor(at + 0.5);
       table.index.push_back(std::clamp(int64_t(place), int64_t{0}, in - 1));

@@ -156,6 +156,8 @@ TEST(PoolOp, Average) {
   EXPECT_EQ(numbers(Pool{.kind = PoolKind::average, .kernel = {3}, .pad = {1, 1}}, {x}), (Numbers{1.5, 2, 3, 3.5}));
   EXPECT_EQ(numbers(Pool{.kind = PoolKind::average, .kernel = {3}, .pad = {1, 1}, .count_pad = true}, {x}), (Numbers{1, 2, 3, 7.0f / 3}));
   EXPECT_EQ(numbers(Pool{.kind = PoolKind::average, .kernel = {2}, .dilation = {3}}, {x}), (Numbers{2.5}));
+  // auto_pad counts like any padding.
+  EXPECT_EQ(numbers(Pool{.kind = PoolKind::average, .kernel = {3}, .auto_pad = AutoPad::same_lower, .count_pad = true}, {x}), (Numbers{1, 2, 3, 7.0f / 3}));
 }
 
 TEST(PoolOp, CeilMode) {
@@ -212,6 +214,9 @@ TEST(ResizeOp, ACoordinateThatIsAWholeNumberButForTheScale) {
   // 8 / 1.6f is below 5 in exact arithmetic.
   const Resize op{.coordinates = ResizeCoordinates::asymmetric, .nearest = ResizeNearest::floor};
   EXPECT_EQ(numbers(op, scaled(f32_iota({10}), {1.6})), (Numbers{0, 0, 1, 1, 2, 3, 3, 4, 5, 5, 6, 6, 7, 8, 8, 9}));
+  // 3.5 * (1 - 10 / 10.5) + 0.5 / 1.5 - 0.5 is above 0 in double, and 0 in exact arithmetic.
+  const Resize symmetric{.coordinates = ResizeCoordinates::half_pixel_symmetric, .nearest = ResizeNearest::ceil};
+  EXPECT_EQ(numbers(symmetric, scaled(f32_iota({7}), {1.5})), (Numbers{0, 1, 2, 2, 3, 4, 4, 5, 6, 6}));
 }
 
 TEST(ResizeOp, LinearTwoDims) {
