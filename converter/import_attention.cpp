@@ -7,14 +7,6 @@ namespace converter {
 namespace {
 using schema::BinaryKind, schema::UnaryKind;
 
-ValueId extent_of(OnnxNode& n, ValueId v, int64_t axis) {
-  return n.add(schema::Squeeze{}, {n.add(schema::Shape{axis, axis + 1}, {v})});
-}
-// 0, 1, … along one dim of `v`.
-ValueId positions(OnnxNode& n, ValueId v, int64_t axis) {
-  return n.add(schema::Range{}, {n.scalar(DType::i64, 0), extent_of(n, v, axis), n.scalar(DType::i64, 1)});
-}
-
 // [B,S,heads*D] → [B,S,heads,D]
 ValueId unpack_heads(OnnxNode& n, ValueId v, int64_t heads) {
   const Dim width = n.type(v).dims[2];
@@ -27,11 +19,23 @@ ValueId split_heads(OnnxNode& n, ValueId v, int64_t heads) {
   check(n.rank(v) == 3 && heads > 0, "needs inputs of rank 3 and their numbers of heads, or of rank 4");
   return n.transpose(unpack_heads(n, v, heads), {0, 2, 1, 3});
 }
-// Each head as often as query heads share it.
-ValueId repeat_heads(OnnxNode& n, ValueId v, int64_t times) {
-  if (times == 1) return v;
-  const ValueId copies = n.add(schema::Expand{}, {n.unsqueeze(v, {2}), n.ints({1, 1, times, 1, 1})});
-  return n.reshape(copies, {0, n.extent(v, 1) * times, -1, n.extent(v, 3)});
+// Each head of v as often as heads of q share it.
+ValueId repeat_heads(OnnxNode& n, ValueId v, ValueId q) {
+  const Dim groups = n.type(v).dims[1], heads = n.type(q).dims[1];
+  const auto expand = [&](ValueId shape) { return n.add(schema::Expand{}, {n.unsqueeze(v, {2}), shape}); };
+  if (groups.known() && heads.known()) {
+    check(groups.value() > 0 && heads.value() % groups.value() == 0, heads.text(), " query heads do not share ",
+          groups.text(), " key heads");
+    const int64_t times = heads.value() / groups.value();
+    if (times == 1) return v;
+    const Dim width = n.type(v).dims[3];
+    if (width.known()) return n.reshape(expand(n.ints({1, 1, times, 1, 1})), {0, heads.value(), -1, width.value()});
+  }
+  const ValueId all = n.add(schema::Shape{1, 2}, {q}), ones = n.ints({1, 1});
+  const ValueId times = n.binary(BinaryKind::div, all, n.add(schema::Shape{1, 2}, {v}));
+  const ValueId shape =
+      n.add(schema::Concat{}, {n.add(schema::Shape{0, 1}, {v}), all, n.add(schema::Shape{2, 4}, {v})});
+  return n.add(schema::Reshape{}, {expand(n.add(schema::Concat{}, {ones, times, ones})), shape});
 }
 
 struct Mask {
@@ -47,14 +51,14 @@ Mask attention_mask(OnnxNode& n, ValueId q, ValueId keys) {
   Mask mask;
   const bool causal = n.flag("is_causal", false);
   const int64_t left = n.integer("left_window_size", -1), right = n.integer("right_window_size", -1);
-  const ValueId key = positions(n, keys, 2);  // [T]
+  const ValueId key = n.positions(keys, 2);  // [T]
   const ValueId lengths =
       n.has(6) ? n.add(schema::Unsqueeze{}, {n.cast(n.in(6), DType::i64), n.ints({1, 2, 3})}) : ValueId::none;
   if (causal || left >= 0 || right >= 0) {
-    ValueId position = n.unsqueeze(positions(n, q, 2), {1});  // [S,1], then where the queries start
-    if (n.has(4)) position = n.binary(BinaryKind::add, position, extent_of(n, n.in(4), 2));
+    ValueId position = n.unsqueeze(n.positions(q, 2), {1});  // [S,1], then where the queries start
+    if (n.has(4)) position = n.binary(BinaryKind::add, position, n.extent_at_run(n.in(4), 2));
     else if (n.has(6))
-      position = n.binary(BinaryKind::add, position, n.binary(BinaryKind::sub, lengths, extent_of(n, q, 2)));
+      position = n.binary(BinaryKind::add, position, n.binary(BinaryKind::sub, lengths, n.extent_at_run(q, 2)));
     if (causal) mask.restrict(n, n.binary(BinaryKind::less_equal, key, position));
     if (left >= 0)
       mask.restrict(n, n.binary(BinaryKind::greater_equal, key, n.binary(BinaryKind::sub, position, double(left))));
@@ -92,12 +96,15 @@ void attention(OnnxNode& n) {
   n.set(1, k);
   n.set(2, v);
   const Mask mask = attention_mask(n, q, k);
-  const int64_t groups = n.extent(k, 1), heads = n.extent(q, 1);
-  check(groups > 0 && heads % groups == 0, heads, " query heads do not share ", groups, " key heads");
-  const double scale = n.has_attribute("scale") ? given_scale : 1 / std::sqrt(double(n.extent(q, 3)));
+  const Dim width = n.type(q).dims[3];
+  const bool scale_known = n.has_attribute("scale") || width.known();
+  const double scale = n.has_attribute("scale") ? given_scale : width.known() ? 1 / std::sqrt(double(width.value())) : 1;
   check(scale >= 0, "attribute scale is ", scale);
-  const auto scaled = [&](ValueId x) { return n.binary(BinaryKind::mul, x, std::sqrt(scale)); };
-  ValueId scores = n.add(schema::MatMul{false, true}, {scaled(q), scaled(repeat_heads(n, k, heads / groups))});
+  const ValueId root = scale_known
+                           ? n.scalar_like(q, std::sqrt(scale))
+                           : n.binary(BinaryKind::pow, n.cast(n.extent_at_run(q, 3), n.type(q).dtype), -0.25);
+  const auto scaled = [&](ValueId x) { return n.binary(BinaryKind::mul, x, root); };
+  ValueId scores = n.add(schema::MatMul{false, true}, {scaled(q), scaled(repeat_heads(n, k, q))});
   if (mode == 0) n.set(3, scores);
   if (softcap > 0)
     scores = n.binary(BinaryKind::mul, n.unary(UnaryKind::tanh, n.binary(BinaryKind::div, scores, softcap)), softcap);
@@ -117,7 +124,7 @@ void attention(OnnxNode& n) {
   }
   weights = n.cast(weights, dtype);
   if (mode == 3) n.set(3, weights);
-  const ValueId y = n.add(schema::MatMul{}, {weights, n.cast(repeat_heads(n, v, heads / groups), dtype)});
+  const ValueId y = n.add(schema::MatMul{}, {weights, n.cast(repeat_heads(n, v, q), dtype)});
   n.set(0, n.rank(0) == 4 ? y : n.reshape(n.transpose(y, {0, 2, 1, 3}), {0, 0, -1}));
 }
 
@@ -128,26 +135,31 @@ void rotary_embedding(OnnxNode& n) {
   const bool interleaved = n.flag("interleaved", false), packed = n.rank(0) == 3;
   check(!packed || heads > 0, "attribute num_heads is ", heads);
   const ValueId x = packed ? unpack_heads(n, n.in(0), heads) : n.in(0);  // the heads are dim 2, or 1
-  const int64_t width = n.extent(x, 3), rotated = partial ? partial : width;
-  check(rotated > 0 && rotated <= width && rotated % 2 == 0, "rotates ", rotated, " of ", width, " elements");
-  const auto slice = [&](ValueId v, int64_t from, int64_t to, int64_t step) {
-    return n.add(schema::Slice{}, {v, n.ints({from}), n.ints({to}), n.ints({-1}), n.ints({step})});
+  const Dim width = n.type(x).dims[3], rotated = partial ? Dim(partial) : width;
+  const bool known = rotated.known(), whole = !partial || rotated == width;
+  check(!known || (rotated.value() > 0 && (!width.known() || rotated.value() <= width.value()) && rotated.value() % 2 == 0),
+        "rotates ", rotated.text(), " of ", width.text(), " elements");
+  const ValueId none = n.ints({0}), one = n.ints({1}), all = known ? n.ints({rotated.value()}) : n.ints({INT64_MAX});
+  const ValueId half = known ? n.ints({rotated.value() / 2})
+                             : n.binary(BinaryKind::div, n.add(schema::Shape{3, 4}, {x}), 2);
+  const auto slice = [&](ValueId v, ValueId from, ValueId to, int64_t step) {
+    return n.add(schema::Slice{}, {v, from, to, n.ints({-1}), n.ints({step})});
   };
   const auto angles = [&](size_t k) {
     const ValueId table = n.has(3) ? n.add(schema::Gather{0}, {n.in(k), n.in(3)}) : n.in(k);
     return n.unsqueeze(table, {packed ? 2 : 1});
   };
-  const ValueId cos = angles(1), sin = angles(2), part = rotated == width ? x : slice(x, 0, rotated, 1);
-  const ValueId a = interleaved ? slice(part, 0, rotated, 2) : slice(part, 0, rotated / 2, 1);
-  const ValueId b = interleaved ? slice(part, 1, rotated, 2) : slice(part, rotated / 2, rotated, 1);
+  const ValueId cos = angles(1), sin = angles(2), part = whole ? x : slice(x, none, all, 1);
+  const ValueId a = interleaved ? slice(part, none, all, 2) : slice(part, none, half, 1);
+  const ValueId b = interleaved ? slice(part, one, all, 2) : slice(part, half, all, 1);
   const auto mul = [&](ValueId p, ValueId q) { return n.binary(BinaryKind::mul, p, q); };
   const ValueId real = n.binary(BinaryKind::sub, mul(cos, a), mul(sin, b)),
                 imaginary = n.binary(BinaryKind::add, mul(sin, a), mul(cos, b));
   ValueId y =
       interleaved ? n.reshape(n.add(schema::Concat{-1}, {n.unsqueeze(real, {-1}), n.unsqueeze(imaginary, {-1})}),
-                              {0, 0, 0, rotated})
+                              {0, 0, 0, known ? rotated.value() : -1})
                   : n.add(schema::Concat{-1}, {real, imaginary});
-  if (rotated < width) y = n.add(schema::Concat{-1}, {y, slice(x, rotated, width, 1)});
+  if (!whole) y = n.add(schema::Concat{-1}, {y, slice(x, all, n.ints({INT64_MAX}), 1)});
   n.set(0, packed ? n.reshape(y, {0, 0, -1}) : y);
 }
 
@@ -163,10 +175,10 @@ void tensor_scatter(OnnxNode& n) {
     if (i != axis) before.push_back(i);
     if (i != 0) behind.push_back(i);
   }
-  ValueId index = n.add(schema::Unsqueeze{}, {positions(n, update, axis), n.ints(before)});
+  ValueId index = n.add(schema::Unsqueeze{}, {n.positions(update, axis), n.ints(before)});
   if (n.has(2))
     index = n.binary(BinaryKind::add, index, n.add(schema::Unsqueeze{}, {n.cast(n.in(2), DType::i64), n.ints(behind)}));
-  if (circular) index = n.binary(BinaryKind::mod, index, extent_of(n, cache, axis));
+  if (circular) index = n.binary(BinaryKind::mod, index, n.extent_at_run(cache, axis));
   n.set(0, n.add(schema::ScatterElements{axis},
                  {cache, n.add(schema::Expand{}, {index, n.add(schema::Shape{}, {update})}), update}));
 }

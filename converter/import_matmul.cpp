@@ -63,18 +63,20 @@ Operand diagonal(OnnxNode& n, Operand x) {
   for (size_t i = 0; i < x.labels.size(); ++i) {
     const size_t j = x.labels.find(x.labels[i], i + 1);
     if (j == Labels::npos) continue;
-    // The sum over dim j of x masked where the indices i and j agree.
-    const int64_t extent = n.extent(x.value, int64_t(i)), rank = int64_t(x.labels.size());
-    check(extent == n.extent(x.value, int64_t(j)), "a repeated label has extents that differ");
+    // The sum over dim j of x where the indices i and j agree, and of 0 elsewhere.
+    const Type& type = n.type(x.value);
+    check(may_equal(type.dims[i], type.dims[j]), "a repeated label has extents that differ");
+    const ValueId positions = n.positions(x.value, int64_t(i));
     const auto index = [&](size_t axis) {
-      std::vector<int64_t> values(size_t(extent), 0), shape(size_t(rank), 1);
-      for (size_t k = 0; k < values.size(); ++k) values[k] = int64_t(k);
-      shape[axis] = extent;
-      return n.add(schema::Reshape{}, {n.ints(values), n.ints(shape)});
+      std::vector<int64_t> others;
+      for (int64_t d = 0; d < int64_t(x.labels.size()); ++d)
+        if (d != int64_t(axis)) others.push_back(d);
+      return n.add(schema::Unsqueeze{}, {positions, n.ints(others)});
     };
-    const ValueId mask = n.cast(n.binary(BinaryKind::equal, index(i), index(j)), n.type(x.value).dtype);
+    const ValueId agree = n.binary(BinaryKind::equal, index(i), index(j));
+    const ValueId masked = n.add(schema::Where{}, {agree, x.value, n.scalar_like(x.value, 0)});
     const int64_t axis = int64_t(j);
-    x.value = n.reduce(schema::ReduceKind::sum, n.binary(BinaryKind::mul, x.value, mask), std::span(&axis, 1), false);
+    x.value = n.reduce(schema::ReduceKind::sum, masked, std::span(&axis, 1), false);
     x.labels.erase(j, 1);
     return diagonal(n, x);
   }

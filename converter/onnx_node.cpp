@@ -273,6 +273,12 @@ ValueId OnnxNode::unary(schema::UnaryKind kind, ValueId x, double a, double b) {
 ValueId OnnxNode::binary(schema::BinaryKind kind, ValueId x, ValueId y) { return add(schema::Binary{kind}, {x, y}); }
 ValueId OnnxNode::cast(ValueId x, DType to) { return type(x).dtype == to ? x : add(schema::Cast{to}, {x}); }
 ValueId OnnxNode::transpose(ValueId x, schema::Ints perm) { return add(schema::Transpose{std::move(perm)}, {x}); }
+ValueId OnnxNode::extent_at_run(ValueId v, int64_t axis) {
+  return add(schema::Squeeze{}, {add(schema::Shape{axis, axis + 1}, {v})});
+}
+ValueId OnnxNode::positions(ValueId v, int64_t axis) {
+  return add(schema::Range{}, {scalar(DType::i64, 0), extent_at_run(v, axis), scalar(DType::i64, 1)});
+}
 ValueId OnnxNode::reduce(schema::ReduceKind kind, ValueId x, std::span<const int64_t> axes, bool keepdims) {
   return add(schema::Reduce{kind, keepdims, true}, {x, ints(axes)});
 }

@@ -94,6 +94,8 @@ class OnnxNode {
   ValueId cast(ValueId x, DType);  // x itself, if it has that dtype
   ValueId transpose(ValueId x, schema::Ints perm);
   ValueId reshape(ValueId x, std::initializer_list<int64_t> shape) { return add(schema::Reshape{}, {x, ints(shape)}); }
+  ValueId extent_at_run(ValueId, int64_t axis);  // i64 scalar
+  ValueId positions(ValueId, int64_t axis);      // 0, 1, … along one dim: i64 [n]
   ValueId reduce(schema::ReduceKind, ValueId x, std::span<const int64_t> axes, bool keepdims = true);
   ValueId unsqueeze(ValueId x, std::initializer_list<int64_t> axes) {
     return add(schema::Unsqueeze{}, {x, ints(axes)});

@@ -1,5 +1,6 @@
 // One meaning per op: what older opsets spelled otherwise.
 #include "tests/converter/onnx_text.h"
+#include "tests/engine/evaluate.h"
 
 namespace converter::test {
 namespace {
@@ -99,6 +100,35 @@ TEST(Opsets, Compositions) {
             "v3)\noutput y\n");
   EXPECT_EQ(imported(13, x23 + input("z", {"3"}) + y + node("Max", {"x", "z", "x"}, {"y"})),
             "input x f32[2,3]\ninput z f32[3]\nv2 = Binary kind=max (x, z)\ny = Binary kind=max (v2, x)\noutput y\n");
+}
+
+TEST(Opsets, AttentionOfSizesThatTheRunTells) {
+  // Heads, their width, all: 2 query heads share 1 key head.
+  const std::string dims = input("q", {"B", "H", "S", "D"}) + input("k", {"B", "G", "T", "D"}) + input("v", {"B", "G", "T", "W"});
+  const Graph graph = import(model(23, dims + y + node("Attention", {"q", "k", "v"}, {"y"})));
+  const auto constant = [](const Shape& shape, const std::vector<float>& values) {
+    return make_constant({DType::f32, shape, reinterpret_cast<const std::byte*>(values.data()), nullptr});
+  };
+  const ConstantPtr q = constant({1, 2, 1, 4}, {2, 0, 0, 0, 0, 4, 0, 0}), k = constant({1, 1, 2, 4}, {1, 0, 0, 0, 0, 1, 0, 0}),
+                    v = constant({1, 1, 2, 1}, {1, 3});
+  const ConstView inputs[] = {q->view(), k->view(), v->view()};
+  const std::vector<Object> out = engine::test::evaluate(graph, inputs);
+  EXPECT_EQ(out[0].shape, (Shape{1, 2, 1, 1}));
+  const auto weighed = [](double a, double b) { return (std::exp(a) + 3 * std::exp(b)) / (std::exp(a) + std::exp(b)); };
+  EXPECT_NEAR(load<double>(out[0].view(), 0), weighed(1, 0), 1e-6);
+  EXPECT_NEAR(load<double>(out[0].view(), 1), weighed(0, 2), 1e-6);
+}
+
+TEST(Opsets, EinsumTakesADiagonal) {
+  // What lies beside it does not matter, be it infinite.
+  const Graph graph = import(model(13, input("x", {"N", "N"}) + y + node("Einsum", {"x"}, {"y"}, attribute("equation", "ii->i"))));
+  const float values[] = {1, INFINITY, NAN, 2};
+  const Shape shape{2, 2};
+  const ConstantPtr x = make_constant({DType::f32, shape, reinterpret_cast<const std::byte*>(values), nullptr});
+  const ConstView inputs[] = {x->view()};
+  const std::vector<Object> out = engine::test::evaluate(graph, inputs);
+  EXPECT_EQ(load<double>(out[0].view(), 0), 1);
+  EXPECT_EQ(load<double>(out[0].view(), 1), 2);
 }
 
 TEST(Opsets, AttentionMixesTypes) {
