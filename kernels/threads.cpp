@@ -22,20 +22,32 @@ constexpr int closed = -(1 << 20);
 // A run opens the job, works on it, closes it, and waits for those who joined to leave; a worker that comes late (it
 // was parked) finds it closed. The job's fields are written while it is closed and read between joining and leaving.
 struct ThreadPool::State {
+  // The tasks that a thread takes first. Neighbouring tasks touch neighbouring rows, and a thread has the same share of
+  // every run: what it writes in one step is in its own cache for the next. When done with its own it helps the others.
+  struct alignas(64) Share {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
+
   alignas(64) std::atomic<int> generation{0};  // raised by every run: what parked workers watch
   alignas(64) std::atomic<int> joined{
       closed};  // closed + x: nobody may join; else workers inside, plus those not wanted
-  alignas(64) std::atomic<int64_t> next{0};
   alignas(64) std::atomic<bool> busy{false};
   std::atomic<bool> stop{false};
   Task task = nullptr;
   const void* context = nullptr;
-  int64_t tasks = 0;
+  size_t shares_used = 0;
+  std::vector<Share> shares;
   FloatMode mode = FloatMode::current();  // the caller's
   std::vector<std::thread> workers;
 
-  void work() {
-    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < tasks;) task(context, i);
+  explicit State(int size) : shares(size_t(size)) {}
+
+  void work(size_t thread) {
+    for (size_t k = 0; k < shares_used; ++k) {
+      Share& share = shares[(thread + k) % shares_used];
+      for (int64_t i; (i = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end;) task(context, i);
+    }
   }
 
   bool join(int capacity) {
@@ -46,7 +58,7 @@ struct ThreadPool::State {
     return false;
   }
 
-  void serve(int capacity) {
+  void serve(int capacity, size_t thread) {
     FloatMode own = FloatMode::current();
     for (int seen = 0;;) {
       for (int i = 0; i < spins && generation.load(std::memory_order_acquire) == seen; ++i) pause();
@@ -55,19 +67,19 @@ struct ThreadPool::State {
       if (stop.load(std::memory_order_acquire)) return;
       if (!join(capacity)) continue;
       if (mode != own) (own = mode).set();
-      work();
+      work(thread);
       joined.fetch_sub(1, std::memory_order_release);
     }
   }
 };
 
 ThreadPool::ThreadPool(int size, std::span<const int> cpus)
-    : size_(std::max(1, size)), state_(std::make_unique<State>()) {
+    : size_(std::max(1, size)), state_(std::make_unique<State>(size_)) {
   const std::vector<int> set(cpus.begin(), cpus.end());
   for (int i = 1; i < size_; ++i)
-    state_->workers.emplace_back([state = state_.get(), capacity = size_ - 1, set] {
+    state_->workers.emplace_back([state = state_.get(), capacity = size_ - 1, thread = size_t(i), set] {
       if (!set.empty()) os::pin_current_thread(set);
-      state->serve(capacity);
+      state->serve(capacity, thread);
     });
 }
 
@@ -88,13 +100,17 @@ void ThreadPool::run_erased(int64_t tasks, Task task, const void* context, int m
   const int unwanted = size_ - wanted;
   s.task = task;
   s.context = context;
-  s.tasks = tasks;
   s.mode = FloatMode::current();
-  s.next.store(0, std::memory_order_relaxed);
+  s.shares_used = size_t(wanted);
+  for (int64_t k = 0, at = 0; k < wanted; ++k) {
+    State::Share& share = s.shares[size_t(k)];
+    share.next.store(at, std::memory_order_relaxed);
+    share.end = at += tasks / wanted + (k < tasks % wanted);
+  }
   s.joined.store(unwanted, std::memory_order_release);
   s.generation.fetch_add(1, std::memory_order_release);
   s.generation.notify_all();
-  s.work();
+  s.work(0);
   s.joined.fetch_add(closed, std::memory_order_relaxed);
   for (int i = 0; s.joined.load(std::memory_order_acquire) != closed + unwanted; ++i)
     i < spins ? pause() : std::this_thread::yield();

@@ -27,6 +27,17 @@ TEST(ThreadPool, WritesAreSeenAfterwards) {
   }
 }
 
+TEST(ThreadPool, WhoIsDoneHelpsTheOthers) {
+  // The first task ends when all others are done, also those that the thread which runs it would have taken next.
+  ThreadPool pool(2);
+  std::atomic<int> done{0};
+  pool.run(16, [&](int64_t i) {
+    while (i == 0 && done.load() < 15) std::this_thread::yield();
+    ++done;
+  });
+  EXPECT_EQ(done.load(), 16);
+}
+
 TEST(ThreadPool, ParkedWorkersWake) {
   ThreadPool pool(2);
   for (int round = 0; round < 5; ++round) {
