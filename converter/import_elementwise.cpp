@@ -126,6 +126,7 @@ void cast_like(OnnxNode& n) {
                                                               {"nearest", schema::RoundMode::nearest}});
   n.finish(op, {n.in(0)});
 }
+void bit_cast(OnnxNode& n) { n.finish(schema::BitCast{dtype_of(int32_t(n.integer("to")))}, n.all()); }
 void swiglu(OnnxNode& n) {
   n.expect_inputs(2, 2);
   n.set(0, n.binary(BinaryKind::mul, n.unary(UnaryKind::silu, n.in(0), n.real("alpha", 1)), n.in(1)));
@@ -173,7 +174,7 @@ constexpr Row elementwise_rows[] = {
     {"BitwiseAnd", binary<BinaryKind::bit_and>}, {"BitwiseOr", binary<BinaryKind::bit_or>},
     {"BitwiseXor", binary<BinaryKind::bit_xor>}, {"BitShift", bit_shift}, {"Sum", variadic<BinaryKind::add>},
     {"Max", variadic<BinaryKind::max>}, {"Min", variadic<BinaryKind::min>}, {"Mean", mean}, {"Clip", clip}, {"Cast", cast},
-    {"CastLike", cast_like}, {"Where", where}, {"SwiGLU", swiglu},
+    {"CastLike", cast_like}, {"BitCast", bit_cast}, {"Where", where}, {"SwiGLU", swiglu},
     {"HannWindow", [](OnnxNode& n) { window(n, 0.5, 0.5, 0.0); }},
     {"HammingWindow", [](OnnxNode& n) { window(n, 25.0 / 46, 21.0 / 46, 0.0); }},
     {"BlackmanWindow", [](OnnxNode& n) { window(n, 0.42, 0.5, 0.08); }}};

@@ -29,6 +29,9 @@ void non_zero(OnnxNode& n) { n.finish(schema::NonZero{}, n.all()); }
 void non_max_suppression(OnnxNode& n) {
   n.finish(schema::NonMaxSuppression{n.flag("center_point_box", false)}, n.all());
 }
+void unique(OnnxNode& n) {
+  n.finish(schema::Unique{n.integer("axis", 0), !n.has_attribute("axis"), n.flag("sorted", true)}, n.all());
+}
 void compress(OnnxNode& n) { n.finish(schema::Compress{n.integer("axis", 0), !n.has_attribute("axis")}, n.all()); }
 
 // Ones on the k-th diagonal: where column - row is k.
@@ -66,7 +69,7 @@ void reverse_sequence(OnnxNode& n) {
 constexpr Row index_rows[] = {{"Gather", with_axis<schema::Gather>}, {"GatherElements", with_axis<schema::GatherElements>},
                               {"GatherND", gather_nd}, {"Scatter", scatter_elements}, {"ScatterElements", scatter_elements},
                               {"ScatterND", scatter_nd}, {"OneHot", one_hot}, {"TopK", top_k}, {"NonZero", non_zero},
-                              {"NonMaxSuppression", non_max_suppression}, {"Compress", compress}, {"EyeLike", eye_like},
+                              {"NonMaxSuppression", non_max_suppression}, {"Unique", unique}, {"Compress", compress}, {"EyeLike", eye_like},
                               {"ReverseSequence", reverse_sequence}};
 }  // namespace
 

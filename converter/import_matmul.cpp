@@ -174,7 +174,9 @@ void einsum(OnnxNode& n) {
   n.set(0, arrange(n, y, result));
 }
 
-constexpr Row matmul_rows[] = {{"MatMul", matmul}, {"Gemm", gemm}, {"Einsum", einsum}};
+void det(OnnxNode& n) { n.finish(schema::Det{}, n.all()); }
+
+constexpr Row matmul_rows[] = {{"MatMul", matmul}, {"Gemm", gemm}, {"Einsum", einsum}, {"Det", det}};
 }  // namespace
 
 Group matmul_group() { return {onnx_domain, matmul_rows}; }

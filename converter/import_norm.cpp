@@ -1,4 +1,4 @@
-// Normalisations and dropout.
+// Normalisations.
 #include "converter/onnx_node.h"
 
 namespace converter {
@@ -67,24 +67,9 @@ void group_normalization(OnnxNode& n) {
   n.finish(schema::GroupNorm{groups, n.real("epsilon", 1e-5f)}, {n.in(0), per_channel(n.in(1)), per_channel(n.in(2))});
 }
 
-void dropout(OnnxNode& n) {
-  n.expect_inputs(1, 3);
-  n.ignore({"seed", "is_test", "consumed_inputs"});
-  if (n.opset() < 12) n.ignore({"ratio"});
-  if (n.has(2)) {
-    const auto training = n.known_scalar(n.in(2));
-    const auto ratio = n.has(1) ? n.known_scalar(n.in(1)) : 0.5;
-    require(training && (*training == 0 || ratio == 0.0), Code::unsupported, "training is random and not supported");
-  }
-  n.set(0, n.in(0));
-  if (!n.wants(1)) return;
-  const DType dtype = n.opset() < 10 ? n.dtype(0) : DType::boolean;
-  n.set(1, n.add(schema::ConstantOfShape{}, {n.add(schema::Shape{}, {n.in(0)}), n.scalar(dtype, 1)}));
-}
-
 constexpr Row norm_rows[] = {{"BatchNormalization", batch_normalization}, {"LayerNormalization", layer_normalization},
                              {"RMSNormalization", rms_normalization}, {"InstanceNormalization", instance_normalization},
-                             {"GroupNormalization", group_normalization}, {"Dropout", dropout}};
+                             {"GroupNormalization", group_normalization}};
 }  // namespace
 
 Group norm_group() { return {onnx_domain, norm_rows}; }

@@ -37,7 +37,9 @@ template <SoftmaxKind kind> void softmax(OnnxNode& n) {
   n.set(0, n.add(schema::Reshape{true}, {y, n.add(schema::Shape{}, {x})}));
 }
 
-void cum_sum(OnnxNode& n) { n.finish(schema::CumSum{n.flag("exclusive", false), n.flag("reverse", false)}, n.all()); }
+template <class T> void cumulative(OnnxNode& n) {
+  n.finish(T{n.flag("exclusive", false), n.flag("reverse", false)}, n.all());
+}
 
 // x / norm(x), and 0 where the norm is 0.
 void lp_normalization(OnnxNode& n) {
@@ -75,7 +77,8 @@ constexpr Row reduce_rows[] = {{"ReduceSum", reduce<ReduceKind::sum, 13>},
                                {"Softmax", softmax<SoftmaxKind::softmax>},
                                {"LogSoftmax", softmax<SoftmaxKind::log_softmax>},
                                {"Hardmax", softmax<SoftmaxKind::hardmax>},
-                               {"CumSum", cum_sum},
+                               {"CumSum", cumulative<schema::CumSum>},
+                               {"CumProd", cumulative<schema::CumProd>},
                                {"LpNormalization", lp_normalization},
                                {"MeanVarianceNormalization", mean_variance_normalization}};
 }  // namespace

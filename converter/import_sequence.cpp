@@ -84,6 +84,17 @@ void string_normalizer(OnnxNode& n) {
   op.stopwords = n.texts("stopwords");
   n.finish(op, n.all());
 }
+void tf_idf_vectorizer(OnnxNode& n) {
+  using schema::TfIdfMode;
+  schema::TfIdfVectorizer op;
+  op.mode = n.choice<TfIdfMode>("mode", "", {{"TF", TfIdfMode::tf}, {"IDF", TfIdfMode::idf}, {"TFIDF", TfIdfMode::tf_idf}});
+  op.min_length = n.integer("min_gram_length"), op.max_length = n.integer("max_gram_length");
+  op.max_skip = n.integer("max_skip_count");
+  op.counts = n.integers("ngram_counts"), op.indexes = n.integers("ngram_indexes");
+  op.pool_ints = n.integers("pool_int64s"), op.pool_strings = n.texts("pool_strings");
+  op.weights = n.reals("weights");
+  n.finish(op, n.all());
+}
 
 constexpr Row sequence_rows[] = {{"SequenceConstruct", sequence_construct},
                                  {"SequenceEmpty", sequence_empty},
@@ -99,7 +110,8 @@ constexpr Row sequence_rows[] = {{"SequenceConstruct", sequence_construct},
                                  {"OptionalHasElement", plain<schema::OptionalHas>},
                                  {"StringConcat", plain<schema::StringConcat>},
                                  {"StringSplit", string_split},
-                                 {"StringNormalizer", string_normalizer}};
+                                 {"StringNormalizer", string_normalizer},
+                                 {"TfIdfVectorizer", tf_idf_vectorizer}};
 }  // namespace
 
 Group sequence_group() { return {onnx_domain, sequence_rows}; }

@@ -308,7 +308,8 @@ const Row* find_row(const std::string& domain, const std::string& op_type) {
     for (const Group& group :
          {elementwise_group(), quantise_group(), matmul_group(), conv_group(), reduce_group(), norm_group(),
           shape_group(), index_group(), resize_group(), recurrent_group(), control_group(), sequence_group(),
-          attention_group(), loss_group(), legacy_group(), contrib_group(), contrib_default_group()})
+          attention_group(), loss_group(), random_group(), signal_group(), legacy_group(), contrib_group(),
+          contrib_default_group()})
       for (const Row& row : group.rows) rows.emplace(cat(group.domain, ':', row.op_type), &row);
     return rows;
   }();

@@ -135,7 +135,7 @@ struct Group {
 inline constexpr std::string_view onnx_domain = "", microsoft_domain = "com.microsoft";
 Group elementwise_group(), quantise_group(), matmul_group(), conv_group(), reduce_group(), norm_group(), shape_group(),
     index_group(), resize_group(), recurrent_group(), control_group(), sequence_group(), attention_group(),
-    loss_group(), legacy_group(), contrib_group(), contrib_default_group();
+    loss_group(), random_group(), signal_group(), legacy_group(), contrib_group(), contrib_default_group();
 void import_custom(OnnxNode&);  // for what is in no row
 const Row* find_row(const std::string& domain, const std::string& op_type);
 }  // namespace converter

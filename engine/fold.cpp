@@ -15,7 +15,7 @@ ConstantPtr fold(const Graph& graph, const Node& node, size_t k) {
     return make_constant(std::as_const(object).view());
   }
   // The application's code runs when the model does, and not before.
-  if (!node.bodies.empty() || node.inputs.empty() || node.op.id() == OpId::Custom) return nullptr;
+  if (!node.bodies.empty() || node.inputs.empty() || node.op.id() == OpId::Custom || is_random(node.op)) return nullptr;
   for (ValueId v : node.inputs)
     if (v != ValueId::none && !graph[v].constant) return nullptr;
   for (ValueId v : node.outputs) {

@@ -24,6 +24,11 @@ std::optional<std::vector<int64_t>> InferContext::known_ints(size_t k) const {
   return values;
 }
 
+std::optional<Dim> InferContext::known_scalar(size_t k) const {
+  const auto values = ints(k);
+  return values && values->size() == 1 ? std::optional((*values)[0]) : std::nullopt;
+}
+
 ConstantPtr InferContext::constant(size_t k) const { return has(k) ? graph_[node_.inputs[k]].constant : nullptr; }
 
 void InferContext::expect_inputs(size_t least, size_t most) const {
@@ -46,6 +51,11 @@ void InferContext::expect_class(size_t k, schema::DTypeClass wanted) const {
 void InferContext::expect_number(size_t k) const {
   expect_tensor(k);
   check(schema::is_real(in(k).dtype) || schema::is_integer(in(k).dtype), "input ", k, " must be a number, not ", name(in(k).dtype));
+}
+void InferContext::expect_scalar(size_t k, const char* what) const {
+  expect_tensor(k);
+  const Type& x = in(k);
+  check(!x.ranked || x.rank() == 0 || (x.rank() == 1 && may_equal(x.dims[0], 1)), what, " must be a scalar, not ", to_text(x));
 }
 
 Type broadcast(DType dtype, std::span<const Type> types) {
@@ -140,6 +150,9 @@ int inplace_input(const Node& node) {
 }
 bool is_alias(const Op& op) {
   return visit([](const auto& p) { return def(p).alias; }, op);
+}
+bool is_random(const Op& op) {
+  return visit([](const auto& p) { return def(p).random; }, op);
 }
 std::vector<Part> parts(const Graph& graph, const Node& node) {
   return visit([&](const auto& p) { return def(p).parts ? def(p).parts(p, graph, node) : std::vector<Part>(); }, node.op);

@@ -22,6 +22,7 @@ class InferContext {
   std::optional<Dims> ints(size_t k) const;
   // The same, if all of them are numbers.
   std::optional<std::vector<int64_t>> known_ints(size_t k) const;
+  std::optional<Dim> known_scalar(size_t k) const;  // of an integer tensor with one element; it may be a symbol
   ConstantPtr constant(size_t k) const;  // null: not a constant
   size_t bodies() const { return node_.bodies.size(); }
   const Graph& body(size_t k) const { return *node_.bodies.at(k); }
@@ -33,6 +34,7 @@ class InferContext {
   void expect_dtype(size_t k, std::initializer_list<DType>) const;
   void expect_class(size_t k, schema::DTypeClass) const;  // real, integer, …
   void expect_number(size_t k) const;                     // real or integer
+  void expect_scalar(size_t k, const char* what) const;   // of rank 0, or of rank 1 with one element
 
  private:
   const Graph& graph_;
@@ -169,6 +171,8 @@ template <class T> struct OpDef {
   // Whether lower() gives a kernel that honours a pitch of f32 input `port`, or of output 0 if that is -1. Where it does not
   // after all, the plan has no values inside others.
   bool (*takes_pitch)(const T&, const Graph&, const Node&, int port) = nullptr;
+  // Its outputs do not follow from its inputs: it is not evaluated before the run, and equal nodes stay apart.
+  bool random = false;
   // Null: one operation per element of output 0.
   double (*flops)(const T&, std::span<const Type> in, std::span<const Type> out) = nullptr;
 };
@@ -183,6 +187,7 @@ std::optional<Lowered> lower(const LowerContext&);
 Cost cost(const Op&, std::span<const Type> in, std::span<const Type> out);
 int inplace_input(const Node&);  // -1: none
 bool is_alias(const Op&);
+bool is_random(const Op&);
 std::vector<Part> parts(const Graph&, const Node&);
 bool takes_pitch(const Graph&, const Node&, int port);
 void simplify(NodeId, Rewriter&);

@@ -62,6 +62,13 @@ struct Cast {
   SCHEMA_FIELDS(Cast, F(to), F(saturate), F(round))
 };
 
+// The bits of x read as another dtype of as many bits per element. Not for strings.
+struct BitCast {
+  static constexpr int version = 1;
+  DType to = DType::f32;
+  SCHEMA_FIELDS(BitCast, F(to))
+};
+
 // y = saturate(round(x / scale) + zero). Inputs: x, scale, [zero point]. Scale is a scalar, one per index of `axis`, or
 // one per block of `block_size` along it. `to` is the result's dtype.
 struct QuantizeLinear {
@@ -87,6 +94,12 @@ struct MatMul {
   static constexpr int version = 1;
   bool trans_a = false, trans_b = false;
   SCHEMA_FIELDS(MatMul, F(trans_a), F(trans_b))
+};
+
+// The determinant of each matrix: x […,M,M], y […].
+struct Det {
+  static constexpr int version = 1;
+  SCHEMA_FIELDS(Det)
 };
 
 // y[n,k,i…] = b[k] + sum over c,r… of x[n, c, i*stride + r*dilation - pad, …] * w[k, c, r…], c within the group of k.
@@ -245,6 +258,73 @@ struct CumSum {
   static constexpr int version = 1;
   bool exclusive = false, reverse = false;
   SCHEMA_FIELDS(CumSum, F(exclusive), F(reverse))
+};
+struct CumProd {
+  static constexpr int version = 1;
+  bool exclusive = false, reverse = false;
+  SCHEMA_FIELDS(CumProd, F(exclusive), F(reverse))
+};
+
+// --- Signals ---------------------------------------------------------------------------------------------------------
+
+// The discrete Fourier transform of x […,1 (real) or 2 (real, imaginary)] along an axis other than the last, or its inverse,
+// which divides by the length N. Inputs: x, [N (i32 or i64 scalar)], [axis (i64 scalar)]; the axis is -2 by default. x is cut,
+// or padded with zeros, to N; by default N is the extent. With `onesided`, x is real and the first N/2 + 1 terms are the
+// result; of the inverse, x holds those terms, N is 2 (extent - 1) by default and y […,1] is real.
+struct Dft {
+  static constexpr int version = 1;
+  bool inverse = false, onesided = false;
+  SCHEMA_FIELDS(Dft, F(inverse), F(onesided))
+};
+
+// The transforms of frames of x [B,L,1 or 2] that start at every `step`-th element: y [B,frames,F,2], or with `onesided` (of a
+// real signal) [B,frames,F/2+1,2]. Inputs: x, step, [window [F], which frames are multiplied by], [frame length F]; F is L by
+// default.
+struct Stft {
+  static constexpr int version = 1;
+  bool onesided = true;
+  SCHEMA_FIELDS(Stft, F(onesided))
+};
+
+// Triangles over the N/2 + 1 bins of a spectrum, evenly spaced in mel = 2595 log10(1 + hertz/700): y [N/2+1,bands] in the dtype
+// `to`. Inputs, all scalars: bands, N, sample rate (integers), lower and upper edge (hertz).
+struct MelWeightMatrix {
+  static constexpr int version = 1;
+  DType to = DType::f32;
+  SCHEMA_FIELDS(MelWeightMatrix, F(to))
+};
+
+// --- Random numbers: with `seeded`, each run draws what `seed` says; else, every run draws others --------------------
+
+// A tensor of the given shape (input: i64) and dtype (f32, f64, f16 or bf16): uniform over [a, b), as far as rounding to the
+// dtype leaves b out, or normal with mean a and standard deviation b.
+struct Random {
+  static constexpr int version = 1;
+  RandomKind kind = RandomKind::uniform;
+  DType dtype = DType::f32;
+  double a = 0, b = 1;
+  bool seeded = false;
+  int64_t seed = 0;
+  SCHEMA_FIELDS(Random, F(kind), F(dtype), F(a), F(b), F(seeded), F(seed))
+};
+
+// 1 with the probability that x holds, else 0, in any dtype but string.
+struct Bernoulli {
+  static constexpr int version = 1;
+  DType dtype = DType::boolean;
+  bool seeded = false;
+  int64_t seed = 0;
+  SCHEMA_FIELDS(Bernoulli, F(dtype), F(seeded), F(seed))
+};
+
+// `samples` classes (i32 or i64 [B,samples]), drawn with replacement. Input: logarithms of their weights [B,classes].
+struct Multinomial {
+  static constexpr int version = 1;
+  int64_t samples = 1;
+  DType dtype = DType::i32;
+  bool seeded = false;
+  int64_t seed = 0;
+  SCHEMA_FIELDS(Multinomial, F(samples), F(dtype), F(seeded), F(seed))
 };
 
 // --- Shapes and data movement ----------------------------------------------------------------------------------------
@@ -432,6 +512,16 @@ struct NonMaxSuppression {
   SCHEMA_FIELDS(NonMaxSuppression, F(center_point_box))
 };
 
+// What differs along `axis` of x, or with `flat` among all its elements: once each, ascending, or with `sorted` unset in the
+// order of their first places. NaN comes last; it equals itself in a flat x alone. Outputs: y, [the first place of each],
+// [for each of x, its place in y], [how often each is there] (i64 [n]).
+struct Unique {
+  static constexpr int version = 1;
+  int64_t axis = 0;
+  bool flat = true, sorted = true;
+  SCHEMA_FIELDS(Unique, F(axis), F(flat), F(sorted))
+};
+
 // Inputs: x, condition (boolean [n]). `flat`: x is flattened first, and axis ignored.
 struct Compress {
   static constexpr int version = 1;
@@ -573,6 +663,21 @@ struct StringNormalizer {
   bool case_sensitive = false;
   Strings stopwords;
   SCHEMA_FIELDS(StringNormalizer, F(case_change), F(case_sensitive), F(stopwords))
+};
+
+// Counts n-grams in x (string, i32 or i64; [C] or [N,C]): y [size] or [N,size] in f32, where size is the largest of `indexes`
+// and 1. The pool, of strings or of integers, holds n-grams of 1, 2, … items, those of k items from counts[k-1] on; the i-th
+// has place indexes[i] in y and weights[i], 1 by default. Of an n-gram, 0 to max_skip items are left out between neighbours.
+// tf: counts; tf_idf: counts times weights; idf: the weight of what is there.
+struct TfIdfVectorizer {
+  static constexpr int version = 1;
+  TfIdfMode mode = TfIdfMode::tf;
+  int64_t min_length = 1, max_length = 1, max_skip = 0;
+  Ints counts, indexes, pool_ints;
+  Strings pool_strings;
+  std::vector<double> weights;
+  SCHEMA_FIELDS(TfIdfVectorizer, F(mode), F(min_length), F(max_length), F(max_skip), F(counts), F(indexes), F(pool_ints),
+                F(pool_strings), F(weights))
 };
 
 // --- The application's ops -------------------------------------------------------------------------------------------

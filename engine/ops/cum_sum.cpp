@@ -1,42 +1,51 @@
+// CumSum and CumProd: of real numbers, in double.
 #include "engine/op.h"
 #include "engine/ops/strides.h"
 
 namespace engine {
 namespace {
-using schema::CumSum;
+using schema::CumProd, schema::CumSum;
 
-Types infer(const CumSum&, const InferContext& in) {
+template <class Op> Types infer(const Op&, const InferContext& in) {
   in.expect_inputs(2, 2);
   in.expect_number(0);
   in.expect_dtype(1, {DType::i32, DType::i64});
-  check(!in.in(1).ranked || in.in(1).rank() == 0 || may_equal(in.in(1).dims[0], 1), "the axis must be a scalar");
-  if (const auto axis = in.known_ints(1); axis && axis->size() == 1 && in.in(0).ranked) normal_axis((*axis)[0], in.in(0).rank());
+  in.expect_scalar(1, "the axis");
+  if (const auto axis = in.known_scalar(1); axis && axis->known() && in.in(0).ranked)
+    normal_axis(axis->value(), in.in(0).rank());
   return {in.in(0)};
 }
 
-void reference(const CumSum& op, RunContext& c) {
+template <class T> T join(const CumSum&, T a, T b) { return a + b; }
+template <class T> T join(const CumProd&, T a, T b) { return a * b; }
+constexpr int neutral(const CumSum&) { return 0; }
+constexpr int neutral(const CumProd&) { return 1; }
+
+template <class Op> void reference(const Op& op, RunContext& c) {
   const ConstView& x = c.in(0);
   const View y = c.out(0);
-  check(c.in(1).elements() == 1, "the axis must be one number");
-  const AxisSplit at(x.shape, normal_axis(load<Int>(c.in(1), 0).v, x.rank()));
+  const AxisSplit at(x.shape, normal_axis(only_int(c.in(1), "the axis"), x.rank()));
   with_carrier(x.dtype, [&]<class T>(T) {
-    for (int64_t o = 0; o < at.outer; ++o)
-      for (int64_t i = 0; i < at.inner; ++i) {
-        T sum(0);
-        for (int64_t d = 0; d < at.extent; ++d) {
-          const int64_t e = (o * at.extent + (op.reverse ? at.extent - 1 - d : d)) * at.inner + i;
-          const T value = load<T>(x, e);
-          if (!op.exclusive) sum = sum + value;
-          store(y, e, sum);
-          if (op.exclusive) sum = sum + value;
+    with_reader<T>(x, [&](auto read) {
+      for (int64_t o = 0; o < at.outer; ++o)
+        for (int64_t i = 0; i < at.inner; ++i) {
+          T sum(neutral(op));
+          for (int64_t d = 0; d < at.extent; ++d) {
+            const int64_t e = (o * at.extent + (op.reverse ? at.extent - 1 - d : d)) * at.inner + i;
+            const T value = read(e);
+            if (!op.exclusive) sum = join(op, sum, value);
+            store(y, e, sum);
+            if (op.exclusive) sum = join(op, sum, value);
+          }
         }
-      }
+    });
   });
 }
+
+template <class Op>
+constexpr OpDef<Op> definition{.infer = infer<Op>, .reference = reference<Op>, .inplace_input = input_at<Op, 0>};
 }  // namespace
 
-const OpDef<CumSum>& def(const CumSum&) {
-  static constexpr OpDef<CumSum> def{.infer = infer, .reference = reference, .inplace_input = input_at<CumSum, 0>};
-  return def;
-}
+const OpDef<CumSum>& def(const CumSum&) { return definition<CumSum>; }
+const OpDef<CumProd>& def(const CumProd&) { return definition<CumProd>; }
 }  // namespace engine

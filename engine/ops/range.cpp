@@ -29,8 +29,7 @@ Types infer(const Range&, const InferContext& in) {
   in.expect_inputs(3, 3);
   in.expect_number(0);
   in.expect_same_dtype(0, 1), in.expect_same_dtype(0, 2);
-  for (size_t k = 0; k < 3; ++k)
-    check(!in.in(k).ranked || in.in(k).rank() == 0 || (in.in(k).rank() == 1 && may_equal(in.in(k).dims[0], 1)), "input ", k, " must be a scalar");
+  in.expect_scalar(0, "the start"), in.expect_scalar(1, "the limit"), in.expect_scalar(2, "the step");
   const ConstantPtr start = in.constant(0), limit = in.constant(1), delta = in.constant(2);
   if (start && limit && delta) return {Type::tensor(in.in(0).dtype, {Dim(count(start->view(), limit->view(), delta->view()))})};
   const auto from = in.ints(0), to = in.ints(1);

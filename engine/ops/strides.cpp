@@ -25,6 +25,11 @@ Extents small_ints(const ConstView& v) {
   return values;
 }
 
+int64_t only_int(const ConstView& v, const char* what) {
+  require(v.elements() == 1, Code::invalid_model, what, " must be one number");
+  return load<Int>(v, 0).v;
+}
+
 Extents dense_strides(std::span<const int64_t> shape) {
   Extents strides(shape.size());
   int64_t stride = 1;

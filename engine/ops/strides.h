@@ -60,6 +60,8 @@ struct AxisSplit {
 
 // The elements of an integer tensor that says something per dim.
 Extents small_ints(const ConstView&);
+// The element of an integer tensor that must have one.
+int64_t only_int(const ConstView&, const char* what);
 
 // How far apart neighbours along each dim of a dense tensor are, in elements.
 Extents dense_strides(std::span<const int64_t> shape);

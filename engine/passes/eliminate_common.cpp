@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstring>
 #include <unordered_map>
+#include "engine/op.h"
 #include "engine/passes/passes.h"
 
 namespace engine {
@@ -46,7 +47,7 @@ bool eliminate_common(Graph& graph) {
   std::unordered_multimap<size_t, size_t> seen;  // nodes by the hash of op and inputs
   for (size_t n = 0; n < graph.nodes.size(); ++n) {
     const Node& node = graph.nodes[n];
-    if (!node.bodies.empty()) continue;
+    if (!node.bodies.empty() || is_random(node.op)) continue;
     size_t hash = size_t(node.op.id()) * 31 + node.outputs.size();
     for (ValueId v : node.inputs) hash = hash * 1099511628211u + size_t(v);
     const auto [first, last] = seen.equal_range(hash);

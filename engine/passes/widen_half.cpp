@@ -15,7 +15,7 @@ bool widens(const Node& node) {
   switch (node.op.id()) {
     case OpId::Unary: case OpId::Binary: case OpId::Where: case OpId::MatMul: case OpId::Conv: case OpId::ConvTranspose:
     case OpId::Pool: case OpId::Resize: case OpId::GridSample: case OpId::Reduce: case OpId::Softmax: case OpId::LayerNorm: case OpId::BatchNorm:
-    case OpId::GroupNorm: case OpId::CumSum: case OpId::Reshape: case OpId::Flatten: case OpId::Squeeze: case OpId::Unsqueeze:
+    case OpId::GroupNorm: case OpId::CumSum: case OpId::CumProd: case OpId::Reshape: case OpId::Flatten: case OpId::Squeeze: case OpId::Unsqueeze:
     case OpId::Transpose: case OpId::Expand: case OpId::Concat: case OpId::Split: case OpId::Slice: case OpId::Pad:
     case OpId::Tile: case OpId::Gather: case OpId::Rnn: return true;
     default: return false;

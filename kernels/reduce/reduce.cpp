@@ -21,33 +21,38 @@ Step step_of(ReduceKind kind) {
 }
 
 struct Part {
-  float start;
-  float (*step)(float, float);
+  double start;
+  double (*step)(double, double);
 };
 Part part_of(Step step) {
   switch (step) {
-    case Step::sum: return {0, [](float a, float x) { return a + x; }};
-    case Step::absolute: return {0, [](float a, float x) { return a + std::fabs(x); }};
-    case Step::square: return {0, [](float a, float x) { return a + x * x; }};
-    case Step::prod: return {1, [](float a, float x) { return a * x; }};
-    case Step::min: return {HUGE_VALF, [](float a, float x) { return a < x || std::isnan(a) ? a : x; }};
-    default: return {-HUGE_VALF, [](float a, float x) { return a > x || std::isnan(a) ? a : x; }};
+    case Step::sum: return {0, [](double a, double x) { return a + x; }};
+    case Step::absolute: return {0, [](double a, double x) { return a + std::fabs(x); }};
+    case Step::square: return {0, [](double a, double x) { return a + x * x; }};
+    case Step::prod: return {1, [](double a, double x) { return a * x; }};
+    case Step::min: return {HUGE_VAL, [](double a, double x) { return a < x || std::isnan(a) ? a : x; }};
+    default: return {-HUGE_VAL, [](double a, double x) { return a > x || std::isnan(a) ? a : x; }};
   }
 }
 
 template <Step step> void rows_of(const float* x, int64_t stride, int64_t rows, int64_t n, float* y) {
   const Part part = part_of(step);
   for (int64_t r = 0; r < rows; ++r, x += stride) {
-    float sum = part.start;
+    double sum = part.start;
     for (int64_t i = 0; i < n; ++i) sum = part.step(sum, x[i]);
-    y[r] = sum;
+    y[r] = static_cast<float>(sum);
   }
 }
 template <Step step> void columns_of(const float* x, int64_t stride, int64_t n, int64_t columns, float* y) {
   const Part part = part_of(step);
-  std::fill_n(y, columns, part.start);
-  for (int64_t i = 0; i < n; ++i, x += stride)
-    for (int64_t c = 0; c < columns; ++c) y[c] = part.step(y[c], x[c]);
+  for (int64_t c0 = 0; c0 < columns; c0 += block) {
+    double sum[block];
+    const int64_t count = std::min(block, columns - c0);
+    std::fill_n(sum, count, part.start);
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t c = 0; c < count; ++c) sum[c] = part.step(sum[c], x[i * stride + c0 + c]);
+    std::transform(sum, sum + count, y + c0, [](double v) { return static_cast<float>(v); });
+  }
 }
 template <Step step> constexpr Functions functions{rows_of<step>, columns_of<step>};
 Functions functions_of(Step step) {
@@ -63,7 +68,7 @@ Functions functions_of(Step step) {
 }  // namespace
 
 namespace {
-// Sums of parts, which are few, in double: a sum of a million elements in float has lost two digits.
+// Sums of parts, in double: however many there are, they lose no digits.
 void add_up(const float* parts, int64_t stride, int64_t count, int64_t columns, float* y) {
   for (int64_t c0 = 0; c0 < columns; c0 += block) {
     double sum[block] = {};

@@ -1,7 +1,8 @@
 // Reductions in f32 of the middle dim: x [outer, n, inner] → y [outer, inner].
 //
-// Sums are made of parts whose extent the problem fixes, so results are the same to the bit for any thread count, and
-// rounding errors grow with the square root of n at worst. NaN makes a minimum or a maximum NaN.
+// Sums are made of parts whose extent the problem fixes, so results are the same to the bit for any thread count. In a part,
+// 16 terms at most are added up at a time, and parts are added in double: a sum of positive numbers has a relative error of a
+// few times 1e-7, for any n. NaN makes a minimum or a maximum NaN.
 #pragma once
 #include "kernels/table.h"
 #include "kernels/threads.h"

@@ -49,34 +49,47 @@ template <Step step> HWY_INLINE float merge_lanes(Vec v) {
   return sum;
 }
 
+constexpr int64_t run = 16;  // terms that are added one after the other: longer runs lose digits
+
 template <Step step> void rows(const float* x, int64_t stride, int64_t rows, int64_t n, float* y) {
   for (int64_t r = 0; r < rows; ++r, x += stride) {
-    Vec a = start<step>(), b = a, c = a, d = a;
+    Vec total = start<step>(), tail = total;
     int64_t i = 0;
-    for (; i + 4 * lanes <= n; i += 4 * lanes) {
-      a = join<step>(a, hn::LoadU(vector, x + i));
-      b = join<step>(b, hn::LoadU(vector, x + i + lanes));
-      c = join<step>(c, hn::LoadU(vector, x + i + 2 * lanes));
-      d = join<step>(d, hn::LoadU(vector, x + i + 3 * lanes));
+    while (i + 4 * lanes <= n) {
+      Vec a = start<step>(), b = a, c = a, d = a;
+      for (const int64_t end = n - i > run * 4 * lanes ? i + run * 4 * lanes : n; i + 4 * lanes <= end; i += 4 * lanes) {
+        a = join<step>(a, hn::LoadU(vector, x + i));
+        b = join<step>(b, hn::LoadU(vector, x + i + lanes));
+        c = join<step>(c, hn::LoadU(vector, x + i + 2 * lanes));
+        d = join<step>(d, hn::LoadU(vector, x + i + 3 * lanes));
+      }
+      total = merge<step>(total, merge<step>(merge<step>(a, b), merge<step>(c, d)));
     }
-    for (; i + lanes <= n; i += lanes) a = join<step>(a, hn::LoadU(vector, x + i));
+    for (; i + lanes <= n; i += lanes) tail = join<step>(tail, hn::LoadU(vector, x + i));
     if (i < n) {
       const int rest = static_cast<int>(n - i);
-      b = hn::IfThenElse(hn::FirstN(vector, rest), join<step>(b, load_first(x + i, rest)), b);
+      total = hn::IfThenElse(hn::FirstN(vector, rest), join<step>(total, load_first(x + i, rest)), total);
     }
-    y[r] = merge_lanes<step>(merge<step>(merge<step>(a, b), merge<step>(c, d)));
+    y[r] = merge_lanes<step>(merge<step>(total, tail));
   }
 }
 
 template <Step step, int count> HWY_INLINE void columns_at(const float* x, int64_t stride, int64_t n, float* y) {
-  Vec sum[count];
+  Vec total[count];
 #pragma GCC unroll 4
-  for (int v = 0; v < count; ++v) sum[v] = start<step>();
-  for (int64_t i = 0; i < n; ++i, x += stride)
+  for (int v = 0; v < count; ++v) total[v] = start<step>();
+  for (int64_t i = 0; i < n;) {
+    Vec sum[count];
 #pragma GCC unroll 4
-    for (int v = 0; v < count; ++v) sum[v] = join<step>(sum[v], hn::LoadU(vector, x + v * lanes));
+    for (int v = 0; v < count; ++v) sum[v] = start<step>();
+    for (const int64_t end = n - i > run ? i + run : n; i < end; ++i, x += stride)
 #pragma GCC unroll 4
-  for (int v = 0; v < count; ++v) hn::StoreU(sum[v], vector, y + v * lanes);
+      for (int v = 0; v < count; ++v) sum[v] = join<step>(sum[v], hn::LoadU(vector, x + v * lanes));
+#pragma GCC unroll 4
+    for (int v = 0; v < count; ++v) total[v] = merge<step>(total[v], sum[v]);
+  }
+#pragma GCC unroll 4
+  for (int v = 0; v < count; ++v) hn::StoreU(total[v], vector, y + v * lanes);
 }
 
 // Rows of few columns that lie close, `count` whole vectors of rows at a time; then the parts of each column.
@@ -102,9 +115,13 @@ template <Step step> void columns(const float* x, int64_t stride, int64_t n, int
   for (; c + lanes <= columns; c += lanes) columns_at<step, 1>(x + c, stride, n, y + c);
   if (c == columns) return;
   const int rest = static_cast<int>(columns - c);
-  Vec sum = start<step>();
-  for (int64_t i = 0; i < n; ++i) sum = join<step>(sum, load_first(x + i * stride + c, rest));
-  store_first(sum, y + c, rest);
+  Vec total = start<step>();
+  for (int64_t i = 0; i < n;) {
+    Vec sum = start<step>();
+    for (const int64_t end = n - i > run ? i + run : n; i < end; ++i) sum = join<step>(sum, load_first(x + i * stride + c, rest));
+    total = merge<step>(total, sum);
+  }
+  store_first(total, y + c, rest);
 }
 }  // namespace
 template <Step step> constexpr Functions functions{rows<step>, columns<step>};

@@ -139,6 +139,31 @@ TEST(Opsets, AttentionMixesTypes) {
                                            node("Attention", {"q", "k", "v", "mask"}, {"y", "", "present"})));
   EXPECT_EQ(to_text(graph[graph.outputs[0].value].type), "f32[1,1,2,4]");
   EXPECT_EQ(to_text(graph[graph.outputs[1].value].type), "f16[1,1,3,4]");
+TEST(Opsets, TheAxisOfATransform) {
+  const std::string signal = input("x", {"2", "8", "1"});
+  EXPECT_EQ(imported(17, signal + y + node("DFT", {"x"}, {"y"})),
+            "input x f32[2,8,1]\nconst v1 i64[] {1}\ny = Dft (x, _, v1)\noutput y\n");
+  EXPECT_EQ(imported(19, signal + y + node("DFT", {"x"}, {"y"}, attribute("axis", 0) + attribute("onesided", 1))),
+            "input x f32[2,8,1]\nconst v1 i64[] {0}\ny = Dft onesided=1 (x, _, v1)\noutput y\n");
+  EXPECT_EQ(imported(20, signal + ints("n", {4}) + y + node("DFT", {"x", "n"}, {"y"}, attribute("inverse", 1))),
+            "input x f32[2,8,1]\nconst n i64[1] {4}\ny = Dft inverse=1 (x, n)\noutput y\n");
+  EXPECT_EQ(imported(17, signal + ints("n", {4}) + y + node("STFT", {"x", "n", "", "n"}, {"y"})),
+            "input x f32[2,8,1]\nconst n i64[1] {4}\ny = Stft (x, n, _, n)\noutput y\n");
+  expect_error(model(20, input("x", {"2", "8", "2"}) + y + node("DFT", {"x"}, {"y"}, attribute("onesided", 1))),
+               Code::invalid_model, {"needs a real signal"});
+}
+
+TEST(Opsets, CountsAndBits) {
+  EXPECT_EQ(imported(11, x23 + y + node("Unique", {"x"}, {"y"})), "input x f32[2,3]\ny = Unique (x)\noutput y\n");
+  EXPECT_EQ(imported(28, x23 + output("i") + node("Unique", {"x"}, {"y", "", "i"}, attribute("axis", -1) + attribute("sorted", 0))),
+            "input x f32[2,3]\ny, v2, i = Unique axis=-1 flat=0 sorted=0 (x)\noutput i\n");
+  EXPECT_EQ(imported(26, x23 + y + node("BitCast", {"x"}, {"y"}, attribute("to", 6))), "input x f32[2,3]\ny = BitCast to=i32 (x)\noutput y\n");
+  expect_error(model(26, x23 + y + node("BitCast", {"x"}, {"y"}, attribute("to", 7))), Code::invalid_model, {"32 bits", "64"});
+  EXPECT_EQ(imported(9, input("x", {"5"}, 7) + y +
+                            node("TfIdfVectorizer", {"x"}, {"y"},
+                                 attribute("mode", "TFIDF") + attribute("min_gram_length", 1) + attribute("max_gram_length", 2) + attribute("max_skip_count", 1) +
+                                     int_list("ngram_counts", {0, 1}) + int_list("ngram_indexes", {1, 0}) + int_list("pool_int64s", {7, 7, 8}))),
+            "input x i64[5]\ny = TfIdfVectorizer mode=tf_idf max_length=2 max_skip=1 counts=0,1 indexes=1,0 pool_ints=7,7,8 (x)\noutput y\n");
 }
 
 TEST(Opsets, ANewerOneIsRefused) {

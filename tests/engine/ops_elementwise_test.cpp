@@ -134,6 +134,30 @@ TEST(Cast, ReadsAndWritesStrings) {
   for (const char* text : {"", "abc", "1.5x", "--1", "+-1"}) expect_error(Cast{DType::f32}, {make_strings({1}, {text})}, "is not a number");
 }
 
+TEST(BitCast, KeepsTheBits) {
+  EXPECT_EQ(numbers(BitCast{DType::i32}, {f32({2, 2}, {1, -0.0, 2, 0})}), (Values{0x3f800000, -0x80000000ll, 0x40000000, 0}));
+  EXPECT_EQ(numbers(BitCast{DType::u8}, {tensor(DType::boolean, {2}, {1, 0})}), (Values{1, 0}));
+  EXPECT_EQ(numbers(BitCast{DType::boolean}, {tensor(DType::u8, {}, {1})}), Values{1});
+  EXPECT_EQ(numbers(BitCast{DType::f16}, {tensor(DType::u16, {1}, {0x3c00})}), Values{1});
+  EXPECT_EQ(numbers(BitCast{DType::i4}, {tensor(DType::u4, {3}, {15, 8, 7})}), (Values{-1, -8, 7}));
+  EXPECT_EQ(numbers(BitCast{DType::f32}, {tensor(DType::u32, {0}, {})}), Values{});
+  int pairs = 0;
+  for (size_t a = 0; a < names<DType>.size(); ++a)
+    for (size_t b = 0; b < names<DType>.size(); ++b) {
+      const DType from = DType(a), to = DType(b);
+      if (from == DType::string || to == DType::string || bits_of(from) != bits_of(to)) continue;
+      const ConstantPtr x = tensor(from, {5}, Values{0, 1, 0, 1, 1});
+      const Object there = run1(BitCast{to}, {x});
+      const Object back = run1(BitCast{from}, {make_constant(there.view())});
+      for (int64_t i = 0; i < 5; ++i) EXPECT_EQ(load<double>(back.view(), i), load<double>(x->view(), i)) << name(from) << " as " << name(to);
+      ++pairs;
+    }
+  EXPECT_EQ(pairs, 2 * 3 * 3 + 3 * 3 + 4 * 4 + 8 * 8 + 2 * 2);
+  expect_error(BitCast{DType::f64}, {f32({1}, {1})}, "an element of f32 has 32 bits, and one of f64 has 64");
+  expect_error(BitCast{DType::string}, {f32({1}, {1})}, "strings have no bits");
+  expect_error(BitCast{DType::string}, {make_strings({1}, {"a"})}, "strings have no bits");
+}
+
 TEST(QuantizeLinear, RoundsToEvenAndSaturates) {
   EXPECT_EQ(numbers(QuantizeLinear{DType::u8}, {f32({6}, {0, 2, 3, 1000, -254, -1000}), f32({}, {2}), tensor(DType::u8, {}, {128})}),
             (Values{128, 129, 130, 255, 1, 0}));

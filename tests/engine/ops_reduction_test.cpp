@@ -133,6 +133,58 @@ TEST(CumSum, ExclusiveAndReverse) {
   EXPECT_EQ(numbers(CumSum{true, false}, {x, i64({}, {0})}), (Values{0, 0, 0, 1, 2, 3}));
   EXPECT_EQ(numbers(CumSum{true, true}, {x, i64({}, {-1})}), (Values{5, 3, 0, 11, 6, 0}));
   expect_error(CumSum{}, {x, i64({}, {2})}, "out of range");
+  expect_error(CumSum{}, {x, i64({0, 1})}, "must be a scalar");
+}
+
+TEST(CumProd, ExclusiveAndReverse) {
+  const ConstantPtr x = f32({2, 3}, {1, 2, 3, 4, 5, 6});
+  EXPECT_EQ(numbers(CumProd{}, {x, i64({}, {1})}), (Values{1, 2, 6, 4, 20, 120}));
+  EXPECT_EQ(numbers(CumProd{true, false}, {x, i64({}, {0})}), (Values{1, 1, 1, 1, 2, 3}));
+  EXPECT_EQ(numbers(CumProd{true, true}, {x, i64({}, {-1})}), (Values{6, 3, 1, 30, 6, 1}));
+  for (DType d : {DType::f64, DType::f16, DType::bf16, DType::i32, DType::i64, DType::u32, DType::u64})
+    EXPECT_EQ(numbers(CumProd{false, true}, {tensor(d, {3}, {2, 3, 4}), i64({0})}), (Values{24, 12, 4})) << name(d);
+  EXPECT_EQ(numbers(CumProd{}, {tensor(DType::i8, {2}, {100, 3}), i64({0})}), (Values{100, 44}));
+  EXPECT_EQ(run1(CumProd{}, {f32({2, 0}, {}), i64({1})}).shape, (Extents{2, 0}));
+  expect_error(CumProd{}, {x, i64({}, {2})}, "out of range");
+}
+
+TEST(CumSum, LongOnesKeepTheirDigits) {
+  const int64_t n = 10'000'000;
+  Object x, y;
+  const View in = x.set_tensor(DType::f32, {&n, 1});
+  std::ranges::fill(in.as<float>(), 0.1f);
+  const ConstantPtr axis = i64({0});
+  RunContext context;
+  context.in_.push_back({in}), context.in_.push_back({axis->view()});
+  context.out_.push_back({y.set_tensor(DType::f32, {&n, 1})});
+  def(CumSum{}).reference({}, context);
+  EXPECT_FLOAT_EQ(y.view().as<float>().back(), float(double(n) * double(0.1f)));
+  std::ranges::fill(in.as<float>(), 1 + 1e-6f);
+  def(CumProd{}).reference({}, context);
+  EXPECT_NEAR(y.view().as<float>().back() / std::pow(double(1 + 1e-6f), double(n)), 1, 1e-6);
+}
+
+TEST(Det, OfBatches) {
+  EXPECT_EQ(numbers(Det{}, {f32({2, 2}, {0, 1, 2, 3})}), Values{-2});
+  EXPECT_EQ(run1(Det{}, {f32({2, 2}, {0, 1, 2, 3})}).shape, Extents{});
+  const Object batch = run1(Det{}, {f32({3, 1, 2, 2}, {1, 2, 3, 4, 1, 2, 2, 1, 1, 3, 3, 1})});
+  EXPECT_EQ(batch.shape, (Extents{3, 1}));
+  EXPECT_NEAR(values(batch)[0], -2, 1e-6);
+  EXPECT_NEAR(values(batch)[1], -3, 1e-6);
+  EXPECT_NEAR(values(batch)[2], -8, 1e-6);
+  EXPECT_NEAR(numbers(Det{}, {f32({3, 3}, {1e-20, 1, 0, 1, 1, 0, 0, 0, 2})})[0], -2, 1e-6);  // without pivots: 0
+  for (DType d : {DType::f64, DType::f16, DType::bf16}) EXPECT_EQ(numbers(Det{}, {tensor(d, {2, 2}, {3, 1, 1, 3})}), Values{8}) << name(d);
+  EXPECT_EQ(numbers(Det{}, {f32({2, 0, 0}, {})}), (Values{1, 1}));
+  EXPECT_EQ(numbers(Det{}, {f32({0, 2, 2}, {})}), Values{});
+  EXPECT_EQ(numbers(Det{}, {f32({2, 2}, {1, 2, 2, 4})}), Values{0});
+  for (size_t at = 0; at < 4; ++at) {
+    Values x(4, 0);
+    x[at] = NAN;
+    EXPECT_EQ(std::isnan(numbers(Det{}, {f32({2, 2}, x)})[0]), at % 2 == 0);  // a column of zeros decides
+  }
+  expect_error(Det{}, {f32_iota({2, 3})}, "not square");
+  expect_error(Det{}, {f32_iota({3})}, "expects matrices");
+  expect_error(Det{}, {i64({1, 1}, {1})}, "i64");
 }
 
 TEST(TopK, TiesGoToTheFirst) {

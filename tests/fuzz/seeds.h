@@ -73,6 +73,18 @@ inline std::vector<std::pair<std::string, onnx::ModelProto>> seeds() {
   add("words", 21,
       "input { name: 'x' type { tensor_type { elem_type: 8 shape { dim { dim_value: 2 } } } } } initializer { name: 'w' data_type: 8 dims: 2 string_data: 'a b' string_data: 'c' } " +
           node("StringConcat", {"x", "w"}, {"y"}) + node("StringSplit", {"y"}, {"p", "n"}) + node("StringNormalizer", {"w"}, {"u"}, attribute("case_change_action", "UPPER")) + output("p") + output("n") + output("u"));
+  add("signals", 20,
+      input("x", {"2", "12", "1"}) + ints("six", {6}) + ints("three", {3}) + node("DFT", {"x", "six"}, {"d"}, attribute("onesided", 1)) + node("DFT", {"d"}, {"e"}, attribute("onesided", 1) + attribute("inverse", 1)) +
+          node("STFT", {"x", "three", "", "six"}, {"s"}) + floats("low", {}, {0}) + floats("high", {}, {4000}) + node("MelWeightMatrix", {"three", "six", "six", "low", "high"}, {"m"}) +
+          node("CumSum", {"x", "one"}, {"k"}) + ints("one", {1}) + output("e") + output("s") + output("m") + output("k"));
+  add("random", 22,
+      input("x", {"N", "4"}) + input_of("t", truth) + node("RandomNormal", {}, {"a"}, int_list("shape", {2, 4})) + node("RandomUniformLike", {"x"}, {"b"}, attribute("seed", 1.0)) + node("Bernoulli", {"b"}, {"c"}) +
+          node("Multinomial", {"a"}, {"d"}, attribute("sample_size", 3)) + node("Dropout", {"x", "", "t"}, {"e", "m"}) + output("c") + output("d") + output("e") + output("m"));
+  add("distinct", 26,
+      input("x", {"N", "3"}) + input("w", {"2", "4"}, 7) + node("Unique", {"x"}, {"u", "i", "j", "c"}, attribute("axis", 0)) + node("Gather", {"u", "j"}, {"v"}) + node("BitCast", {"x"}, {"b"}, attribute("to", 6)) +
+          node("CumProd", {"b", "z"}, {"p"}) + ints("z", {0}) + node("TfIdfVectorizer", {"w"}, {"t"}, attribute("mode", "TF") + attribute("min_gram_length", 1) + attribute("max_gram_length", 2) + attribute("max_skip_count", 1) +
+                                                                     int_list("ngram_counts", {0, 1}) + int_list("ngram_indexes", {1, 0}) + int_list("pool_int64s", {7, 7, 8})) +
+          node("MatMul", {"xt", "x"}, {"sq"}) + node("Transpose", {"x"}, {"xt"}) + node("Det", {"sq"}, {"det"}) + output("v") + output("p") + output("t") + output("det") + output("c"));
   add("sequences", 17,
       input("x", {"4", "3"}) + ints("one", {1}) + node("SplitToSequence", {"x"}, {"s"}, attribute("axis", 0)) + node("Squeeze", {"one"}, {"k"}) + node("SequenceAt", {"s", "k"}, {"a"}) +
           node("SequenceInsert", {"s", "a"}, {"t"}) + node("ConcatFromSequence", {"t"}, {"y"}, attribute("axis", 0)) + node("SequenceLength", {"t"}, {"n"}) + node("Optional", {"x"}, {"o"}) +

@@ -118,6 +118,24 @@ TEST_P(ReduceRow, NanAndInfinity) {
     }
 }
 
+// Adding 0.1 to a large sum loses the same digits each time.
+TEST_P(ReduceRow, LongSumsKeepTheirDigits) {
+  ThreadPool pool(2);
+  for (const auto [outer, n, inner] : {std::array<int64_t, 3>{1, 10'000'000, 1}, {1, 1'000'000, 8}, {1, 1'000'000, 3}, {2, 100'000, 33}, {3, 8192, 1}, {1, 256, 70}}) {
+    const test::Buffer x(outer * n * inner, 1, 0.1f, 0.1f);
+    for (const ReduceKind kind : {ReduceKind::sum, ReduceKind::mean, ReduceKind::l1, ReduceKind::l2, ReduceKind::sum_square, ReduceKind::log_sum}) {
+      const Spec s{kind, outer, n, inner};
+      const double each = x[0], sum = each * double(n), squares = each * sum;
+      const double wanted = kind == ReduceKind::mean      ? each
+                          : kind == ReduceKind::l2         ? std::sqrt(squares)
+                          : kind == ReduceKind::sum_square ? squares
+                          : kind == ReduceKind::log_sum    ? std::log(sum)
+                                                           : sum;
+      for (const float y : run(row.make(s), s, x, pool)) ASSERT_NEAR(y / wanted, 1, 5e-7) << schema::name(kind) << " of " << n << ", " << inner;
+    }
+  }
+}
+
 TEST_P(ReduceRow, Refusals) {
   EXPECT_NE(row.supports({ReduceKind::log_sum_exp, 1, 2, 3}).refusal, "");
   EXPECT_NE(row.supports({ReduceKind::sum, 1, 0, 3}).refusal, "");

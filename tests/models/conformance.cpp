@@ -28,6 +28,7 @@ const std::set<std::string> random_cases{"test_bernoulli",
                                          "test_bernoulli_expanded",
                                          "test_bernoulli_seed",
                                          "test_bernoulli_seed_expanded",
+                                         "test_training_dropout",
                                          "test_training_dropout_default",
                                          "test_training_dropout_default_mask",
                                          "test_training_dropout_mask"};
