@@ -296,13 +296,19 @@ ValueIds OnnxNode::inline_body(std::string_view attribute, const ValueIds& input
 
 // --- The table -------------------------------------------------------------------------------------------------------
 
+const std::vector<Group>& groups() {
+  static const std::vector<Group> all{elementwise_group(), quantise_group(), matmul_group(),   conv_group(),
+                                      reduce_group(),      norm_group(),     shape_group(),    index_group(),
+                                      resize_group(),      recurrent_group(), control_group(), sequence_group(),
+                                      attention_group(),   loss_group(),     legacy_group(),   training_group(),
+                                      contrib_group(),     contrib_default_group()};
+  return all;
+}
+
 const Row* find_row(const std::string& domain, const std::string& op_type) {
   static const auto table = [] {
     std::unordered_map<std::string, const Row*> rows;
-    for (const Group& group :
-         {elementwise_group(), quantise_group(), matmul_group(), conv_group(), reduce_group(), norm_group(),
-          shape_group(), index_group(), resize_group(), recurrent_group(), control_group(), sequence_group(),
-          attention_group(), loss_group(), legacy_group(), contrib_group(), contrib_default_group()})
+    for (const Group& group : groups())
       for (const Row& row : group.rows) rows.emplace(cat(group.domain, ':', row.op_type), &row);
     return rows;
   }();
