@@ -148,6 +148,10 @@ void OnnxNode::expect_inputs(size_t least, size_t most) const {
         " inputs, not ", inputs());
   for (size_t k = 0; k < least; ++k) need(k);
 }
+void OnnxNode::expect_dtype(size_t k, std::initializer_list<DType> dtypes) const {
+  check(type(k).is_tensor() && std::ranges::find(dtypes, dtype(k)) != dtypes.end(), "is not defined for input ", k, " of type ",
+        to_text(type(k)));
+}
 ValueId OnnxNode::need(size_t k) const {
   check(has(k), "input ", k, " is missing");
   return in(k);

@@ -57,6 +57,7 @@ class OnnxNode {
   const ValueIds& all() const { return inputs_; }
   ValueIds from(size_t k) const { return ValueIds(inputs_.begin() + std::min(k, inputs_.size()), inputs_.end()); }
   void expect_inputs(size_t least, size_t most) const;
+  void expect_dtype(size_t k, std::initializer_list<DType>) const;
 
   // What is known of a value.
   const Type& type(ValueId) const;
