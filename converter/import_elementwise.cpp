@@ -135,6 +135,7 @@ void swiglu(OnnxNode& n) {
 // a0 - a1 cos(2πi/N) + a2 cos(4πi/N) with N the size, or the size - 1 if not periodic.
 void window(OnnxNode& n, double a0, double a1, double a2) {
   n.expect_inputs(1, 1);
+  n.expect_dtype(0, {DType::i32, DType::i64});
   const DType dtype = dtype_of(int32_t(n.integer("output_datatype", 1)));
   const ValueId size = n.cast(n.in(0), DType::f32);
   const ValueId period = n.flag("periodic", true) ? size : n.binary(BinaryKind::sub, size, 1);

@@ -10,6 +10,7 @@ using schema::BinaryKind, schema::ReduceKind;
 ValueId likelihood_loss(OnnxNode& n, ValueId x) {
   const std::string reduction = n.text("reduction", "mean");
   check(reduction == "none" || reduction == "sum" || reduction == "mean", "attribute reduction is '", reduction, "'");
+  n.expect_dtype(1, {DType::i32, DType::i64});
   const bool ignores = n.has_attribute("ignore_index"), weighted = n.has(2);
   ValueId target = n.unsqueeze(n.cast(n.in(1), DType::i64), {1}), ignored = ValueId::none, weight = ValueId::none;
   if (ignores) {

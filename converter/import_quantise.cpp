@@ -66,6 +66,7 @@ ValueId centred(OnnxNode& n, size_t x, size_t zero, DType dtype, int64_t axis) {
 }
 void matmul_integer(OnnxNode& n) {
   n.expect_inputs(2, 4);
+  for (size_t k : {0, 1}) n.expect_dtype(k, {DType::i8, DType::u8});
   n.finish(schema::MatMul{}, {centred(n, 0, 2, DType::i32, -2), centred(n, 1, 3, DType::i32, -1)});
 }
 
@@ -79,6 +80,7 @@ schema::Conv conv(OnnxNode& n) {
 // In double, which holds every sum of products of bytes.
 void conv_integer(OnnxNode& n) {
   n.expect_inputs(2, 4);
+  for (size_t k : {0, 1}) n.expect_dtype(k, {DType::i8, DType::u8});
   const ValueId x = centred(n, 0, 2, DType::f64, 0), w = centred(n, 1, 3, DType::f64, -n.rank(1));
   n.set(0, n.cast(n.add(conv(n), {x, w}), DType::i32));
 }

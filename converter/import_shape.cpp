@@ -1,5 +1,6 @@
 // Shapes, and data that moves without being looked at.
 #include <algorithm>
+#include <cmath>
 #include "converter/onnx_node.h"
 
 namespace converter {
@@ -113,11 +114,14 @@ void pad(OnnxNode& n) {
 void tile(OnnxNode& n) {
   if (n.opset() >= 6) return n.finish(schema::Tile{}, n.all());
   n.expect_inputs(3, 3);
-  const auto times = n.known_ints(n.in(1)), axis = n.known_ints(n.in(2));
-  require(times && axis && times->size() == 1 && axis->size() == 1, Code::unsupported,
-          "tiles and axis must be constant");
+  const auto whole = [&](size_t k) {  // a number of the dtype of x
+    const auto number = n.known_scalar(n.in(k));
+    require(number.has_value(), Code::unsupported, "tiles and axis must be constant");
+    check(std::fabs(*number) <= double(limits::extent), "input ", k, " is ", *number);
+    return int64_t(*number);
+  };
   std::vector<int64_t> repeats(size_t(n.rank(0)), 1);
-  repeats[size_t(normal_axis((*axis)[0], n.rank(0)))] = (*times)[0];
+  repeats[size_t(normal_axis(whole(2), n.rank(0)))] = whole(1);
   n.finish(schema::Tile{}, {n.in(0), n.ints(repeats)});
 }
 
@@ -143,6 +147,7 @@ void constant_of_shape(OnnxNode& n) {
 void center_crop_pad(OnnxNode& n) {
   using schema::BinaryKind;
   n.expect_inputs(2, 2);
+  n.expect_dtype(1, {DType::i32, DType::i64});
   Ints axes = n.integers("axes");
   if (axes.empty())
     for (int64_t i = 0; i < n.rank(0); ++i) axes.push_back(i);

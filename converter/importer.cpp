@@ -3,7 +3,6 @@
 
 namespace converter {
 namespace {
-constexpr int newest_opset = 28;
 constexpr size_t most_errors = 200;  // that a message lists
 
 std::string plain_domain(const std::string& domain) { return domain == "ai.onnx" ? "" : domain; }

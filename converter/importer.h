@@ -14,6 +14,8 @@ using ValueInfos = google::protobuf::RepeatedPtrField<onnx::ValueInfoProto>;
 using Opsets = std::map<std::string, int>;  // version by domain
 using Attributes = std::map<std::string, const onnx::AttributeProto*, std::less<>>;
 
+inline constexpr int newest_opset = 28;  // of ONNX's own domain
+
 // A graph in the making: the model's, or a body's.
 struct Builder {
   Graph graph;

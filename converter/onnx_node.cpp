@@ -148,6 +148,10 @@ void OnnxNode::expect_inputs(size_t least, size_t most) const {
         " inputs, not ", inputs());
   for (size_t k = 0; k < least; ++k) need(k);
 }
+void OnnxNode::expect_dtype(size_t k, std::initializer_list<DType> dtypes) const {
+  check(type(k).is_tensor() && std::ranges::find(dtypes, dtype(k)) != dtypes.end(), "is not defined for input ", k, " of type ",
+        to_text(type(k)));
+}
 ValueId OnnxNode::need(size_t k) const {
   check(has(k), "input ", k, " is missing");
   return in(k);
@@ -302,14 +306,19 @@ ValueIds OnnxNode::inline_body(std::string_view attribute, const ValueIds& input
 
 // --- The table -------------------------------------------------------------------------------------------------------
 
+const std::vector<Group>& groups() {
+  static const std::vector<Group> all{elementwise_group(), quantise_group(), matmul_group(),   conv_group(),
+                                      reduce_group(),      norm_group(),     shape_group(),    index_group(),
+                                      resize_group(),      recurrent_group(), control_group(), sequence_group(),
+                                      attention_group(),   loss_group(),     random_group(),   signal_group(),
+                                      legacy_group(),      training_group(), contrib_group(),  contrib_default_group()};
+  return all;
+}
+
 const Row* find_row(const std::string& domain, const std::string& op_type) {
   static const auto table = [] {
     std::unordered_map<std::string, const Row*> rows;
-    for (const Group& group :
-         {elementwise_group(), quantise_group(), matmul_group(), conv_group(), reduce_group(), norm_group(),
-          shape_group(), index_group(), resize_group(), recurrent_group(), control_group(), sequence_group(),
-          attention_group(), loss_group(), random_group(), signal_group(), legacy_group(), contrib_group(),
-          contrib_default_group()})
+    for (const Group& group : groups())
       for (const Row& row : group.rows) rows.emplace(cat(group.domain, ':', row.op_type), &row);
     return rows;
   }();

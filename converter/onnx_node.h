@@ -57,6 +57,7 @@ class OnnxNode {
   const ValueIds& all() const { return inputs_; }
   ValueIds from(size_t k) const { return ValueIds(inputs_.begin() + std::min(k, inputs_.size()), inputs_.end()); }
   void expect_inputs(size_t least, size_t most) const;
+  void expect_dtype(size_t k, std::initializer_list<DType>) const;
 
   // What is known of a value.
   const Type& type(ValueId) const;
@@ -132,10 +133,12 @@ struct Group {
   std::string_view domain;
   std::span<const Row> rows;
 };
-inline constexpr std::string_view onnx_domain = "", microsoft_domain = "com.microsoft";
+inline constexpr std::string_view onnx_domain = "", microsoft_domain = "com.microsoft",
+                                  training_domain = "ai.onnx.preview.training";
 Group elementwise_group(), quantise_group(), matmul_group(), conv_group(), reduce_group(), norm_group(), shape_group(),
     index_group(), resize_group(), recurrent_group(), control_group(), sequence_group(), attention_group(),
-    loss_group(), random_group(), signal_group(), legacy_group(), contrib_group(), contrib_default_group();
+    loss_group(), random_group(), signal_group(), legacy_group(), training_group(), contrib_group(), contrib_default_group();
+const std::vector<Group>& groups();  // all of these
 void import_custom(OnnxNode&);  // for what is in no row
 const Row* find_row(const std::string& domain, const std::string& op_type);
 }  // namespace converter

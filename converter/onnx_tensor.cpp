@@ -16,7 +16,7 @@ struct DTypeRow {
   TensorProto::DataType onnx;
   DType dtype;
 };
-constexpr DTypeRow dtypes[] = {
+constexpr DTypeRow dtypes[] = {  // of every one that the engine has
     {TensorProto::FLOAT, DType::f32}, {TensorProto::UINT8, DType::u8}, {TensorProto::INT8, DType::i8},
     {TensorProto::UINT16, DType::u16}, {TensorProto::INT16, DType::i16}, {TensorProto::INT32, DType::i32},
     {TensorProto::INT64, DType::i64}, {TensorProto::STRING, DType::string}, {TensorProto::BOOL, DType::boolean},
@@ -37,6 +37,8 @@ DType dtype_of(int32_t onnx_data_type) {
        named ? TensorProto::DataType_Name(TensorProto::DataType(onnx_data_type)) : std::to_string(onnx_data_type),
        " is not supported");
 }
+
+int32_t onnx_dtype(DType dtype) { return std::ranges::find(dtypes, dtype, &DTypeRow::dtype)->onnx; }
 
 DType dtype_named(const std::string& onnx_name) {
   TensorProto::DataType type;
@@ -139,6 +141,13 @@ ConstantPtr copied(DType dtype, const Shape& shape, const std::byte* data, int64
 }  // namespace
 
 Type type_of(const onnx::TypeProto& proto, const std::string& name) { return read_type(proto, name, 0); }
+
+void write_tensor(TensorProto& proto, const ConstView& x) {
+  proto.set_data_type(onnx_dtype(x.dtype));
+  for (int64_t d : x.shape) proto.add_dims(d);
+  if (x.dtype != DType::string) return proto.set_raw_data(x.data, size_t(x.bytes()));
+  for (const std::string& s : x.as<std::string>()) proto.add_string_data(s);
+}
 
 struct TensorReader::File {
   kernels::os::Memory memory;

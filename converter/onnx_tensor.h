@@ -11,9 +11,12 @@ class TypeProto;
 
 namespace converter {
 engine::DType dtype_of(int32_t onnx_data_type);          // throws for what the engine does not have
+int32_t onnx_dtype(engine::DType);                        // the number that ONNX gives it
 engine::DType dtype_named(const std::string& onnx_name);  // "FLOAT16": how the oldest Cast spells it
 // Unnamed extents become symbols "<name>_dim_<i>"; those inside sequences and optionals are unknown.
 engine::Type type_of(const onnx::TypeProto&, const std::string& name);
+
+void write_tensor(onnx::TensorProto&, const engine::ConstView&);
 
 // Makes constants of tensors. Large ones refer to the model or to a mapped file of external data.
 class TensorReader {

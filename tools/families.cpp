@@ -1,8 +1,15 @@
 // The families of kernels, as the command and the micro-benchmarks list them.
+#include "kernels/conv_transpose/conv_transpose.h"
 #include "kernels/image/image.h"
 #include "kernels/jit.h"
+#include "kernels/pad/pad.h"
 #include "kernels/pointwise/pointwise.h"
+#include "kernels/pool/pool.h"
+#include "kernels/reduce/reduce.h"
+#include "kernels/resize/resize.h"
 #include "kernels/rnn/rnn.h"
+#include "kernels/softmax/softmax.h"
+#include "kernels/transpose/transpose.h"
 #include "tools/problem.h"
 
 namespace tools {
@@ -18,7 +25,14 @@ std::span<const KernelRow> kernel_rows() {
     std::vector<KernelRow> all;
     add(all, "gemm", gemm::rows());
     add(all, "conv", conv::rows());
+    add(all, "conv_transpose", conv_transpose::rows());
     add(all, "pointwise", pointwise::rows());
+    add(all, "pool", pool::rows());
+    add(all, "reduce", reduce::rows());
+    add(all, "softmax", softmax::rows());
+    add(all, "resize", resize::rows());
+    add(all, "transpose", transpose::rows());
+    add(all, "pad", pad::rows());
     add(all, "rnn", rnn::rows());
     add(all, "image", image::rows());
     return all;

@@ -49,10 +49,10 @@ void list(const std::vector<KernelRow>& rows, bool as_json) {
     }
     return print_json(json);
   }
-  std::string text = format("%-10s %-28s %-12s %5s  %s\n", "family", "kernel", "isa", "tile", "runs here");
+  std::string text = format("%-14s %-28s %-12s %5s  %s\n", "family", "kernel", "isa", "tile", "runs here");
   for (const KernelRow& row : rows) {
     const std::string why_not = unavailable(row);
-    text += format("%-10.*s %-28.*s %-12s %5d  %s\n", int(row.family.size()), row.family.data(), int(row.name.size()),
+    text += format("%-14.*s %-28.*s %-12s %5d  %s\n", int(row.family.size()), row.family.data(), int(row.name.size()),
                    row.name.data(), std::string(kernels::isa::name(row.isa)).c_str(), row.tile,
                    why_not.empty() ? "yes" : ("no: " + why_not).c_str());
   }

@@ -92,6 +92,7 @@ int main(int argc, char** argv) {
   tools::add_bench(app);
   tools::add_profile(app);
   tools::add_kernels(app);
+  tools::add_ops(app);
   if (!kernels::isa::error().empty()) return report(kernels::isa::error(), usage);
   const int status = parse_and_run(app, argc, argv);
   if (std::fflush(stdout) != 0 || std::ferror(stdout) || !std::cout.flush())

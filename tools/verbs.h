@@ -40,4 +40,5 @@ void add_plan(CLI::App&);
 void add_bench(CLI::App&);
 void add_profile(CLI::App&);
 void add_kernels(CLI::App&);
+void add_ops(CLI::App&);
 }  // namespace tools

@@ -105,6 +105,16 @@ TEST(Import, WhatIsWrongIsNamed) {
   expect_error(model(13, x23), Code::invalid_model, {"no outputs"});
 }
 
+TEST(Import, OpsThatTrainAreRefused) {
+  ImportOptions custom;
+  custom.allow_custom = true;  // nothing that an application could implement
+  for (const char* op : {"Adagrad", "Adam", "Gradient", "Momentum"})
+    for (const ImportOptions& options : {ImportOptions(), custom})
+      expect_error(model(13, x23 + y + node(op, {"x"}, {"y"}, "name: 'update' domain: 'ai.onnx.preview.training' "),
+                         "opset_import { domain: 'ai.onnx.preview.training' version: 1 } "),
+                   Code::unsupported, {"'update'", op, "ai.onnx.preview.training", "trains a model", "Inlay is for inference"}, options);
+}
+
 TEST(Import, BytesThatAreNoModel) {
   const std::string whole =
       model(13, x23 + y + floats("w", {2}, {1, 2}) + node("Relu", {"x"}, {"y"}, "name: 'a long enough name'"))

@@ -139,6 +139,8 @@ TEST(Opsets, AttentionMixesTypes) {
                                            node("Attention", {"q", "k", "v", "mask"}, {"y", "", "present"})));
   EXPECT_EQ(to_text(graph[graph.outputs[0].value].type), "f32[1,1,2,4]");
   EXPECT_EQ(to_text(graph[graph.outputs[1].value].type), "f16[1,1,3,4]");
+}
+
 TEST(Opsets, TheAxisOfATransform) {
   const std::string signal = input("x", {"2", "8", "1"});
   EXPECT_EQ(imported(17, signal + y + node("DFT", {"x"}, {"y"})),

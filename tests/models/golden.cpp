@@ -60,6 +60,8 @@ std::string difference(const ConstView& got, const ConstView& want, double rtol,
   if (kind(got) != kind(want)) return cat("is a ", name(kind(got)), " instead of a ", name(kind(want)));
   if (kind(want) != ValueKind::tensor) {
     const auto &a = got.object->items, &b = want.object->items;
+    if (got.object->dtype != want.object->dtype)
+      return cat("holds ", name(got.object->dtype), " instead of ", name(want.object->dtype));
     if (a.size() != b.size()) return cat("has ", a.size(), " items instead of ", b.size());
     for (size_t i = 0; i < a.size(); ++i)
       if (const std::string text = difference(a[i].view(), b[i].view(), rtol, atol); !text.empty())
@@ -78,5 +80,15 @@ TemporaryFile::TemporaryFile(const std::string& name)
 TemporaryFile::~TemporaryFile() {
   std::error_code ignored;
   fs::remove(path_, ignored);
+}
+
+TemporaryFolder::TemporaryFolder() {
+  std::string name = fs::temp_directory_path() / "inlay_XXXXXX";
+  require(::mkdtemp(name.data()), Code::io, "cannot make the folder ", name);
+  path_ = name;
+}
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
 }
 }  // namespace test

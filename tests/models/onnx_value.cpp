@@ -42,21 +42,9 @@ template <class Proto> Proto parse(const std::string& path) {
   return proto;
 }
 
-int32_t onnx_dtype(DType dtype) {
-  for (int32_t i = 1; i <= onnx::TensorProto::DataType_MAX; ++i)
-    if (i != onnx::TensorProto::COMPLEX64 && i != onnx::TensorProto::COMPLEX128 && converter::dtype_of(i) == dtype)
-      return i;
-  fail(Code::unsupported, name(dtype), " is not one of ONNX's types");
-}
-
 bool is_tensor(const ConstView& x) { return !x.object || x.object->kind == ValueKind::tensor; }
 
-void to(onnx::TensorProto& proto, const ConstView& x) {
-  proto.set_data_type(onnx_dtype(x.dtype));
-  for (int64_t d : x.shape) proto.add_dims(d);
-  if (x.dtype != DType::string) return proto.set_raw_data(x.data, size_t(x.bytes()));
-  for (const std::string& s : x.as<std::string>()) proto.add_string_data(s);
-}
+void to(onnx::TensorProto& proto, const ConstView& x) { converter::write_tensor(proto, x); }
 
 void to(onnx::SequenceProto& proto, const ConstView& x) {
   proto.set_elem_type(onnx::SequenceProto::TENSOR);

@@ -36,8 +36,8 @@ cut_to() { head -c "$1" "$2" > "$3"; }
 model=$work/demo.inlay picture=$demo/picture.png
 
 # --- Every verb ------------------------------------------------------------------------------------------------------
-ok convert run info plan bench profile kernels -- -h
-for verb in convert run info plan bench profile kernels; do ok Examples --json -- $verb -h; done
+ok convert run info plan bench profile kernels ops -- -h
+for verb in convert run info plan bench profile kernels ops; do ok Examples --json -- $verb -h; done
 ok demo.inlay nodes weights -- convert "$demo/demo.onnx" -o "$model"
 ok '"nodes_before"' '"nodes"' '"weight_bytes"' '"file_bytes"' '"time_ms"' -- convert "$demo/demo.onnx" -o \
   fixed.inlay --fix picture=1x64x64x3 --json
@@ -86,6 +86,11 @@ ok 'not depthwise: ' -- profile "$model" --dispatch --warmup 1ms --duration 20ms
 ok '"peak_gflops_per_s"' '"by_kernel"' '"share_of_roofline"' -- profile "$model" --by kernel --trace trace.json \
   --warmup 1ms --duration 20ms --json
 grep -q '"traceEvents"' trace.json || fail "trace.json"
+ok Conv ZipMap 'no: this op trains a model' -- ops
+ok '"op": "Gather"' '"Tind"' '"i64"' '"cpu"' -- ops Gather --json
+ok '## Not supported' '| Conv | 1-28 |' '| softmax | ' -- ops --markdown
+expect 2 'no op' -- ops conv
+expect 2 'one of them' -- ops --json --markdown
 ok family gemm_f32_scalar conv_f32_scalar yes -- kernels
 INLAY_MAX_ISA=scalar ok 'no: needs ' -- kernels pointwise
 ok %peak gemm_f32_scalar selected -- kernels gemm --bench m5,n6,k7 --duration 1ms
