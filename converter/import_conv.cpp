@@ -1,4 +1,4 @@
-// Convolutions and pools.
+// Convolutions and pools, and what undoes them.
 #include "converter/onnx_node.h"
 
 namespace converter {
@@ -13,12 +13,15 @@ AutoPad auto_pad(OnnxNode& n) {
                             {"SAME_LOWER", AutoPad::same_lower},
                             {"VALID", AutoPad::valid}});
 }
-// What convolutions have in common. The weights say the kernel's extents; the attribute may repeat them.
-template <class T> void window(OnnxNode& n, T& op) {
+template <class T> void window_lists(OnnxNode& n, T& op) {
   op.stride = n.integers("strides");
   op.dilation = n.integers("dilations");
   op.pad = n.integers("pads");
-  op.auto_pad = auto_pad(n);
+}
+// What convolutions have in common. The weights say the kernel's extents; the attribute may repeat them.
+template <class T> void window(OnnxNode& n, T& op) {
+  window_lists(n, op);
+  if constexpr (requires { op.auto_pad; }) op.auto_pad = auto_pad(n);
   const schema::Ints kernel = n.integers("kernel_shape");
   const Type& w = n.type(1);
   if (kernel.empty() || !w.ranked) return;
@@ -45,6 +48,21 @@ void conv_transpose(OnnxNode& n) {
   n.finish(op, n.all());
 }
 
+void deform_conv(OnnxNode& n) {
+  n.expect_inputs(3, 5);
+  schema::DeformConv op;
+  window(n, op);
+  op.groups = n.integer("group", 1);
+  op.offset_groups = n.integer("offset_group", 1);
+  n.finish(op, n.all());
+}
+void col2im(OnnxNode& n) {
+  n.expect_inputs(3, 3);
+  schema::Col2Im op;
+  window_lists(n, op);
+  n.finish(op, n.all());
+}
+
 template <PoolKind kind> void pool(OnnxNode& n) {
   n.expect_inputs(1, 1);
   schema::Pool op{kind, n.integers("kernel_shape"), n.integers("strides"), n.integers("dilations"), n.integers("pads")};
@@ -55,6 +73,19 @@ template <PoolKind kind> void pool(OnnxNode& n) {
   if (kind == PoolKind::max) op.column_major = n.flag("storage_order", false);
   if (kind == PoolKind::lp) op.p = n.opset() < 2 ? int64_t(n.real("p", 2)) : n.integer("p", 2);
   n.finish(op, n.all());
+}
+
+void max_unpool(OnnxNode& n) {
+  n.expect_inputs(2, 3);
+  const schema::MaxUnpool op{n.integers("kernel_shape"), n.integers("strides"), n.integers("pads")};
+  check(!op.kernel.empty(), "attribute kernel_shape is missing");
+  n.finish(op, n.all());
+}
+void max_roi_pool(OnnxNode& n) {
+  n.expect_inputs(2, 2);
+  const schema::Ints shape = n.integers("pooled_shape");
+  check(shape.size() == 2, "attribute pooled_shape has ", shape.size(), " entries, not 2");
+  n.finish(schema::MaxRoiPool{shape[0], shape[1], n.real("spatial_scale", 1)}, n.all());
 }
 
 std::vector<int64_t> spatial_axes(OnnxNode& n) {
@@ -99,9 +130,13 @@ void lrn(OnnxNode& n) {
 
 constexpr Row conv_rows[] = {{"Conv", conv},
                              {"ConvTranspose", conv_transpose},
+                             {"DeformConv", deform_conv},
+                             {"Col2Im", col2im},
                              {"MaxPool", pool<PoolKind::max>},
                              {"AveragePool", pool<PoolKind::average>},
                              {"LpPool", pool<PoolKind::lp>},
+                             {"MaxUnpool", max_unpool},
+                             {"MaxRoiPool", max_roi_pool},
                              {"GlobalAveragePool", global_pool<ReduceKind::mean>},
                              {"GlobalMaxPool", global_pool<ReduceKind::max>},
                              {"GlobalLpPool", global_lp_pool},

@@ -1,10 +1,10 @@
-// RNN, GRU and LSTM.
+// Ops with a state: RNN, GRU and LSTM, LinearAttention and CausalConvWithState.
 #include <algorithm>
 #include "converter/onnx_node.h"
 
 namespace converter {
 namespace {
-using schema::RnnDirection, schema::RnnKind;
+using schema::LinearAttentionRule, schema::RnnDirection, schema::RnnKind;
 
 template <RnnKind kind, int gates> void rnn(OnnxNode& n) {
   constexpr bool lstm = kind == RnnKind::lstm;
@@ -36,7 +36,34 @@ template <RnnKind kind, int gates> void rnn(OnnxNode& n) {
     n.set(k, n.transpose(out[k], k == 0 ? schema::Ints{2, 0, 1, 3} : schema::Ints{1, 0, 2}));
 }
 
-constexpr Row recurrent_rows[] = {{"RNN", rnn<RnnKind::rnn, 1>}, {"GRU", rnn<RnnKind::gru, 3>}, {"LSTM", rnn<RnnKind::lstm, 4>}};
+void linear_attention(OnnxNode& n) {
+  n.expect_inputs(3, 6);
+  n.ignore({"chunk_size"});  // a hint to how it is computed
+  schema::LinearAttention op;
+  op.heads = n.integer("q_num_heads");
+  op.kv_heads = n.integer("kv_num_heads");
+  op.scale = n.real("scale", 0);
+  op.rule = n.choice<LinearAttentionRule>("update_rule", "gated_delta",
+                                          {{"linear", LinearAttentionRule::linear},
+                                           {"gated", LinearAttentionRule::gated},
+                                           {"delta", LinearAttentionRule::delta},
+                                           {"gated_delta", LinearAttentionRule::gated_delta}});
+  n.finish(op, n.all());
+}
+
+void causal_conv(OnnxNode& n) {
+  n.expect_inputs(2, 4);
+  const bool silu = n.choice<bool>("activation", "none", {{"none", false}, {"", false}, {"silu", true}, {"swish", true}});
+  const ValueIds out = n.add_all(schema::CausalConvWithState{}, n.all(), std::max<size_t>(n.outputs(), 1));
+  n.set(0, silu ? n.unary(schema::UnaryKind::silu, out[0], 1) : out[0]);
+  if (out.size() > 1) n.set(1, out[1]);
+}
+
+constexpr Row recurrent_rows[] = {{"RNN", rnn<RnnKind::rnn, 1>},
+                                  {"GRU", rnn<RnnKind::gru, 3>},
+                                  {"LSTM", rnn<RnnKind::lstm, 4>},
+                                  {"LinearAttention", linear_attention},
+                                  {"CausalConvWithState", causal_conv}};
 }  // namespace
 
 Group recurrent_group() { return {onnx_domain, recurrent_rows}; }

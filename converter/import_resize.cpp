@@ -1,10 +1,10 @@
-// Resampling: Resize and its ancestor, Upsample; GridSample.
+// Pictures: decoding, and resampling as a whole, on a grid and in regions.
 #include <algorithm>
 #include "converter/onnx_node.h"
 
 namespace converter {
 namespace {
-using schema::GridPadding, schema::ResizeAspect, schema::ResizeCoordinates, schema::ResizeMode, schema::ResizeNearest;
+using schema::GridPadding, schema::PixelOrder, schema::PoolKind, schema::ResizeAspect, schema::ResizeCoordinates, schema::ResizeMode, schema::ResizeNearest;
 
 ResizeMode mode(OnnxNode& n) {
   return n.choice<ResizeMode>("mode", "nearest", {{"nearest", ResizeMode::nearest}, {"linear", ResizeMode::linear},
@@ -86,7 +86,34 @@ void grid_sample(OnnxNode& n) {
   n.finish(op, n.all());
 }
 
-constexpr Row resize_rows[] = {{"Resize", resize}, {"Upsample", upsample}, {"GridSample", grid_sample}};
+void affine_grid(OnnxNode& n) {
+  n.expect_inputs(2, 2);
+  n.finish(schema::AffineGrid{n.flag("align_corners", false)}, n.all());
+}
+
+// Before opset 16 an element's centre was at its index.
+void roi_align(OnnxNode& n) {
+  n.expect_inputs(3, 3);
+  schema::RoiAlign op;
+  op.kind = n.choice<PoolKind>("mode", "avg", {{"avg", PoolKind::average}, {"max", PoolKind::max}});
+  op.height = n.integer("output_height", 1);
+  op.width = n.integer("output_width", 1);
+  op.samples = n.integer("sampling_ratio", 0);
+  op.scale = n.real("spatial_scale", 1);
+  op.half_pixel = n.opset() >= 16 && n.choice<bool>("coordinate_transformation_mode", "half_pixel",
+                                                    {{"half_pixel", true}, {"output_half_pixel", false}});
+  n.finish(op, n.all());
+}
+
+void image_decoder(OnnxNode& n) {
+  n.expect_inputs(1, 1);
+  const auto order = n.choice<PixelOrder>(
+      "pixel_format", "RGB", {{"RGB", PixelOrder::rgb}, {"BGR", PixelOrder::bgr}, {"Grayscale", PixelOrder::grey}});
+  n.finish(schema::ImageDecoder{order}, n.all());
+}
+
+constexpr Row resize_rows[] = {{"Resize", resize},          {"Upsample", upsample},  {"GridSample", grid_sample},
+                               {"AffineGrid", affine_grid}, {"RoiAlign", roi_align}, {"ImageDecoder", image_decoder}};
 }  // namespace
 
 Group resize_group() { return {onnx_domain, resize_rows}; }

@@ -14,8 +14,10 @@ ConstantPtr fold(const Graph& graph, const Node& node, size_t k) {
     for (size_t i = 0; i < out.ints->size(); ++i) store(view, int64_t(i), Int((*out.ints)[i].value()));
     return make_constant(std::as_const(object).view());
   }
-  // The application's code runs when the model does, and not before.
-  if (!node.bodies.empty() || node.inputs.empty() || node.op.id() == OpId::Custom || is_random(node.op)) return nullptr;
+  // The application's code runs when the model does, and not before. A picture's pixels take more room than its file, and
+  // may differ by the version of the library that decodes it.
+  const OpId op = node.op.id();
+  if (!node.bodies.empty() || node.inputs.empty() || op == OpId::Custom || op == OpId::ImageDecoder || is_random(node.op)) return nullptr;
   for (ValueId v : node.inputs)
     if (v != ValueId::none && !graph[v].constant) return nullptr;
   for (ValueId v : node.outputs) {

@@ -36,6 +36,11 @@ void InferContext::expect_inputs(size_t least, size_t most) const {
   for (size_t k = 0; k < least; ++k) check(has(k), "input ", k, " is missing");
 }
 void InferContext::expect_tensor(size_t k) const { check(in(k).is_tensor(), "input ", k, " must be a tensor"); }
+Dims InferContext::expect_rank(size_t k, int64_t rank) const {
+  expect_tensor(k);
+  check(!in(k).ranked || in(k).rank() == rank, "input ", k, " is ", to_text(in(k)), " where rank ", rank, " is needed");
+  return in(k).ranked ? in(k).dims : Dims(size_t(rank), Dim::unknown());
+}
 void InferContext::expect_same_dtype(size_t a, size_t b) const {
   expect_tensor(a), expect_tensor(b);
   check(in(a).dtype == in(b).dtype, "inputs ", a, " and ", b, " must have one dtype");
@@ -58,6 +63,11 @@ void InferContext::expect_scalar(size_t k, const char* what) const {
   check(!x.ranked || x.rank() == 0 || (x.rank() == 1 && may_equal(x.dims[0], 1)), what, " must be a scalar, not ", to_text(x));
 }
 
+void meet(Dim& extent, const Dim& other, const char* what) {
+  check(may_equal(extent, other), what, ' ', extent.text(), " meets ", other.text());
+  if (!extent.known() && (other.known() || extent.text() == "?")) extent = other;
+}
+
 Type broadcast(DType dtype, std::span<const Type> types) {
   Type result = Type::tensor(dtype, Dims{});
   for (const Type& type : types) {
@@ -74,6 +84,11 @@ Type broadcast(DType dtype, std::span<const Type> types) {
     }
   }
   return result;
+}
+
+void RunContext::expect_shape(size_t k, std::initializer_list<int64_t> shape) const {
+  const std::span<const int64_t> wanted(shape.begin(), shape.size());
+  check(std::ranges::equal(in(k).shape, wanted), "input ", k, " is ", to_text(in(k).shape), " where ", to_text(wanted), " is needed");
 }
 
 View RunContext::set_out(size_t k, DType dtype, std::span<const int64_t> shape) {

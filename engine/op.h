@@ -30,6 +30,7 @@ class InferContext {
   // Checks that an op repeats; each throws invalid_model.
   void expect_inputs(size_t least, size_t most) const;
   void expect_tensor(size_t k) const;
+  Dims expect_rank(size_t k, int64_t rank) const;  // the extents, unknown ones where the rank is not known
   void expect_same_dtype(size_t a, size_t b) const;
   void expect_dtype(size_t k, std::initializer_list<DType>) const;
   void expect_class(size_t k, schema::DTypeClass) const;  // real, integer, …
@@ -45,6 +46,8 @@ class InferContext {
 template <class... Parts> void check(bool ok, const Parts&... message) { require(ok, Code::invalid_model, message...); }
 // Like check, for sizes: an unknown dim passes, and the check is repeated when it is known.
 inline bool may_equal(const Dim& a, const Dim& b) { return !a.known() || !b.known() || a == b; }
+// Two inputs say what one extent is: checks that they agree, and keeps what is known of it.
+void meet(Dim& extent, const Dim& other, const char* what);
 // The result of NumPy broadcasting. Unranked if either is.
 Type broadcast(DType, std::span<const Type> types);
 
@@ -72,6 +75,8 @@ class RunContext {
   size_t inputs() const { return in_.size(); }
   size_t outputs() const { return out_.size(); }
   bool has(size_t k) const { return k < in_.size() && in_[k].present; }
+  // Checks an input whose extents inference may have seen as symbols only.
+  void expect_shape(size_t k, std::initializer_list<int64_t> shape) const;
   bool wants(size_t k) const { return k < out_.size() && out_[k].present; }
   const ConstView& in(size_t k) const { return in_[k].view; }
   const View& out(size_t k) const { return out_[k].view; }  // of a tensor whose type was known to the plan

@@ -153,6 +153,17 @@ struct ConvTransposeLast {
   SCHEMA_FIELDS(ConvTransposeLast, F(stride), F(dilation), F(pad), F(output_shape), F(groups))
 };
 
+// Conv whose taps are moved: for output i, tap r reads x at i*stride + r*dilation - pad + offset, interpolated linearly, as
+// 0 where that is outside. Inputs: x [N,C,spatial…], w [K,C/groups,kernel…], offset [N,offset_groups*taps*dims,out…] in
+// elements of x, for each group of channels, tap and dim, [b [K]], [mask [N,offset_groups*taps,out…]], which multiplies
+// what a tap reads.
+struct DeformConv {
+  static constexpr int version = 1;
+  Ints stride, dilation, pad;
+  int64_t groups = 1, offset_groups = 1;
+  SCHEMA_FIELDS(DeformConv, F(stride), F(dilation), F(pad), F(groups), F(offset_groups))
+};
+
 // Outputs: y, and for max the flat index of each maximum in x (i64), if asked for. `count_pad`: an average counts the
 // padding too. `p` is the norm of lp. `column_major` is for the index.
 struct Pool {
@@ -174,6 +185,23 @@ struct PoolLast {
   Ints kernel, stride, dilation, pad;
   bool ceil_mode = false, count_pad = false;
   SCHEMA_FIELDS(PoolLast, F(kind), F(kernel), F(stride), F(dilation), F(pad), F(ceil_mode), F(count_pad))
+};
+
+// Undoes a maximum Pool: y is x's elements at their places, and 0 elsewhere. Inputs: x [N,C,spatial…], flat indices (i64, as
+// x) into [N,C,out…], where out = (in - 1)*stride + kernel - pad, [shape (i64)]: y is that tensor, filled up with zeros at
+// its ends to this shape. Of elements at one place the last stays.
+struct MaxUnpool {
+  static constexpr int version = 1;
+  Ints kernel, stride, pad;
+  SCHEMA_FIELDS(MaxUnpool, F(kernel), F(stride), F(pad))
+};
+
+// Sums what the windows of a convolution over an image would read of each of its elements. Inputs: x [N,C*taps,windows],
+// image's spatial extents (i64), kernel's extents (i64). Output: [N,C,spatial…].
+struct Col2Im {
+  static constexpr int version = 1;
+  Ints stride, dilation, pad;
+  SCHEMA_FIELDS(Col2Im, F(stride), F(dilation), F(pad))
 };
 
 // Resamples x. Inputs: x, [roi], [scales], [sizes]; `axes` says which dims they are for (empty: all).
@@ -199,6 +227,38 @@ struct GridSample {
   GridPadding padding = GridPadding::zeros;
   bool align_corners = false;
   SCHEMA_FIELDS(GridSample, F(mode), F(padding), F(align_corners))
+};
+
+// The grid that makes GridSample apply an affine map. Inputs: theta [N,r,r+1] for r = 2 or 3, size (i64: N,C,spatial…).
+// Output: [N,spatial…,r]: theta * (position, 1), the position's last dim first. -1 and 1 are the ends of a dim as they are
+// for GridSample; the only place of an extent of 1 is -1 with `align_corners`.
+struct AffineGrid {
+  static constexpr int version = 1;
+  bool align_corners = false;
+  SCHEMA_FIELDS(AffineGrid, F(align_corners))
+};
+
+// Pools x [N,C,H,W] over `height` x `width` bins of each region of interest. Inputs: x, rois [R,4] (x1, y1, x2, y2, times
+// `scale` in elements of x), the image of each (i64 [R]). Output: [R,C,height,width]. A bin is sampled at `samples` places
+// per dim (0: its extent, rounded up) by linear interpolation between 4 elements. Average: the mean of the samples, those
+// outside of x being 0. Max: the largest product of an element and its weight. `half_pixel`: an element's centre is at
+// its index + 0.5; otherwise at its index, and regions are at least 1 wide and high.
+struct RoiAlign {
+  static constexpr int version = 1;
+  PoolKind kind = PoolKind::average;
+  int64_t height = 1, width = 1, samples = 0;
+  double scale = 1;
+  bool half_pixel = true;
+  SCHEMA_FIELDS(RoiAlign, F(kind), F(height), F(width), F(samples), F(scale), F(half_pixel))
+};
+
+// The maxima of x [N,C,H,W] in `height` x `width` bins of each region of interest. Inputs: x, rois [R,5] (image, x1, y1, x2,
+// y2: the first and last elements, times `scale` and rounded). Output: [R,C,height,width]; 0 for a bin outside of x.
+struct MaxRoiPool {
+  static constexpr int version = 1;
+  int64_t height = 1, width = 1;
+  double scale = 1;
+  SCHEMA_FIELDS(MaxRoiPool, F(height), F(width), F(scale))
 };
 
 // --- Reductions and normalisations -----------------------------------------------------------------------------------
@@ -530,6 +590,13 @@ struct Compress {
   SCHEMA_FIELDS(Compress, F(axis), F(flat))
 };
 
+// The pixels (u8 [H,W,3], of grey [H,W,1]) of a picture in a file (u8 [bytes]): BMP, JPEG, JPEG 2000, PNG, PNM, TIFF or WebP.
+struct ImageDecoder {
+  static constexpr int version = 1;
+  PixelOrder order = PixelOrder::rgb;
+  SCHEMA_FIELDS(ImageDecoder, F(order))
+};
+
 // --- Recurrent nets and attention ------------------------------------------------------------------------------------
 
 // ONNX's RNN, GRU and LSTM with `layout` 0: x [T,B,I]. Inputs: x, w, r, [b], [sequence lengths], [h0], and for LSTM
@@ -557,6 +624,27 @@ struct GroupQueryAttention {
   double scale = 0, softcap = 0;
   bool rotary = false, interleaved = false;
   SCHEMA_FIELDS(GroupQueryAttention, F(heads), F(kv_heads), F(window), F(scale), F(softcap), F(rotary), F(interleaved))
+};
+
+// Attention with a state S [D,V] for each of `kv_heads` heads instead of a cache. For each token S is multiplied by exp(decay)
+// (gated), and gains k ⊗ v, or k ⊗ beta*(v - Sᵀk) (delta); then y = scale * Sᵀq for each query of the head, which `heads` /
+// `kv_heads` share. Inputs: q [B,T,heads*D], k [B,T,kv_heads*D], v [B,T,kv_heads*V], [past S [B,kv_heads,D,V]: zeros],
+// decay [B,T,kv_heads*D or kv_heads] if gated, beta [B,T,kv_heads or 1] if delta. Outputs: y [B,T,heads*V], S. Scale 0
+// means 1/sqrt(D). Computed in f32.
+struct LinearAttention {
+  static constexpr int version = 1;
+  int64_t heads = 0, kv_heads = 0;
+  double scale = 0;
+  LinearAttentionRule rule = LinearAttentionRule::gated_delta;
+  SCHEMA_FIELDS(LinearAttention, F(heads), F(kv_heads), F(scale), F(rule))
+};
+
+// A convolution of each channel of x, behind what came before it: y[n,c,i] = b[c] + sum over r of p[n,c,i+r] * w[c,0,r],
+// where p is the past and then x. Inputs: x [N,C,L], w [C,1,K], [b [C]], [past [N,C,K-1]: zeros]. Outputs: y [N,C,L],
+// and the last K-1 elements of each row of p, the past of what follows. Computed in f32.
+struct CausalConvWithState {
+  static constexpr int version = 1;
+  SCHEMA_FIELDS(CausalConvWithState)
 };
 
 // --- Control flow: the bodies are Node::bodies ------------------------------------------------------------------------

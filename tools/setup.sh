@@ -4,13 +4,14 @@
 set -euo pipefail
 
 packages=(
-  cmake ninja-build g++ ccache           # the build
+  cmake ninja-build pkg-config g++ ccache  # the build
   protobuf-compiler libprotobuf-dev      # the converter reads ONNX
   libprotozero-dev libxxhash-dev         # the runtime reads .inlay, and checks it
   libhwy-dev libxbyak-dev                # the kernels
   libcli11-dev nlohmann-json3-dev libstb-dev  # the command: its arguments, --json, pictures
+  libjpeg-dev libpng-dev libwebp-dev libtiff-dev libopenjp2-7-dev  # pictures that a model decodes
   libgtest-dev libgmock-dev libbenchmark-dev  # tests and benches
-  dpkg-dev pkg-config binutils           # packages, and the test of them
+  dpkg-dev binutils                      # packages, and the test of them
 )
 
 [ -z "${INLAY_SKIP_SETUP:-}" ] || exit 0

@@ -3,11 +3,11 @@
 #include "engine/op.h"
 #include "engine/ops/doubles.h"
 #include "engine/ops/strides.h"
+#include "engine/ops/taps.h"
 
 namespace engine {
 namespace {
 using schema::GridPadding, schema::GridSample, schema::ResizeMode;
-constexpr int64_t most_dims = 6;  // spatial ones: a cubic place reads 4 to their power
 
 int64_t taps_per_dim(ResizeMode mode) { return mode == ResizeMode::nearest ? 1 : mode == ResizeMode::linear ? 2 : 4; }
 
@@ -40,13 +40,6 @@ double reflect(double at, double low, double high) {
   return from_low ? low + rest : high - rest;
 }
 
-// Along one dim: up to four elements of x and their weights; an index of -1 is padding.
-struct Taps {
-  int count = 0;
-  int64_t index[4];
-  double weight[4];
-};
-
 Taps taps(const GridSample& op, double place, int64_t extent) {
   const double n = double(extent), low = op.align_corners ? 0 : -0.5, high = op.align_corners ? n - 1 : n - 0.5;
   double at = op.align_corners ? (place + 1) / 2 * (n - 1) : ((place + 1) * n - 1) / 2;
@@ -71,29 +64,14 @@ Taps taps(const GridSample& op, double place, int64_t extent) {
   return taps;
 }
 
-// An element of x, counted from its channel's first, and its weight.
-struct Part {
-  int64_t at;
-  double weight;
-};
-
 // What one place reads: the products of its taps along each dim, without padding. Returns their count.
 size_t parts_at(const GridSample& op, const ConstView& grid, int64_t place, std::span<const int64_t> in,
-                std::span<Part> parts) {
+                std::span<Weighted> parts) {
   size_t count = 1;
   parts[0] = {0, 1};
   const int64_t dims = int64_t(in.size());
-  for (int64_t d = 0; d < dims; ++d) {
-    const Taps along = taps(op, load<double>(grid, place * dims + dims - 1 - d), in[size_t(d)]);
-    size_t kept = 0;
-    Part* const wider = parts.data() + count;  // behind those that they are made of
-    for (size_t i = 0; i < count; ++i)
-      for (int k = 0; k < along.count; ++k)
-        if (along.index[k] >= 0)
-          wider[kept++] = {parts[i].at * in[size_t(d)] + along.index[k], parts[i].weight * along.weight[k]};
-    std::copy_n(wider, kept, parts.data());
-    count = kept;
-  }
+  for (int64_t d = 0; d < dims; ++d)
+    count = join(parts, count, taps(op, load<double>(grid, place * dims + dims - 1 - d), in[size_t(d)]), in[size_t(d)]);
   return count;
 }
 
@@ -108,7 +86,7 @@ void reference(const GridSample& op, RunContext& c) {
   check(size > 0, "there is nothing to sample in ", to_text(shape_of(x)));
   size_t most = 1;
   for (size_t d = 0; d < in.size(); ++d) most *= size_t(taps_per_dim(op.mode));
-  const auto parts = c.workspace<Part>(2 * most);
+  const auto parts = c.workspace<Weighted>(2 * most);
   const Object zero = zero_of(x.dtype);
   with_mover(x.dtype, [&](auto mover) {
     with_reader<double>(x, [&](auto read) {

@@ -22,10 +22,6 @@ Types infer(const GroupQueryAttention& op, const InferContext& in) {
     check(!in.in(k).ranked || in.in(k).rank() == rank, what, " is ", to_text(in.in(k)), " where rank ", rank, " is needed");
     return in.in(k).ranked;
   };
-  const auto meet = [&](Dim& have, const Dim& next, const char* what) {
-    check(may_equal(have, next), what, ' ', have.text(), " meets ", next.text());
-    if (!have.known() && (next.known() || have.text() == "?")) have = next;
-  };
   const char* names[] = {"q", "k", "v"};
   for (size_t k = 0; k < 3; ++k) {
     if (!ranked(k, 3, names[k])) continue;

@@ -17,7 +17,8 @@ bool widens(const Node& node) {
     case OpId::Pool: case OpId::Resize: case OpId::GridSample: case OpId::Reduce: case OpId::Softmax: case OpId::LayerNorm: case OpId::BatchNorm:
     case OpId::GroupNorm: case OpId::CumSum: case OpId::CumProd: case OpId::Reshape: case OpId::Flatten: case OpId::Squeeze: case OpId::Unsqueeze:
     case OpId::Transpose: case OpId::Expand: case OpId::Concat: case OpId::Split: case OpId::Slice: case OpId::Pad:
-    case OpId::Tile: case OpId::Gather: case OpId::Rnn: return true;
+    case OpId::Tile: case OpId::Gather: case OpId::Rnn: case OpId::LinearAttention: case OpId::CausalConvWithState:
+    case OpId::DeformConv: case OpId::MaxUnpool: case OpId::Col2Im: case OpId::AffineGrid: case OpId::RoiAlign: case OpId::MaxRoiPool: return true;
     default: return false;
   }
 }

@@ -26,7 +26,7 @@ struct Picture {
   int64_t uv_stride = 0;        // 0: as the luma's, or what a row needs if that is more
 };
 
-enum class Order : uint8_t { rgb, bgr, grey };  // grey: BT.601 luma
+using Order = schema::PixelOrder;  // grey: BT.601 luma
 enum class Resize : uint8_t {
   none,
   stretch,    // to width × height

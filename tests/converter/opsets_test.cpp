@@ -1,4 +1,5 @@
 // One meaning per op: what older opsets spelled otherwise.
+#include "engine/image_decoder.h"
 #include "tests/converter/onnx_text.h"
 #include "tests/engine/evaluate.h"
 
@@ -166,6 +167,64 @@ TEST(Opsets, CountsAndBits) {
                                  attribute("mode", "TFIDF") + attribute("min_gram_length", 1) + attribute("max_gram_length", 2) + attribute("max_skip_count", 1) +
                                      int_list("ngram_counts", {0, 1}) + int_list("ngram_indexes", {1, 0}) + int_list("pool_int64s", {7, 7, 8}))),
             "input x i64[5]\ny = TfIdfVectorizer mode=tf_idf max_length=2 max_skip=1 counts=0,1 indexes=1,0 pool_ints=7,7,8 (x)\noutput y\n");
+}
+
+TEST(Opsets, RegionsAndPlaces) {
+  const std::string x = input("x", {"1", "2", "4", "4"}), rois = input("r", {"3", "4"});
+  const std::string images = input("i", {"3"}, onnx::TensorProto::INT64), line = input("x", {"1", "2", "4"});
+  const auto roi_align = [&](int opset, const std::string& rest) {
+    const std::string all = imported(opset, x + rois + images + y + node("RoiAlign", {"x", "r", "i"}, {"y"}, rest));
+    return all.substr(all.find("y = "));
+  };
+  // Opset 16 moved the pixels' centres.
+  EXPECT_EQ(roi_align(10, attribute("output_height", 2) + attribute("sampling_ratio", 3)), "y = RoiAlign height=2 samples=3 half_pixel=0 (x, r, i)\noutput y\n");
+  EXPECT_EQ(roi_align(16, attribute("mode", "max")), "y = RoiAlign kind=max (x, r, i)\noutput y\n");
+  EXPECT_EQ(roi_align(22, attribute("coordinate_transformation_mode", "output_half_pixel") + attribute("spatial_scale", 0.5)),
+            "y = RoiAlign scale=0.5 half_pixel=0 (x, r, i)\noutput y\n");
+  expect_error(model(10, x + rois + images + y + node("RoiAlign", {"x", "r", "i"}, {"y"}, attribute("coordinate_transformation_mode", "half_pixel"))),
+               Code::unsupported, {"attribute coordinate_transformation_mode is not known in opset 10"});
+  for (int opset : {1, 22})
+    EXPECT_EQ(imported(opset, x + input("r", {"3", "5"}) + y + node("MaxRoiPool", {"x", "r"}, {"y"}, int_list("pooled_shape", {2, 3}) + attribute("spatial_scale", 0.25))),
+              "input x f32[1,2,4,4]\ninput r f32[3,5]\ny = MaxRoiPool height=2 width=3 scale=0.25 (x, r)\noutput y\n");
+  for (int opset : {9, 11, 22})
+    EXPECT_EQ(imported(opset, line + input("i", {"1", "2", "4"}, onnx::TensorProto::INT64) + y +
+                                  node("MaxUnpool", {"x", "i"}, {"y"}, int_list("kernel_shape", {2}) + int_list("strides", {2}))),
+              "input x f32[1,2,4]\ninput i i64[1,2,4]\ny = MaxUnpool kernel=2 stride=2 (x, i)\noutput y\n");
+  EXPECT_EQ(imported(18, line + ints("s", {3}) + ints("k", {2}) + y + node("Col2Im", {"x", "s", "k"}, {"y"}, int_list("dilations", {1}) + int_list("pads", {1, 1}))),
+            "input x f32[1,2,4]\nconst s i64[1] {3}\nconst k i64[1] {2}\ny = Col2Im dilation=1 pad=1,1 (x, s, k)\noutput y\n");
+  EXPECT_EQ(imported(20, input("t", {"1", "2", "3"}) + ints("s", {1, 1, 2, 2}) + y + node("AffineGrid", {"t", "s"}, {"y"}, attribute("align_corners", 1))),
+            "input t f32[1,2,3]\nconst s i64[4] {1,1,2,2}\ny = AffineGrid align_corners=1 (t, s)\noutput y\n");
+  const std::string w = input("w", {"4", "1", "2"}), offset = input("o", {"1", "4", "3"}), deformed = line + w + offset + y;
+  for (int opset : {19, 22})
+    EXPECT_EQ(imported(opset, deformed + node("DeformConv", {"x", "w", "o"}, {"y"}, attribute("group", 2) + attribute("offset_group", 2) + int_list("kernel_shape", {2}))),
+              "input x f32[1,2,4]\ninput w f32[4,1,2]\ninput o f32[1,4,3]\ny = DeformConv groups=2 offset_groups=2 (x, w, o)\noutput y\n");
+  expect_error(model(19, deformed + node("DeformConv", {"x", "w", "o"}, {"y"}, attribute("group", 2) + int_list("kernel_shape", {3}))), Code::invalid_model, {"kernel_shape"});
+}
+
+TEST(Opsets, States) {
+  const std::string x = input("x", {"1", "2", "8"}), w = input("w", {"2", "1", "4"}), narrow = input("b", {"1", "2", "1"});
+  EXPECT_EQ(imported(27, x + w + y + output("p") + node("CausalConvWithState", {"x", "w"}, {"y", "p"}, attribute("activation", "swish"))),
+            "input x f32[1,2,8]\ninput w f32[2,1,4]\nv2, p = CausalConvWithState (x, w)\ny = Unary kind=silu a=1 (v2)\noutput y\noutput p\n");
+  EXPECT_EQ(imported(28, x + w + output("p") + node("CausalConvWithState", {"x", "w", "", "p0"}, {"", "p"}) + input("p0", {"1", "2", "3"})),
+            "input x f32[1,2,8]\ninput w f32[2,1,4]\ninput p0 f32[1,2,3]\nv3, p = CausalConvWithState (x, w, _, p0)\noutput p\n");
+  const std::string heads = attribute("q_num_heads", 4) + attribute("kv_num_heads", 2), k = input("k", {"1", "2", "4"});
+  EXPECT_EQ(imported(27, x + k + narrow + y + node("LinearAttention", {"x", "k", "k", "", "", "b"}, {"y"}, heads + attribute("update_rule", "delta") + attribute("chunk_size", 16))),
+            "input x f32[1,2,8]\ninput k f32[1,2,4]\ninput b f32[1,2,1]\ny = LinearAttention heads=4 kv_heads=2 rule=delta (x, k, k, _, _, b)\noutput y\n");
+  expect_error(model(27, x + k + y + node("LinearAttention", {"x", "k", "k"}, {"y"}, heads)), Code::invalid_model, {"gated_delta needs decay"});
+  expect_error(model(27, x + k + y + node("LinearAttention", {"x", "k", "k"}, {"y"}, heads + attribute("update_rule", "cubic"))), Code::unsupported, {"update_rule 'cubic'"});
+  expect_error(model(27, x + w + y + node("CausalConvWithState", {"x", "w"}, {"y"}, attribute("activation", "relu"))), Code::unsupported, {"activation 'relu'"});
+}
+
+TEST(Opsets, Pictures) {
+  const std::string file = input("x", {"n"}, onnx::TensorProto::UINT8);
+  const auto decoder = [&](const char* format) { return model(20, file + y + node("ImageDecoder", {"x"}, {"y"}, attribute("pixel_format", format))); };
+  if (!has_image_decoder()) return expect_error(decoder("RGB"), Code::unsupported, {"(ImageDecoder)", "INLAY_IMAGE_DECODER=OFF"});
+  EXPECT_EQ(text(import(decoder("RGB"))), "input x u8[n]\ny = ImageDecoder (x)\noutput y\n");
+  EXPECT_EQ(text(import(decoder("Grayscale"))), "input x u8[n]\ny = ImageDecoder order=grey (x)\noutput y\n");
+  expect_error(decoder("RGBA"), Code::unsupported, {"pixel_format 'RGBA'"});
+  // A picture in the model itself stays one until it runs.
+  EXPECT_EQ(text(import(model(20, "initializer { name: 'p' data_type: 2 dims: 3 int32_data: [80, 53, 32] } " + y + node("ImageDecoder", {"p"}, {"y"}, attribute("pixel_format", "BGR"))))),
+            "const p u8[3] {80,53,32}\ny = ImageDecoder order=bgr (p)\noutput y\n");
 }
 
 TEST(Opsets, ANewerOneIsRefused) {

@@ -2,6 +2,7 @@
 // their shapes known before the run: the results must be the same.
 #pragma once
 #include <gtest/gtest.h>
+#include <random>
 #include "engine/op.h"
 #include "engine/shape.h"
 
@@ -29,6 +30,13 @@ inline ConstantPtr iota(DType dtype, const Shape& shape) {
   return tensor(dtype, shape, values);
 }
 inline ConstantPtr f32_iota(const Shape& shape) { return iota(DType::f32, shape); }
+// Integers from -8 to 8.
+inline ConstantPtr random_tensor(const Shape& shape, unsigned seed, DType dtype = DType::f32) {
+  std::mt19937 random(seed);
+  std::vector<double> values(size_t(elements(shape)));
+  for (double& v : values) v = int(random() % 17) - 8;
+  return tensor(dtype, shape, values);
+}
 
 inline std::vector<double> values(const Object& x) {
   std::vector<double> out;

@@ -1,4 +1,3 @@
-#include <random>
 #include "tests/engine/op_case.h"
 
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"  // an op's other fields keep their defaults
@@ -10,12 +9,6 @@ using schema::AutoPad, schema::Conv, schema::ConvLast, schema::ConvTranspose, sc
 using schema::ResizeAspect, schema::ResizeCoordinates, schema::ResizeMode, schema::ResizeNearest;
 using Numbers = std::vector<double>;
 
-ConstantPtr random_tensor(const Shape& shape, unsigned seed, DType dtype = DType::f32) {
-  std::mt19937 random(seed);
-  Numbers values(size_t(elements(shape)));
-  for (double& v : values) v = int(random() % 17) - 8;
-  return tensor(dtype, shape, values);
-}
 // With the dims permuted: dim k of the result is dim perm[k] of x.
 ConstantPtr permuted(const ConstView& x, const std::vector<size_t>& perm) {
   Shape shape, step(perm.size(), 1);

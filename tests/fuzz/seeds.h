@@ -97,6 +97,21 @@ inline std::vector<std::pair<std::string, onnx::ModelProto>> seeds() {
           node("Slice", {"b", "from", "to", "one"}, {"c"}) + node("Concat", {"a", "c"}, {"d"}, attribute("axis", 1)) + ints("pads", {0, 1, 0, 0, 0, 2}) + node("Pad", {"d", "pads"}, {"e"}, attribute("mode", "reflect")) +
           ints("reps", {1, 2, 1}) + node("Tile", {"e", "reps"}, {"f"}) + ints("pick", {0, 2}) + node("Gather", {"f", "pick"}, {"g"}, attribute("axis", 2)) + node("Where", {"w", "g", "g"}, {"h"}) + node("Less", {"g", "g"}, {"w"}) +
           node("Einsum", {"x", "x"}, {"m"}, attribute("equation", "bij,bkj->bik")) + node("Trilu", {"m"}, {"tri"}) + output("h") + output("tri"));
+  add("regions", 22,
+      input("x", {"1", "2", "6", "6"}) + input("r", {"2", "4"}) + input("q", {"2", "5"}) + input("o", {"1", "18", "4", "4"}) + ints("i", {0, 0}) + floats("w", {3, 2, 3, 3}, iota(54)) +
+          node("RoiAlign", {"x", "r", "i"}, {"a"}, attribute("output_height", 2) + attribute("output_width", 3)) + node("MaxRoiPool", {"x", "q"}, {"b"}, int_list("pooled_shape", {2, 2})) +
+          node("DeformConv", {"x", "w", "o"}, {"c"}) + node("MaxPool", {"x"}, {"p", "at"}, int_list("kernel_shape", {2, 2}) + int_list("strides", {2, 2})) +
+          node("MaxUnpool", {"p", "at"}, {"d"}, int_list("kernel_shape", {2, 2}) + int_list("strides", {2, 2})) + output("a") + output("b") + output("c") + output("d"));
+  add("grids", 22,
+      input("t", {"1", "2", "3"}) + input("x", {"1", "8", "6"}) + ints("s", {1, 2, 3, 4}) + ints("image", {3, 4}) + ints("kernel", {2, 2}) + node("AffineGrid", {"t", "s"}, {"g"}) +
+          node("Col2Im", {"x", "image", "kernel"}, {"y"}) + node("GridSample", {"y", "g"}, {"z"}) + output("z"));
+  add("linear_attention", 27,
+      input("q", {"1", "2", "8"}) + input("k", {"1", "2", "4"}) + input("w", {"2", "1", "3"}) + input("s", {"1", "2", "2", "2"}) + input("e", {"1", "2", "2"}) +
+          node("LinearAttention", {"q", "k", "k", "s", "e", "e"}, {"y", "state"}, attribute("q_num_heads", 4) + attribute("kv_num_heads", 2)) +
+          node("CausalConvWithState", {"k", "w", "", "e"}, {"c", "past"}, attribute("activation", "silu")) + output("y") + output("state") + output("c") + output("past"));
+  add("picture", 20,
+      "input { name: 'file' type { tensor_type { elem_type: 2 shape { dim { dim_param: 'n' } } } } } initializer { name: 'p' data_type: 2 dims: 14 int32_data: [80, 53, 32, 50, 32, 49, 32, 50, 53, 53, 10, 65, 66, 67] } " +
+          node("ImageDecoder", {"p"}, {"y"}) + node("ImageDecoder", {"file"}, {"z"}, attribute("pixel_format", "Grayscale")) + output("y") + output("z"));
   return all;
 }
 }  // namespace fuzz

@@ -26,6 +26,7 @@ configure_package_config_file(${packaging}/inlayConfig.cmake.in ${CMAKE_CURRENT_
 write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/inlayConfigVersion.cmake COMPATIBILITY SameMajorVersion)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/inlayConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/inlayConfigVersion.cmake
   DESTINATION ${package_dir} COMPONENT development)
+list(JOIN PICTURES_LDFLAGS " " pictures_of_pc)
 file(RELATIVE_PATH prefix_of_pc /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(${packaging}/inlay.pc.in ${CMAKE_CURRENT_BINARY_DIR}/inlay.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/inlay.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)
@@ -49,6 +50,9 @@ set(CPACK_DEBIAN_RUNTIME_PACKAGE_SECTION libs)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libinlay-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "libinlay${PROJECT_VERSION_MAJOR} (= ${PROJECT_VERSION}), libc6-dev")
+if(INLAY_IMAGE_DECODER)  # what the static library is linked with
+  set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS "libjpeg-dev, libpng-dev, libwebp-dev, libtiff-dev, libopenjp2-7-dev")
+endif()
 set(CPACK_DEBIAN_TOOLS_PACKAGE_NAME inlay)
 set(CPACK_DEBIAN_TOOLS_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_TOOLS_PACKAGE_DEPENDS "libinlay${PROJECT_VERSION_MAJOR} (= ${PROJECT_VERSION})")
