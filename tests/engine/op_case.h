@@ -7,6 +7,7 @@
 #include "engine/shape.h"
 
 namespace engine::test {
+inline constexpr double nan = NAN, inf = INFINITY;
 using Inputs = std::vector<ConstantPtr>;  // null: an input that is absent
 
 // A tensor of any numeric dtype.

@@ -8,7 +8,6 @@ namespace {
 using namespace test;
 using schema::GridPadding, schema::GridSample, schema::ResizeMode;
 using Numbers = std::vector<double>;
-constexpr double nan = NAN, inf = INFINITY;
 
 // One image of one channel and one dim, at these places.
 ConstantPtr row(const Numbers& values) { return f32({1, 1, int64_t(values.size())}, values); }

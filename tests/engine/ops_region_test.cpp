@@ -9,7 +9,6 @@ using namespace test;
 using schema::AffineGrid, schema::Col2Im, schema::Conv, schema::DeformConv, schema::MaxRoiPool, schema::MaxUnpool,
     schema::Pool, schema::PoolKind, schema::RoiAlign;
 using Numbers = std::vector<double>;
-constexpr double nan = NAN, inf = INFINITY;
 
 ConstantPtr filled(const Shape& shape, double value) { return f32(shape, Numbers(size_t(elements(shape)), value)); }
 

@@ -9,7 +9,6 @@ using namespace test;
 using schema::TfIdfMode, schema::TfIdfVectorizer, schema::Unique;
 using Numbers = std::vector<double>;
 using Words = std::vector<std::string>;
-constexpr double nan = NAN;
 
 // y as text, then the other three outputs.
 struct Result {
