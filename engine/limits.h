@@ -16,6 +16,6 @@ inline constexpr int64_t folded_bytes = 64 << 20;   // of a tensor that constant
 inline constexpr double folded_work = 1e9;          // operations that folding one node may take
 inline constexpr int64_t known_ints = 1024;         // elements of an integer tensor whose values inference follows
 inline constexpr int64_t picture_pixels = 1 << 28;  // of a picture that a model decodes
-inline constexpr int64_t plans = 16;                // cached per graph
+inline constexpr int64_t plans = 16;                // cached per graph; see PlanCache
 inline constexpr int64_t threads = 1024;            // of a pool
 }  // namespace engine::limits

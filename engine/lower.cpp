@@ -314,10 +314,34 @@ std::shared_ptr<const Plan> PlanCache::get(std::span<const ConstView> inputs) {
 
 std::shared_ptr<const Plan> PlanCache::get(const Types& inputs) { return keep(std::make_shared<const Plan>(compile(graph_, inputs, options_))); }
 
+std::shared_ptr<PlanCache::Site> PlanCache::Site::at(size_t k) {
+  std::scoped_lock lock(mutex);
+  auto& site = inside[k];
+  if (!site) site = std::make_shared<Site>();
+  return site;
+}
+
 std::shared_ptr<const Plan> PlanCache::keep(std::shared_ptr<const Plan> plan) {
+  size_t k = 0;
+  if (plan->tail) plan->tail->site_ = site_->at(k);
+  for (const Step& step : plan->steps)
+    for (const auto& body : step.bodies) body->site_ = site_->at(++k);
   std::scoped_lock lock(mutex_);
-  plans_.push_front(plan);
-  if (plans_.size() > limits::plans) plans_.pop_back();
+  plans_.push_front(plan), ++site_->kept;
+  while (plans_.size() > 1 && site_->kept > limits::plans) plans_.pop_back(), --site_->kept;
   return plan;
+}
+
+PlanCache::~PlanCache() { site_->kept -= int64_t(plans_.size()); }
+
+size_t PlanCache::kept() const {
+  std::scoped_lock lock(mutex_);
+  size_t count = plans_.size();
+  for (const auto& plan : plans_) {
+    if (plan->tail) count += plan->tail->kept();
+    for (const Step& step : plan->steps)
+      for (const auto& body : step.bodies) count += body->kept();
+  }
+  return count;
 }
 }  // namespace engine

@@ -2,6 +2,7 @@
 // and shared: it holds no address of an arena, an input or an output.
 #pragma once
 #include <list>
+#include <map>
 #include <mutex>
 #include "engine/graph.h"
 #include "engine/memory_plan.h"
@@ -88,22 +89,36 @@ struct Plan {
   bool bounded = false;  // some extent is a bounded symbol
 };
 
-// Compiles a graph for input types, and keeps the plans it made: a bounded least-recently-used list.
+// Compiles a graph for input types, and keeps the plans it made: a least-recently-used list of limits::plans. A body, or
+// the rest behind a size found at run, has a cache of its own in every plan of the graph around it; these caches share
+// the number, and keep one plan each beyond it, so that sizes found one after the other do not multiply what is kept.
 class PlanCache {
  public:
   PlanCache(Graph, CompileOptions);
+  ~PlanCache();
+  PlanCache(const PlanCache&) = delete;
+  PlanCache& operator=(const PlanCache&) = delete;
   // The plan for inputs of these types and shapes. Throws where the graph cannot take them.
   std::shared_ptr<const Plan> get(std::span<const ConstView> inputs);
   std::shared_ptr<const Plan> get(const Types& inputs);
   const Graph& graph() const { return graph_; }
   const CompileOptions& options() const { return options_; }
+  size_t kept() const;  // plans, with those of their tails and bodies
 
  private:
+  // What the caches at one place of a model share, however many plans they are in.
+  struct Site {
+    std::atomic<int64_t> kept{0};
+    std::mutex mutex;
+    std::map<size_t, std::shared_ptr<Site>> inside;  // 0: the tail of plans; then their bodies, in order
+    std::shared_ptr<Site> at(size_t);
+  };
   std::shared_ptr<const Plan> keep(std::shared_ptr<const Plan>);
   const Graph graph_;
   const CompileOptions options_;
   std::atomic<bool> exact_ = false;  // bounded symbols get the extents of the inputs: the graph cannot be planned for bounds
-  std::mutex mutex_;
+  std::shared_ptr<Site> site_ = std::make_shared<Site>();  // of this cache; set before it has a plan
+  mutable std::mutex mutex_;
   std::list<std::shared_ptr<const Plan>> plans_;  // the latest used first
 };
 
