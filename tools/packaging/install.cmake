@@ -26,7 +26,7 @@ configure_package_config_file(${packaging}/inlayConfig.cmake.in ${CMAKE_CURRENT_
 write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/inlayConfigVersion.cmake COMPATIBILITY SameMajorVersion)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/inlayConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/inlayConfigVersion.cmake
   DESTINATION ${package_dir} COMPONENT development)
-list(JOIN PICTURES_LDFLAGS " " pictures_of_pc)
+list(JOIN picture_flags " " pictures_of_pc)
 file(RELATIVE_PATH prefix_of_pc /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(${packaging}/inlay.pc.in ${CMAKE_CURRENT_BINARY_DIR}/inlay.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/inlay.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)
