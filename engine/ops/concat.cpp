@@ -1,6 +1,6 @@
 #include "engine/op.h"
 #include "engine/ops/strides.h"
-#include "kernels/threads.h"
+#include "kernels/split.h"
 
 namespace engine {
 namespace {
@@ -69,18 +69,15 @@ std::optional<Lowered> lower(const Concat& op, const LowerContext& c) {
     if (run && !c.in_place(k)) copies.push_back({k, first, run, c.in_pitch(k) ? c.in_pitch(k) * size : run}), bytes += run * rows;
     first += run;
   }
-  constexpr int64_t task_bytes = 64 << 10;  // a fixed size, whatever the thread count
-  const int64_t per_task = std::max<int64_t>(1, task_bytes * rows / std::max<int64_t>(1, bytes));
   return Lowered{"copy", [=, copies = std::move(copies)](RunContext& r) {
-    r.pool().run((rows + per_task - 1) / per_task, [&](int64_t task) {
-      const int64_t from = task * per_task, to = std::min(rows, from + per_task);
+    kernels::run_divided(r.pool(), r.threads(), {.rows = rows, .work = 4 * 2 * bytes}, [&](int64_t from, int64_t to, int64_t, int64_t) {
       for (const Copy& copy : copies) {
         const std::byte* x = r.in(copy.input).data + from * copy.pitch;
         std::byte* y = r.out(0).data + from * y_pitch + copy.offset;
         if (copy.pitch == copy.run && y_pitch == copy.run) std::memcpy(y, x, size_t(copy.run * (to - from)));
         else for (int64_t row = from; row < to; ++row, x += copy.pitch, y += y_pitch) std::memcpy(y, x, size_t(copy.run));
       }
-    }, bytes > 2 * task_bytes ? r.threads() : 1);
+    });
   }};
 }
 

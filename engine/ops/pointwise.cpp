@@ -1,12 +1,13 @@
 #include "engine/ops/pointwise.h"
 #include <algorithm>
 #include "engine/ops/strides.h"
-#include "kernels/threads.h"
+#include "kernels/split.h"
 
 namespace engine {
 namespace {
 namespace pw = kernels::pointwise;
-constexpr int64_t chunk = 16384;  // elements of one task: a fixed size, whatever the thread count
+constexpr int64_t small = 8192;  // elements that one thread does sooner than two can share
+constexpr int64_t piece = 1024;  // elements of a row that has no others: tasks begin at its multiples
 const float* f32(const ConstView& v) { return reinterpret_cast<const float*>(v.data); }
 
 // The output as outer × rows × columns; the operand is the same for each of the outer blocks.
@@ -40,26 +41,26 @@ struct Layout {
 
 // Whole rows, or pieces of the only one.
 void run_chain(const pw::Kernel& kernel, const Layout& l, const float* x, const pw::Operands& operands, float* y, RunContext& c) {
-  const int64_t rows = l.outer * l.rows, pieces = rows == 1 ? std::max<int64_t>(1, (l.columns + chunk - 1) / chunk) : 1;
-  const int64_t per_task = std::max<int64_t>(1, chunk / std::max<int64_t>(l.columns, 1));
-  const auto task = [&](int64_t t) {
-    if (rows == 1) {
-      const int64_t first = t * chunk;
+  const int64_t rows = l.outer * l.rows, elements = rows * l.columns, moved = elements * 2 * int64_t(sizeof(float));
+  if (rows == 1) {
+    kernels::run_divided(c.pool(), c.threads(), {.blocks = (l.columns + piece - 1) / piece, .work = 4 * moved}, [&](int64_t, int64_t, int64_t block0, int64_t block1) {
+      const int64_t first = block0 * piece, last = std::min(l.columns, block1 * piece);
       const auto at = pw::offset(kernel.chain, operands.data(), 0, first);
-      return kernel.run({x + first, l.x_stride, y + first, l.y_stride, at.data(), 1, std::min(chunk, l.columns - first)});
-    }
-    for (int64_t r = t * per_task, end = std::min(rows, r + per_task); r < end;) {
+      kernel.run({x + first, l.x_stride, y + first, l.y_stride, at.data(), 1, last - first});
+    });
+    return;
+  }
+  kernels::run_divided(c.pool(), c.threads(), {.rows = rows, .work = 4 * moved}, [&](int64_t r, int64_t end, int64_t, int64_t) {
+    while (r < end) {
       const int64_t inside = l.outer == 1 ? r : r % l.rows, count = l.outer == 1 ? end - r : std::min(end - r, l.rows - inside);
       const auto at = pw::offset(kernel.chain, operands.data(), inside, 0);
       kernel.run({x + r * l.x_stride, l.x_stride, y + r * l.y_stride, l.y_stride, at.data(), count, l.columns});
       r += count;
     }
-  };
-  const int64_t tasks = rows == 1 ? pieces : (rows + per_task - 1) / per_task;
-  c.pool().run(tasks, task, tasks <= 2 ? 1 : c.threads());
+  });
 }
 
-// A chain that one task does. What can be decided before the run is: calling it costs as much as a chain of few elements.
+// A small chain, on one thread. What can be decided before the run is: calling it costs as much as a chain of few elements.
 class SmallChain {
  public:
   SmallChain(pw::Kernel kernel, const Chained& chained, size_t x, const Layout& l)
@@ -95,7 +96,7 @@ std::optional<Lowered> lower_chain(const Chained& chained, size_t x, const Layou
   auto choice = pw::select(chained.chain, c.isa);
   if (!choice) return std::nullopt;
   const int64_t elements = layout.rows * layout.columns;
-  if (layout.outer == 1 && elements <= chunk && elements > 0 && !pw::Kernel::joins(layout.rows, layout.columns))
+  if (layout.outer == 1 && elements <= small && elements > 0 && !pw::Kernel::joins(layout.rows, layout.columns))
     return Lowered{choice.name, SmallChain(std::move(choice.kernel), chained, x, layout)};
   return Lowered{choice.name, [kernel = std::move(choice.kernel), chained, x, layout](RunContext& r) {
     run_chain(kernel, layout, f32(r.in(x)), chained.operands(r), reinterpret_cast<float*>(r.out(0).data), r);

@@ -2,6 +2,7 @@
 // implicit gemm over (kh, kw, channels), row of pixels by row of pixels. Groups are convolutions side by side.
 #include "kernels/conv/conv.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/split.h"
 #include "kernels/tile/tile.h"
 
 namespace kernels::conv {
@@ -9,7 +10,6 @@ namespace {
 constexpr int64_t bytes = sizeof(float);
 constexpr int64_t panel_block_bytes = 192 << 10;  // of packed weights, read again for each tile of pixels
 constexpr int64_t x_block_bytes = 256 << 10;      // of x, read again for each panel
-constexpr int64_t serial_work = 1 << 18;          // multiply-adds that one thread does sooner than two can share
 constexpr int64_t image_part_terms = 48;          // 9x9 taps of three channels become three times as exact
 
 // A 1x1 kernel without padding: a pixel is a row of A. With strides, the pixels that are read are gathered first, so that
@@ -100,23 +100,19 @@ class ImplicitGemm final : public Conv {
   void run(const Args& args, ThreadPool& pool, int max_threads) const override {
     const int64_t rows = args.rows < 0 ? args.batch * s_.out_height(args.height) : args.rows;
     if (rows <= 0 || s_.out_width() <= 0) return;
-    if (rows * s_.out_width() * s_.out_channels * in_ * taps() < serial_work) max_threads = 1;
-    const int64_t threads = max_threads > 0 ? std::min(max_threads, pool.size()) : pool.size();
     const int64_t row_bytes = s_.width * (s_.nchw_input ? s_.channels : k_.block) * bytes * s_.stride_h;
     const int64_t most = std::max<int64_t>(1, x_block_bytes / row_bytes);
-    const int64_t wanted = threads > 1 ? 4 * threads : 1;  // tasks, to even out what else the cores do
-    int64_t chunks = (rows + most - 1) / most;
-    const int64_t groups = std::min<int64_t>(panels_.count, (wanted + chunks * s_.groups - 1) / (chunks * s_.groups));
-    chunks = std::max(chunks, std::min(rows, wanted / (groups * s_.groups)));
-    const int64_t chunk = (rows + chunks - 1) / chunks;
-    pool.run(
-        chunks * groups * s_.groups,
-        [&](int64_t task) {
-          const int64_t part = task % groups, row = task / groups % chunks * chunk, g = task / groups / chunks;
-          block(args, g, row, std::min(rows, row + chunk), static_cast<int>(panels_.count * part / groups),
-                static_cast<int>(panels_.count * (part + 1) / groups));
-        },
-        max_threads);
+    // A block of columns is a panel of a group.
+    Divisible step{.rows = rows, .blocks = panels_.count * s_.groups, .least = divide_up(rows, most)};
+    step.for_rows = rows * (s_.width * s_.channels * s_.stride_h + s_.out_width() * s_.out_channels) * bytes;
+    step.for_blocks = s_.out_channels * in_ * taps() * bytes;
+    step.work = rows * s_.out_width() * s_.out_channels * in_ * taps() + 4 * (step.for_rows + step.for_blocks);
+    run_divided(pool, max_threads, step, [&](int64_t row0, int64_t row1, int64_t first, int64_t last) {
+      for (int64_t g = first / panels_.count; g * panels_.count < last; ++g) {
+        const int64_t begin = g * panels_.count;
+        block(args, g, row0, row1, static_cast<int>(std::max(first - begin, int64_t{0})), static_cast<int>(std::min<int64_t>(last - begin, panels_.count)));
+      }
+    });
   }
 
  private:

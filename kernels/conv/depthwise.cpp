@@ -2,7 +2,6 @@
 
 namespace kernels::conv {
 namespace {
-constexpr int64_t serial_work = 1 << 18;  // multiply-adds that one thread does sooner than two can share
 
 class Depthwise final : public Conv {
  public:
@@ -24,21 +23,10 @@ class Depthwise final : public Conv {
   void run(const Args& args, ThreadPool& pool, int max_threads) const override {
     const int64_t rows = args.rows < 0 ? args.batch * s_.out_height(args.height) : args.rows;
     if (rows <= 0 || s_.out_width() <= 0) return;
-    if (rows * s_.out_width() * s_.channels * group_ * taps() < serial_work) max_threads = 1;
-    const int64_t threads = max_threads > 0 ? std::min(max_threads, pool.size()) : pool.size();
-    const int64_t wanted = threads > 1 ? 4 * threads : 1;
-    const int64_t chunks = std::min(rows, wanted), blocks = (s_.channels + lanes_ - 1) / lanes_;
-    const int64_t parts = std::min(blocks, (wanted + chunks - 1) / chunks);
-    pool.run(
-        chunks * parts,
-        [&](int64_t task) {
-          const int64_t chunk = task / parts, part = task % parts;
-          const int64_t c0 = blocks * part / parts * lanes_,
-                        c1 = std::min(s_.channels, blocks * (part + 1) / parts * lanes_);
-          for (int64_t row = rows * chunk / chunks; row < rows * (chunk + 1) / chunks; ++row)
-            run_row(args, row, c0, c1);
-        },
-        max_threads);
+    const int64_t blocks = (s_.channels + lanes_ - 1) / lanes_;
+    run_divided(pool, max_threads, divisible_by_channels(s_, 1, rows, rows, blocks), [&](int64_t row0, int64_t row1, int64_t block0, int64_t block1) {
+      for (int64_t row = row0; row < row1; ++row) run_row(args, row, block0 * lanes_, std::min(s_.channels, block1 * lanes_));
+    });
   }
 
  private:
@@ -60,6 +48,15 @@ class Depthwise final : public Conv {
   pointwise::Kernel pass_;
 };
 }  // namespace
+
+Divisible divisible_by_channels(const Spec& s, int64_t batch, int64_t out_height, int64_t rows, int64_t blocks) {
+  const int64_t pixels = out_height * s.out_width(), out = batch * pixels * s.out_channels;
+  Divisible step{.rows = rows, .blocks = blocks};
+  step.work = out * (s.channels / s.groups * s.kernel_h * s.kernel_w * 2 + 4 * 2 * static_cast<int64_t>(sizeof(float)));
+  // Beside small images of many channels stand products that are divided by columns, for their weights are larger.
+  step.for_rows = pixels, step.for_blocks = s.out_channels / 2;
+  return step;
+}
 
 PixelRow row_of(const Spec& s, const Args& args, int64_t row) {
   const int64_t out_height = s.out_height(args.height), at = args.first_row + row, image = at / out_height;

@@ -2,6 +2,7 @@
 // of one row of pixels.
 #pragma once
 #include "kernels/conv/conv.h"
+#include "kernels/split.h"
 
 namespace kernels::conv {
 // One row of y. Offsets and steps in floats; kernel rows outside [kh0, kh1) lie in the padding.
@@ -16,6 +17,8 @@ struct PixelRow {
 };
 // Of row `row` of those that `args` asks for.
 PixelRow row_of(const Spec&, const Args&, int64_t row);
+// How `rows` of y, or of blocks of rows of it, and blocks of its channels are divided: a channel needs no other.
+Divisible divisible_by_channels(const Spec&, int64_t batch, int64_t out_height, int64_t rows, int64_t blocks);
 using DepthwiseFunction = void (*)(const PixelRow&, int64_t first_channel, int64_t last_channel);
 
 Support supports_depthwise(const Spec&, int lanes);

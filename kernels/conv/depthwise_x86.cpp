@@ -16,7 +16,6 @@ using pointwise::Mode;
 
 constexpr int most_rows = 8;  // of x that a block reads: one address register each
 constexpr int most_copied = 128;  // vectors of x
-constexpr int64_t serial_work = 1 << 18;  // multiply-adds that one thread does sooner than two can share
 
 // What a piece of code depends on.
 struct Block {
@@ -270,21 +269,12 @@ template <class Isa> class DepthwiseBlocks final : public Conv {
     const int64_t out_height = args.rows < 0 ? s_.out_height(args.height) : args.rows;
     const int64_t groups = (out_height + rows_ - 1) / rows_, total = args.batch * groups;
     if (total <= 0 || out_width_ <= 0) return;
-    if (args.batch * out_height * out_width_ * s_.out_channels * inputs_ * taps() < serial_work) max_threads = 1;
-    const int64_t threads = max_threads > 0 ? std::min(max_threads, pool.size()) : pool.size();
-    const int64_t wanted = threads > 1 ? 4 * threads : 1;
     // A part has whole vectors of its own: the last two share channels where their number is no multiple.
-    const int64_t chunks = std::min(total, wanted), units = std::max<int64_t>(1, s_.out_channels / Isa::lanes);
-    const int64_t parts = std::min(units, (wanted + chunks - 1) / chunks);
-    pool.run(
-        chunks * parts,
-        [&](int64_t task) {
-          const int64_t chunk = task / parts, part = task % parts;
-          const int64_t first = units * part / parts, last = part + 1 == parts ? vectors() : units * (part + 1) / parts;
-          for (int64_t group = total * chunk / chunks; group < total * (chunk + 1) / chunks; ++group)
-            run_rows(args, group / groups, group % groups * rows_, out_height, first, last);
-        },
-        max_threads);
+    const int64_t units = std::max<int64_t>(1, s_.out_channels / Isa::lanes);
+    run_divided(pool, max_threads, divisible_by_channels(s_, args.batch, out_height, total, units), [&](int64_t group0, int64_t group1, int64_t first, int64_t last) {
+      for (int64_t group = group0; group < group1; ++group)
+        run_rows(args, group / groups, group % groups * rows_, out_height, first, last == units ? vectors() : last);
+    });
   }
 
  private:

@@ -1,5 +1,6 @@
 #include "kernels/gemm/gemm.h"
 #include <limits>
+#include "kernels/split.h"
 
 namespace kernels::gemm {
 namespace {
@@ -7,7 +8,6 @@ using tile::Place;
 constexpr int64_t bytes = sizeof(float);
 constexpr int64_t k_limit = 768;              // a longer reduction is cut evenly, to keep a panel's block in cache
 constexpr int64_t a_block_bytes = 512 << 10;  // of A, read again for each panel
-constexpr int64_t serial_work = 1 << 18;      // multiply-adds that one thread does sooner than two can share
 
 class TiledGemm final : public Gemm {
  public:
@@ -31,7 +31,10 @@ class TiledGemm final : public Gemm {
 
   void run(const Args& args, ThreadPool& pool, int max_threads) const override {
     if (args.m <= 0 || spec_.n <= 0) return;
-    if (args.m * spec_.n * spec_.k < serial_work) max_threads = 1;
+    const int64_t most = std::max<int64_t>(full_rows(), a_block_bytes / bytes / k_.block);
+    Divisible step{.rows = args.m, .blocks = panels_.count, .least = divide_up(args.m, most), .most = divide_up(args.m, full_rows())};
+    step.for_rows = args.m * (spec_.k + spec_.n) * bytes, step.for_blocks = spec_.k * spec_.n * bytes;
+    step.work = args.m * spec_.n * spec_.k + 4 * (step.for_rows + step.for_blocks);
     const bool direct = spec_.b == B::dynamic && this->direct(args.m);
     const auto* b = static_cast<const float*>(args.b);
     if (spec_.b == B::dynamic && !direct) {
@@ -40,21 +43,9 @@ class TiledGemm final : public Gemm {
           panels_.count, [&](int64_t p) { pack_panel(b, args.ldb, packed, static_cast<int>(p)); }, max_threads);
       b = packed;
     }
-    const int64_t threads = max_threads > 0 ? std::min(max_threads, pool.size()) : pool.size();
-    const int64_t most = std::max<int64_t>(full_rows(), a_block_bytes / bytes / k_.block);
-    const int64_t chunks = (args.m + most - 1) / most, chunk = (args.m + chunks - 1) / chunks;
-    const int64_t wanted = threads > 1 ? 4 * threads : 1;  // tasks, to even out what else the cores do
-    const int64_t groups = std::min<int64_t>(panels_.count, (wanted + chunks - 1) / chunks);
-    pool.run(
-        chunks * groups,
-        [&](int64_t task) {
-          const int64_t m0 = task / groups * chunk, group = task % groups;
-          const auto first = static_cast<int>(panels_.count * group / groups);
-          const auto last = static_cast<int>(panels_.count * (group + 1) / groups);
-          const auto then = static_cast<int>(panels_.count * std::min(groups, group + threads) / groups);
-          block(args, b, direct, m0, std::min(chunk, args.m - m0), first, last, then);
-        },
-        max_threads);
+    run_divided(pool, max_threads, step, [&](int64_t m0, int64_t m1, int64_t first, int64_t last) {
+      block(args, b, direct, m0, m1 - m0, static_cast<int>(first), static_cast<int>(last));
+    });
   }
 
  private:
@@ -108,8 +99,8 @@ class TiledGemm final : public Gemm {
     }
   }
 
-  // Panels [first, last) of C, for some of its rows; this thread's next panel is likely to be `then`.
-  void block(const Args& args, const float* b, bool direct, int64_t m0, int64_t m, int first, int last, int then) const {
+  // Panels [first, last) of C, for some of its rows; this thread's next panel is likely to be the one behind them.
+  void block(const Args& args, const float* b, bool direct, int64_t m0, int64_t m, int first, int last) const {
     const Tiles& tiles = direct ? direct_tiles_ : packed_tiles_;
     const auto packed = [&](int i, int p) { return b + panels_.column(p) * spec_.k + k_.begin(i) * panels_.width(p); };
     for (int i = 0; i < k_.count(); ++i) {
@@ -132,7 +123,7 @@ class TiledGemm final : public Gemm {
         const float* panel = direct ? b + k0 * args.ldb + column : packed(i, p);
         if (!direct) {
           const int next_i = p + 1 < last ? i : i + 1 < k_.count() ? i + 1 : 0;
-          const int next_p = p + 1 < last ? p + 1 : next_i ? first : then;
+          const int next_p = p + 1 < last ? p + 1 : next_i ? first : last;
           if (next_p < panels_.count) t.prefetch = packed(next_i, next_p);
           else t.prefetch = static_cast<const float*>(args.next);
           if (t.prefetch) t.prefetch_end = t.prefetch + k_.size(next_i) * panels_.width(next_p < panels_.count ? next_p : 0);
