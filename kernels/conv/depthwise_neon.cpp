@@ -33,14 +33,14 @@ template <int taps, int stride, int count> void block(const PixelRow& r, int64_t
         weight[k] = vld1q_f32(tap);
         tap += channels;
       }
+      float32x4_t value[columns + 1];
       const float* from = x;
       UNROLL(int j = 0; j < columns; ++j) {
-        const float32x4_t value = vld1q_f32(from);
+        value[j] = vld1q_f32(from);
         from += x_tap;
-        UNROLL(int i = 0; i < count; ++i) {
-          const int k = j - i * stride;
-          if (k >= 0 && k < taps) sum[i] = vfmaq_f32(sum[i], value, weight[k]);
-        }
+      }
+      UNROLL(int k = 0; k < taps; ++k) {
+        UNROLL(int i = 0; i < count; ++i) sum[i] = vfmaq_f32(sum[i], value[i * stride + k], weight[k]);
       }
     }
     for (const pointwise::Stage& stage : r.epilogue) pointwise::neon_unary(stage, sum);
