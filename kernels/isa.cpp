@@ -3,7 +3,7 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
-#if defined(__aarch64__) && defined(__linux__)
+#if (defined(__aarch64__) || defined(__arm__)) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 #endif
@@ -30,8 +30,12 @@ Mask machine() {
   return !HAS("avx512vnni") ? avx512 : HAS("avx512bf16") ? avx512_bf16 : avx512_vnni;
 #undef HAS
 #elif defined(__aarch64__) && defined(__linux__)
-  const bool dot = getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
-  return !dot ? neon : getauxval(AT_HWCAP2) & HWCAP2_I8MM ? neon_i8mm : neon_dot;
+  const auto has = [](int vector, unsigned long bits) { return (getauxval(vector) & bits) == bits; };
+  if (!has(AT_HWCAP, HWCAP_ASIMDDP | HWCAP_ASIMDHP)) return neon;
+  return has(AT_HWCAP2, HWCAP2_I8MM | HWCAP2_BF16) ? neon_i8mm : neon_dot;
+#elif defined(__ARM_NEON) && defined(__arm__) && defined(__linux__)
+  constexpr unsigned long bits = HWCAP_NEON | HWCAP_VFPv4;
+  return (getauxval(AT_HWCAP) & bits) == bits ? neon : scalar;
 #elif defined(__aarch64__)
   return neon;
 #else

@@ -14,9 +14,9 @@ enum : Mask {
   avx512 = 0x3,  // f, bw, vl, dq
   avx512_vnni = 0x7,
   avx512_bf16 = 0xf,
-  neon = 0x100,
-  neon_dot = 0x300,
-  neon_i8mm = 0x700,
+  neon = 0x100,       // with fused multiply-add
+  neon_dot = 0x300,   // dot products of bytes, and half-precision arithmetic
+  neon_i8mm = 0x700,  // products of matrices of bytes, and bfloat16
 };
 
 struct Level {

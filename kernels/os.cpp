@@ -6,8 +6,8 @@
 #include <cstring>
 #include <fcntl.h>
 #include <fstream>
+#include <map>
 #include <sched.h>
-#include <set>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -100,14 +100,16 @@ int affinity_cores() {
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
   if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
-  std::set<std::string> cores;  // by their list of hardware threads
+  std::map<std::string, double> cores;  // capacity, by their list of hardware threads
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (!CPU_ISSET(cpu, &allowed)) continue;
-    const std::string name = std::to_string(cpu);
-    const std::string siblings = first_line("/sys/devices/system/cpu/cpu" + name + "/topology/thread_siblings_list");
-    cores.insert(siblings.empty() ? name : siblings);
+    const std::string name = std::to_string(cpu), folder = "/sys/devices/system/cpu/cpu" + name;
+    const std::string siblings = first_line(folder + "/topology/thread_siblings_list");
+    cores[siblings.empty() ? name : siblings] = std::strtod(first_line(folder + "/cpu_capacity").c_str(), nullptr);
   }
-  return static_cast<int>(cores.size());
+  std::vector<double> capacities;  // 0 where all cores are alike
+  for (const auto& [name, capacity] : cores) capacities.push_back(capacity);
+  return fast_cores(capacities);
 }
 #endif
 }  // namespace
@@ -125,6 +127,11 @@ size_t peak_rss() {
 #else
   return static_cast<size_t>(usage.ru_maxrss) << 10;
 #endif
+}
+
+int fast_cores(std::span<const double> capacities) {
+  const double fastest = capacities.empty() ? 0 : *std::ranges::max_element(capacities);
+  return static_cast<int>(std::ranges::count_if(capacities, [&](double capacity) { return capacity >= fastest / 2; }));
 }
 
 int available_cores() {

@@ -16,7 +16,10 @@ struct [[nodiscard]] Status {
 
 size_t page_size();
 size_t peak_rss();      // bytes; 0 where unknown
-int available_cores();  // physical cores that this process' affinity and cgroup quota allow, at least 1
+int available_cores();  // fast physical cores that this process' affinity and cgroup quota allow, at least 1
+// How many of cores with these capacities, as Linux states them, are fast: a slow core among fast ones (big.LITTLE) holds up
+// each step for longer than it helps.
+int fast_cores(std::span<const double> capacities);
 bool pin_current_thread(std::span<const int> cpus);  // to any of these logical CPUs
 bool stderr_is_terminal();
 

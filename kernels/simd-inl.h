@@ -14,6 +14,11 @@ using Float = hn::ScalableTag<float>;
 using Vec = hn::Vec<Float>;
 constexpr Float vector;
 constexpr int lanes = static_cast<int>(HWY_MAX_BYTES / sizeof(float));
+#if HWY_TARGET == HWY_AVX2 || HWY_ARCH_ARM_V7
+constexpr int registers = 16;
+#else
+constexpr int registers = 32;
+#endif
 
 // Where a masked access would touch memory outside its mask, through a copy.
 constexpr bool masks_protect = HWY_TARGET != HWY_NEON;

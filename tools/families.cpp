@@ -1,5 +1,6 @@
 // The families of kernels, as the command and the micro-benchmarks list them.
 #include "kernels/conv_transpose/conv_transpose.h"
+#include "kernels/gemm_s8/gemm_s8.h"
 #include "kernels/image/image.h"
 #include "kernels/jit.h"
 #include "kernels/pad/pad.h"
@@ -24,6 +25,7 @@ std::span<const KernelRow> kernel_rows() {
   static const std::vector<KernelRow> table = [] {
     std::vector<KernelRow> all;
     add(all, "gemm", gemm::rows());
+    add(all, "gemm_s8", gemm_s8::rows());
     add(all, "conv", conv::rows());
     add(all, "conv_transpose", conv_transpose::rows());
     add(all, "pointwise", pointwise::rows());
@@ -43,6 +45,7 @@ std::span<const KernelRow> kernel_rows() {
 std::span<const ProblemForm> problem_forms() {
   static constexpr ProblemForm forms[] = {
       {"gemm", gemm_problem, "m128,n256,k512", "m, n, k; dynamic: B is no constant; transposed: B is [N,K]"},
+      {"gemm_s8", gemm_s8_problem, "m128,n256,k512", "m, n, k"},
       {"conv", conv_problem, "1x64x56x56,oc64,k3x3,s1,p1",
        "NxCxHxW; oc: output channels; k, s, d: kernel, stride, dilation, down and across;\n"
        "            p: padding, all round or down, across or top, left, bottom, right; g: groups;\n"

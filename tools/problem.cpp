@@ -1,6 +1,7 @@
 #include "tools/problem.h"
 #include <algorithm>
 #include <cmath>
+#include "kernels/gemm_s8/gemm_s8.h"
 #include "kernels/image/image.h"
 #include "kernels/pointwise/pointwise.h"
 #include "kernels/rnn/rnn.h"
@@ -118,6 +119,31 @@ Problem gemm_problem(const std::string& text) {
                  },
                  p.flops(),
                  bytes * static_cast<double>(p.m * s.k + s.k * s.n + s.n + p.m * s.n)};
+  });
+}
+
+Problem gemm_s8_problem(const std::string& text) {
+  ProblemFields fields(text);
+  const int64_t m = fields.number("m", 1, 1 << 20);
+  const gemm_s8::Spec spec{fields.number("n", 1, most_extent), fields.number("k", 1, most_extent)};
+  fields.finish();
+  return problem_of(gemm_s8::rows(), spec, gemm_s8::select(spec).name, [=](const gemm_s8::Kernel& kernel) {
+    const Numbers a = space(static_cast<size_t>(m * spec.k)), b = space(static_cast<size_t>(spec.k * spec.n)), c(m * spec.n),
+                  packed = space(kernel->packed_bytes());
+    const auto* bytes_of_a = reinterpret_cast<const int8_t*>(a.data());
+    kernel->pack_b(reinterpret_cast<const int8_t*>(b.data()), spec.n, packed.data());
+    return Ready{{},
+                 [=](ThreadPool& pool) {
+                   kernel->run({.a = bytes_of_a,
+                                .lda = spec.k,
+                                .b = packed.data(),
+                                .c = reinterpret_cast<int32_t*>(c.data()),
+                                .ldc = spec.n,
+                                .m = m},
+                               pool);
+                 },
+                 2.0 * static_cast<double>(m) * static_cast<double>(spec.n) * static_cast<double>(spec.k),
+                 static_cast<double>(m * spec.k + spec.k * spec.n) + bytes * static_cast<double>(m * spec.n)};
   });
 }
 

@@ -46,6 +46,7 @@ struct ProblemForm {
 std::span<const ProblemForm> problem_forms();
 Problem parse_problem(std::string_view family, const std::string& text);
 Problem gemm_problem(const std::string&);
+Problem gemm_s8_problem(const std::string&);
 Problem conv_problem(const std::string&);
 Problem pointwise_problem(const std::string&);
 Problem rnn_problem(const std::string&);

@@ -48,6 +48,7 @@ int main(int argc, char** argv) try {
   for (const int t : threads) {
     const bench::Problems gemm = of("gemm", bench::gemm_problems), conv = of("conv", bench::conv_problems);
     add("gemm", gemm, t);
+    add("gemm_s8", of("gemm_s8", bench::gemm_s8_problems), t);
     add("conv", conv, t);
     add("rnn", of("rnn", bench::rnn_problems), t);
     add("image", of("image", bench::image_problems), t);

@@ -17,6 +17,7 @@ inline constexpr const char* gemm_problems[] = {"m512,n512,k512",
                                                 "m1,n512,k256",
                                                 "m128,n128,k64,dynamic,transposed",
                                                 "m128,n64,k128,dynamic"};
+inline constexpr const char* gemm_s8_problems[] = {"m512,n512,k512", "m128,n768,k768", "m128,n3072,k768", "m1,n1000,k1280"};
 inline constexpr const char* conv_problems[] = {"1x3x224x224,oc64,k7,s2,p3,nchw",
                                                 "1x64x56x56,oc64,k3,p1",
                                                 "1x64x56x56,oc256",

@@ -5,9 +5,9 @@ namespace {
 
 class Depthwise final : public Conv {
  public:
-  Depthwise(const Spec& spec, DepthwiseFunction function, int lanes, isa::Mask target)
+  Depthwise(const Spec& spec, DepthwiseFunction function, int lanes, isa::Mask target, bool applies)
       : s_(spec), function_(function), lanes_(lanes), group_(spec.channels / spec.groups) {
-    if (!spec.epilogue.empty()) pass_ = pointwise::select(spec.epilogue, target).kernel;
+    if (!spec.epilogue.empty() && !applies) pass_ = pointwise::select(spec.epilogue, target).kernel;
   }
 
   size_t packed_bytes() const override { return static_cast<size_t>(taps() * group_ * s_.channels) * sizeof(float); }
@@ -33,7 +33,8 @@ class Depthwise final : public Conv {
   int64_t taps() const { return static_cast<int64_t>(s_.kernel_h) * s_.kernel_w; }
 
   void run_row(const Args& args, int64_t row, int64_t c0, int64_t c1) const {
-    const PixelRow r = row_of(s_, args, row);
+    PixelRow r = row_of(s_, args, row);
+    if (!pass_) r.epilogue = {s_.epilogue.begin(), s_.epilogue.end()};
     function_(r, c0, c1);
     if (!pass_) return;
     const pointwise::Operands operands = pointwise::offset(s_.epilogue, args.operands, row * s_.out_width(), c0);
@@ -103,7 +104,7 @@ Support supports_grouped(const Spec& spec, int lanes) {
   return {0.9 / lanes, {}};  // a vector is turned for almost every product
 }
 
-Kernel make_depthwise(const Spec& spec, DepthwiseFunction function, int lanes, isa::Mask target) {
-  return std::make_shared<const Depthwise>(spec, function, lanes, target);
+Kernel make_depthwise(const Spec& spec, DepthwiseFunction function, int lanes, isa::Mask target, bool applies) {
+  return std::make_shared<const Depthwise>(spec, function, lanes, target, applies);
 }
 }  // namespace kernels::conv

@@ -14,6 +14,7 @@ struct PixelRow {
   int64_t x_row, x_tap, x_step, y_step, channels;  // x: from kernel row to row, column to column, pixel of y to pixel
   int kh0, kh1, kernel_w, stride_w, dilation_w, pad_left, width, out_width;
   int inner_first, inner_last;  // pixels of y for which all columns lie inside x
+  std::span<const pointwise::Stage> epilogue;  // unary functions, for the functions that apply them
 };
 // Of row `row` of those that `args` asks for.
 PixelRow row_of(const Spec&, const Args&, int64_t row);
@@ -24,5 +25,6 @@ using DepthwiseFunction = void (*)(const PixelRow&, int64_t first_channel, int64
 Support supports_depthwise(const Spec&, int lanes);
 // Groups of as many channels as a vector holds several times over, which give as many.
 Support supports_grouped(const Spec&, int lanes);
-Kernel make_depthwise(const Spec&, DepthwiseFunction, int lanes, isa::Mask);
+// `applies`: the function applies the epilogue; else that is a pass over each row.
+Kernel make_depthwise(const Spec&, DepthwiseFunction, int lanes, isa::Mask, bool applies = false);
 }  // namespace kernels::conv

@@ -12,10 +12,10 @@ namespace kernels::conv::HWY_NAMESPACE {
 namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 using kernels::HWY_NAMESPACE::lanes;
+using kernels::HWY_NAMESPACE::registers;
 using kernels::HWY_NAMESPACE::Vec;
 using kernels::HWY_NAMESPACE::vector;
 
-constexpr int registers = HWY_TARGET == HWY_AVX2 ? 16 : 32;
 // Sums, vectors of x and a weight fit the registers.
 constexpr int most_vectors(int outputs) {
   const int fit = (registers - 2) / (outputs + 1);

@@ -13,12 +13,13 @@ namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 using kernels::HWY_NAMESPACE::lanes;
 using kernels::HWY_NAMESPACE::load_first;
+using kernels::HWY_NAMESPACE::registers;
 using kernels::HWY_NAMESPACE::store_first;
 using kernels::HWY_NAMESPACE::Vec;
 using kernels::HWY_NAMESPACE::vector;
 
 // Pixels of y at once: each weight loaded serves all of them, and their sums hide the latency of the multiply-add.
-constexpr int together = HWY_TARGET == HWY_AVX2 ? 4 : 8;
+constexpr int together = registers == 16 ? 4 : 8;
 
 HWY_INLINE Vec load(const float* from, int n) { return n == lanes ? hn::LoadU(vector, from) : load_first(from, n); }
 
@@ -124,7 +125,7 @@ HWY_INLINE void grouped_columns(const PixelRow& r, const Turns<group>& turns, in
 }
 
 template <int group> void run_grouped(const PixelRow& r, int64_t c0, int64_t c1) {
-  constexpr int count = HWY_TARGET == HWY_AVX2 ? 4 : 6;
+  constexpr int count = registers == 16 ? 4 : 6;
   if constexpr (group <= lanes) {
     const Turns<group> turns;
     each_run<count>(r, [&](bool all, int ow, int kw0, int kw1) HWY_ATTR {
@@ -178,7 +179,7 @@ template <int count, int outputs> HWY_INLINE void dot_pixels(const PixelRow& r, 
 }
 
 template <int outputs> void dot_row(const PixelRow& r) {
-  constexpr int count = HWY_TARGET == HWY_AVX2 && outputs > 2 ? 2 : 4;
+  constexpr int count = registers == 16 && outputs > 2 ? 2 : 4;
   each_run<count>(r, [&](bool all, int ow, int kw0, int kw1) HWY_ATTR {
     all ? dot_pixels<count, outputs>(r, ow, kw0, kw1) : dot_pixels<1, outputs>(r, ow, kw0, kw1);
   });

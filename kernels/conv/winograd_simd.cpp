@@ -151,6 +151,8 @@ ROWS(simd_avx2, isa::avx2)
 #elif HWY_TARGET == HWY_AVX3
 ROWS(jit_avx512, isa::avx512)
 ROWS(simd_avx512, isa::avx512)
+#elif defined(__aarch64__)
+ROWS(neon, isa::neon)
 #else
 ROWS(simd_neon, isa::neon)
 #endif

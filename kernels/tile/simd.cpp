@@ -5,18 +5,19 @@
 #include "kernels/simd-inl.h"
 #include "kernels/tile/tile.h"
 
-#if INLAY_SIMD_TARGET
+#if INLAY_SIMD_TARGET && !defined(__aarch64__)  // its tile is neon.cpp
 HWY_BEFORE_NAMESPACE();
 namespace kernels::tile::HWY_NAMESPACE {
 namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 using kernels::HWY_NAMESPACE::lanes;
 using kernels::HWY_NAMESPACE::load_first;
+using kernels::HWY_NAMESPACE::registers;
 using kernels::HWY_NAMESPACE::store_first;
 using kernels::HWY_NAMESPACE::Vec;
 using kernels::HWY_NAMESPACE::vector;
 
-constexpr int max_rows = HWY_TARGET == HWY_AVX2 ? 6 : 8;  // of two vectors: what the register file holds
+constexpr int max_rows = registers == 16 ? 6 : 8;  // of two vectors: what the register file holds
 
 HWY_INLINE const float* offset(const float* p, int64_t bytes) {
   return reinterpret_cast<const float*>(reinterpret_cast<const char*>(p) + bytes);
@@ -26,6 +27,7 @@ HWY_INLINE const float* offset(const float* p, int64_t bytes) {
 
 template <int M, int V> struct Tile {
   Vec sum[M][V];
+  HWY_ATTR Tile() {}  // one that the compiler declares would not be for the target
 
   static HWY_INLINE Vec load(const float* from, int v, int tail) {
     return tail && v == V - 1 ? load_first(from + v * lanes, tail) : hn::LoadU(vector, from + v * lanes);
@@ -117,7 +119,7 @@ template <int V> tile::Tile::Function function(int rows) {
     Tile<4, V>::run,
     Tile<5, V>::run,
     Tile<6, V>::run,
-#if HWY_TARGET != HWY_AVX2
+#if HWY_TARGET == HWY_AVX3
     Tile<7, V>::run,
     Tile<8, V>::run
 #endif

@@ -17,6 +17,7 @@ inline ConstantPtr tensor(DType dtype, const Shape& shape, const std::vector<dou
   EXPECT_EQ(view.elements(), int64_t(values.size()));
   for (size_t i = 0; i < values.size(); ++i) {
     if (schema::is_real(dtype)) store(view, int64_t(i), values[i]);
+    else if (dtype == DType::u64) store(view, int64_t(i), UInt(values[i]));
     else store(view, int64_t(i), Int(values[i]));
   }
   return make_constant(std::as_const(object).view());

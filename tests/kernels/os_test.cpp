@@ -83,6 +83,14 @@ TEST(Os, Machine) {
   EXPECT_FALSE(os::pin_current_thread(std::vector{-1}));
 }
 
+TEST(Os, FastCores) {
+  EXPECT_EQ(os::fast_cores({}), 0);
+  EXPECT_EQ(os::fast_cores(std::vector<double>{0, 0, 0, 0}), 4);          // no capacities are stated
+  EXPECT_EQ(os::fast_cores(std::vector<double>{1024, 1024}), 2);
+  EXPECT_EQ(os::fast_cores(std::vector<double>{250, 250, 250, 250, 780, 780, 780, 1024}), 4);
+  EXPECT_EQ(os::fast_cores(std::vector<double>{446, 446, 1024}), 1);
+}
+
 TEST(Isa, Levels) {
   EXPECT_EQ(isa::find("avx2"), isa::avx2);
   EXPECT_FALSE(isa::find("avx3"));

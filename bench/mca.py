@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""Predicts the inner loops of the NEON kernels with llvm-mca, where there is no ARM core to measure.
+
+    mca.py [--clang]      a table: for each loop and core, cycles of a turn beside those that its multiply-adds alone take
+
+Needs aarch64-linux-gnu-g++ (or clang++) and llvm-mca of LLVM 17 or later, the first whose models know the cores. How many multiply-adds
+a core starts in a cycle is asked of the same model, with independent ones alone. LLVM's Cortex-A76 is its model of the Cortex-A57,
+where a multiply-add of four floats takes both pipes; the Neoverse N1 is the A76's sibling. The exit status is 1 where a loop takes
+more than 1.1 times what its multiply-adds do, or reads or writes the stack.
+"""
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CORES = ["cortex-a76", "neoverse-n1", "neoverse-n2"]
+FEATURES = "-mattr=+dotprod,+i8mm"
+# What, file, flags, function as mangled, its multiply-add, an independent one, cores without it.
+LOOPS = [
+    ("gemm f32, conv 3x3: 8x8", "tile/neon", [], "3runILi8ELi2E", "fmla", "fmla v{}.4s, v30.4s, v31.s[0]", []),
+    ("gemm f32, conv 3x3: 7x8", "tile/neon", [], "3runILi7ELi2E", "fmla", "fmla v{}.4s, v30.4s, v31.s[0]", []),
+    ("gemm f32, conv 3x3: 6x12", "tile/neon", [], "3runILi6ELi3E", "fmla", "fmla v{}.4s, v30.4s, v31.s[0]", []),
+    ("depthwise 3x3", "conv/depthwise_neon", [], "5blockILi3ELi1ELi8E", "fmla", "fmla v{}.4s, v30.4s, v31.4s", []),
+    ("depthwise 3x3, stride 2", "conv/depthwise_neon", [], "5blockILi3ELi2ELi8E", "fmla", "fmla v{}.4s, v30.4s, v31.4s", []),
+    ("depthwise 5x5", "conv/depthwise_neon", [], "5blockILi5ELi1ELi8E", "fmla", "fmla v{}.4s, v30.4s, v31.4s", []),
+    ("gemm s8: 8x8", "gemm_s8/neon", [], "3runILi8E", "smlal", "smlal v{}.4s, v30.4h, v15.h[0]", []),
+    ("gemm s8, sdot: 8x8", "gemm_s8/neon_dot", ["-march=armv8.2-a+dotprod"], "3runILi8E", "sdot", "sdot v{}.4s, v30.16b, v31.4b[0]", []),
+    ("gemm s8, smmla: 8x8", "gemm_s8/neon_i8mm", ["-march=armv8.2-a+dotprod+i8mm"], "3runILi8E", "smmla",
+     "smmla v{}.4s, v30.16b, v31.16b", ["cortex-a76", "neoverse-n1"]),
+]
+
+
+def assembly(compiler, file, flags):
+    command = [*compiler, "-std=c++20", f"-I{ROOT}", "-O3", "-DNDEBUG", "-fPIC", "-S", "-o", "-", *flags, f"{ROOT}/kernels/{file}.cpp"]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return re.sub(r"\s*//.*", "", text)
+
+
+def inner_loop(text, function, instruction):
+    """Of the function's loops without a label inside, the one with most of the instruction."""
+    body = re.search(rf"^(\w*{function}\w*):\n(.*?)^\t\.size\t\1", text, re.M | re.S).group(2).split("\n")
+    labels = {line[:-1]: i for i, line in enumerate(body) if re.match(r"\.\w+:$", line)}
+    best, most = [], 0
+    for i, line in enumerate(body):
+        branch = re.match(r"\tc?b\.?\w*\t(?:.*, *)?(\.L\w+)$", line)
+        if not branch or labels.get(branch.group(1), i) >= i:
+            continue
+        loop = body[labels[branch.group(1)] : i + 1]
+        count = sum(bool(re.match(rf"\t{instruction}2?\t", x)) for x in loop)
+        if count > most and not any(re.match(r"\.L\w+:$", x) for x in loop[1:]):
+            best, most = loop, count
+    return [line for line in best if re.match(r"\t[a-z]", line)], most
+
+
+def cycles(mca, core, lines):
+    turns = 500
+    command = [mca, "-mtriple=aarch64", f"-mcpu={core}", FEATURES, f"-iterations={turns}"]
+    out = subprocess.run(command, input="\n".join(lines), check=True, capture_output=True, text=True).stdout
+    return int(re.search(r"Total Cycles:\s+(\d+)", out).group(1)) / turns
+
+
+def main():
+    clang = "--clang" in sys.argv[1:]
+    mca = next((path for name in ("llvm-mca", *(f"llvm-mca-{v}" for v in range(30, 16, -1))) if (path := shutil.which(name))
+                and " 14." not in subprocess.run([path, "--version"], capture_output=True, text=True).stdout), None)
+    if not mca:
+        sys.exit("mca.py: no llvm-mca of LLVM 17 or later is installed (Debian: llvm-19)")
+    compiler = ["clang++", "--target=aarch64-linux-gnu"] if clang else ["aarch64-linux-gnu-g++", "-fno-schedule-insns"]
+    bad = False
+    print(f"{'loop':26}{'core':13}{'insns':>6}{'of them':>14}{'a cycle':>9}{'ideal':>8}{'cycles':>8}{'ratio':>7}  stack  load pairs")
+    for what, file, flags, function, instruction, alone, without in LOOPS:
+        loop, count = inner_loop(assembly(compiler, file, flags), function, instruction)
+        stack = sum("[sp" in line for line in loop)
+        pairs = sum(line.startswith("\tldp") for line in loop)
+        for core in CORES:
+            if core in without:
+                continue
+            rate = 24 / cycles(mca, core, ["\t" + alone.format(i) for i in range(12)] * 2)
+            rate = round(rate * 2) / 2  # the start of the pipeline is in the count
+            ideal, took = count / rate, cycles(mca, core, loop)
+            bad |= took > 1.1 * ideal or stack > 0
+            print(f"{what:26}{core:13}{len(loop):6}{count:8} {instruction:5}{rate:9.1f}{ideal:8.1f}{took:8.1f}{took / ideal:7.3f}{stack:7}{pairs:12}")
+    return int(bad)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

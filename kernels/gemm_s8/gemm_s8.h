@@ -1,0 +1,36 @@
+// C[M,N] = A[M,K] · B[K,N] of signed bytes, in int32 that wraps, row-major. B is constant.
+//
+// A kernel is made for N and K, and serves every M and thread count. The packing of B depends on B, N, K and the row only.
+#pragma once
+#include "kernels/table.h"
+#include "kernels/threads.h"
+
+namespace kernels::gemm_s8 {
+struct Spec {
+  int64_t n = 0, k = 0;
+};
+
+// C overlaps nothing else. Strides are in elements.
+struct Args {
+  const int8_t* a;
+  int64_t lda;
+  const void* b;  // what pack_b wrote
+  int32_t* c;
+  int64_t ldc;
+  int64_t m = 0;
+};
+
+class Gemm {
+ public:
+  virtual ~Gemm() = default;
+  virtual size_t packed_bytes() const = 0;
+  virtual void pack_b(const int8_t* b, int64_t ldb, void* to) const = 0;  // `to` is aligned to 16 bytes
+  virtual void run(const Args&, ThreadPool&, int max_threads = 0) const = 0;
+};
+
+using Kernel = std::shared_ptr<const Gemm>;
+using Row = kernels::Row<Spec, Kernel>;
+using Choice = kernels::Choice<Kernel>;
+std::span<const Row> rows();
+Choice select(const Spec&, isa::Mask have = isa::detected());
+}  // namespace kernels::gemm_s8

@@ -1,0 +1,190 @@
+// Register tiles in NEON intrinsics, for the 32 vector registers of 64-bit ARM.
+//
+// Four k of a row of A are one load, whose lanes are multiplied by the panel's vectors: two loads per eight
+// multiply-adds and less. Rows are pointers with one common offset, so that a step costs two additions.
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#include "kernels/pointwise/neon.h"
+#include "kernels/tile/tile.h"
+
+namespace kernels::tile {
+namespace {
+constexpr int lanes = 4;
+// Rows by vectors: the sums, four k of each row and a vector of B for each column fit the registers.
+constexpr std::array<int, 5> max_rows{0, 8, 8, 6, 0};
+constexpr float zeros[max_tap_k] = {};  // what rows in the padding read
+
+#define UNROLL _Pragma("GCC unroll 16") for
+#define INLINE inline __attribute__((always_inline))
+
+INLINE const float* offset(const float* p, int64_t bytes) {
+  return reinterpret_cast<const float*>(reinterpret_cast<const char*>(p) + bytes);
+}
+
+// The first n lanes, which alone are touched; n is 1 to 3.
+__attribute__((noinline)) float32x4_t load_first(const float* from, int n) {
+  float32x4_t v = vsetq_lane_f32(from[0], vdupq_n_f32(0), 0);
+  if (n > 1) v = vsetq_lane_f32(from[1], v, 1);
+  if (n > 2) v = vsetq_lane_f32(from[2], v, 2);
+  return v;
+}
+__attribute__((noinline)) void store_first(float* to, float32x4_t v, int n) {
+  vst1q_lane_f32(to, v, 0);
+  if (n > 1) vst1q_lane_f32(to + 1, v, 1);
+  if (n > 2) vst1q_lane_f32(to + 2, v, 2);
+}
+INLINE float32x4_t load(const float* from, bool whole, int tail) { return whole || !tail ? vld1q_f32(from) : load_first(from, tail); }
+
+template <int M> INLINE bool whole(const Tap& tap) { return tap.first == 0 && tap.last >= M; }
+
+template <int M, int V> using Sums = float32x4_t[M * V];  // of row m in [m * V, (m + 1) * V)
+
+template <int lane, int M, int V> INLINE void multiply(Sums<M, V>& sum, const float32x4_t (&row)[M], const float* b) {
+  float32x4_t column[V];
+  UNROLL(int v = 0; v < V; ++v) column[v] = vld1q_f32(b + v * lanes);
+  UNROLL(int m = 0; m < M; ++m) {
+    UNROLL(int v = 0; v < V; ++v) sum[m * V + v] = vfmaq_laneq_f32(sum[m * V + v], column[v], row[m], lane);
+  }
+}
+
+// One k, whose elements of A are `at` bytes into their rows.
+template <int M, int V> INLINE void multiply_one(Sums<M, V>& sum, const float* const (&row)[M], int64_t at, const float* b, int tail) {
+  float32x4_t column[V];
+  UNROLL(int v = 0; v < V; ++v) column[v] = load(b + v * lanes, v < V - 1, tail);
+  UNROLL(int m = 0; m < M; ++m) {
+    const float value = *offset(row[m], at);
+    UNROLL(int v = 0; v < V; ++v) sum[m * V + v] = vfmaq_n_f32(sum[m * V + v], column[v], value);
+  }
+}
+
+// Neighbouring k of all rows.
+template <int M, int V> INLINE const float* dense(Sums<M, V>& sum, const float* const (&row)[M], const float* b, int64_t k) {
+  const int64_t whole = k / 4 * 16, end = k * 4;
+  int64_t at = 0;
+  for (; at != whole; at += 16, b += 4 * V * lanes) {
+    float32x4_t a[M];
+    UNROLL(int m = 0; m < M; ++m) a[m] = vld1q_f32(offset(row[m], at));
+    multiply<0, M, V>(sum, a, b);
+    multiply<1, M, V>(sum, a, b + V * lanes);
+    multiply<2, M, V>(sum, a, b + 2 * V * lanes);
+    multiply<3, M, V>(sum, a, b + 3 * V * lanes);
+  }
+  for (; at != end; at += 4, b += V * lanes) multiply_one<M, V>(sum, row, at, b, 0);
+  return b;
+}
+
+// B as it is: its last vector may have a tail.
+template <int M, int V>
+INLINE const float* direct(Sums<M, V>& sum, const float* const (&row)[M], const float* b, int64_t k, int64_t b_stride, int tail) {
+  for (int64_t at = 0; at != 4 * k; at += 4, b = offset(b, b_stride)) multiply_one<M, V>(sum, row, at, b, tail);
+  return b;
+}
+
+// k that lie apart, of the rows of a tap.
+template <int M, int V>
+INLINE const float* strided(Sums<M, V>& sum, const float* a, int64_t lda, const Tap& tap, const float* b, int64_t k, int64_t k_step) {
+  const float* row[M];
+  if (whole<M>(tap)) {
+    UNROLL(int m = 0; m < M; ++m) row[m] = offset(a, m * lda);
+    for (int64_t at = 0; k > 0; --k, at += k_step, b += V * lanes) multiply_one<M, V>(sum, row, at, b, 0);
+    return b;
+  }
+  int64_t step[M];
+  UNROLL(int m = 0; m < M; ++m) {
+    const bool inside = m >= tap.first && m < tap.last;
+    row[m] = inside ? offset(a, m * lda) : zeros;
+    step[m] = inside ? k_step : 0;
+  }
+  for (; k > 0; --k, b += V * lanes) {
+    multiply_one<M, V>(sum, row, 0, b, 0);
+    UNROLL(int m = 0; m < M; ++m) row[m] = offset(row[m], step[m]);
+  }
+  return b;
+}
+
+// f(sum, what lies at from) for each sum: rows are `stride` bytes apart, and a row is one value where `broadcast`.
+template <int M, int V, class F> INLINE void combine(Sums<M, V>& sum, const float* from, int64_t stride, bool broadcast, int tail, F f) {
+  if (broadcast) {
+    UNROLL(int m = 0; m < M; ++m) {
+      const float32x4_t value = vdupq_n_f32(*offset(from, m * stride));
+      UNROLL(int v = 0; v < V; ++v) sum[m * V + v] = f(sum[m * V + v], value);
+    }
+  } else if (!tail) {
+    UNROLL(int m = 0; m < M; ++m) {
+      UNROLL(int v = 0; v < V; ++v) sum[m * V + v] = f(sum[m * V + v], vld1q_f32(offset(from, m * stride) + v * lanes));
+    }
+  } else {
+    UNROLL(int m = 0; m < M; ++m) {
+      UNROLL(int v = 0; v < V; ++v) sum[m * V + v] = f(sum[m * V + v], load(offset(from, m * stride) + v * lanes, v < V - 1, tail));
+    }
+  }
+}
+
+template <int M, int V> INLINE void apply(Sums<M, V>& sum, const pointwise::Stage& stage, const pointwise::Cursor* cursors, int tail) {
+  if (!stage.binary) return pointwise::neon_unary(stage, sum);
+  const pointwise::Cursor& operand = cursors[stage.operand];
+  const bool broadcast = stage.mode == pointwise::Mode::per_row || stage.mode == pointwise::Mode::scalar;
+  const auto combined = [&](auto f) __attribute__((always_inline)) { combine<M, V>(sum, operand.data, operand.stride, broadcast, tail, f); };
+  stage.op == schema::BinaryKind::add ? combined(vaddq_f32) : combined(vmulq_f32);
+}
+
+template <int M, int V> INLINE void store(float* c, int64_t ldc, const Sums<M, V>& sum, int tail) {
+  UNROLL(int m = 0; m < M; ++m) {
+    float* row = const_cast<float*>(offset(c, m * ldc));
+    UNROLL(int v = 0; v < V; ++v) tail && v == V - 1 ? store_first(row + v * lanes, sum[m * V + v], tail) : vst1q_f32(row + v * lanes, sum[m * V + v]);
+  }
+}
+
+template <int M, int V> void run(Args* args) {
+  const Shape& s = *args->shape;
+  const int64_t lda = args->lda, ldc = args->ldc;
+  const int operands = s.epilogue.empty() ? 0 : s.epilogue.operand_count();
+  for (int64_t tile = 0; tile < args->tiles; ++tile) {
+    Sums<M, V> sum;
+    UNROLL(int v = 0; v < V; ++v) sum[v] = s.bias ? load(args->bias + v * lanes, v < V - 1, s.tail) : vdupq_n_f32(0);
+    UNROLL(int m = 1; m < M; ++m) {
+      UNROLL(int v = 0; v < V; ++v) sum[m * V + v] = sum[v];
+    }
+    const float *a = args->a, *b = args->b;
+    for (int64_t outer = 0; outer < args->outer; ++outer, a = offset(a, args->outer_step)) {
+      for (const Tap& tap : s.taps) {
+        const float* from = offset(a, tap.offset);
+        if (s.strided) {
+          b = strided<M, V>(sum, from, lda, tap, b, args->k, args->k_step);
+          continue;
+        }
+        const float* row[M];
+        UNROLL(int m = 0; m < M; ++m) row[m] = offset(from, m * lda);
+        if (!whole<M>(tap)) {
+          UNROLL(int m = 0; m < M; ++m) row[m] = m >= tap.first && m < tap.last ? row[m] : zeros;
+        }
+        b = s.direct ? direct<M, V>(sum, row, b, args->k, args->b_stride, s.tail) : dense<M, V>(sum, row, b, args->k);
+      }
+    }
+    float* const c = args->c;
+    if (s.accumulate) combine<M, V>(sum, c, ldc, false, s.tail, vaddq_f32);
+    for (const pointwise::Stage& stage : s.epilogue) apply<M, V>(sum, stage, args->cursors, s.tail);
+    for (int i = 0; i < operands; ++i) args->cursors[i].data = offset(args->cursors[i].data, M * args->cursors[i].stride);
+    s.tail ? store<M, V>(c, ldc, sum, s.tail) : store<M, V>(c, ldc, sum, 0);
+    args->a = offset(args->a, M * lda);
+    args->c = const_cast<float*>(offset(c, M * ldc));
+  }
+}
+
+template <int V, int... M> constexpr auto functions(std::integer_sequence<int, M...>) {
+  return std::array<Tile::Function, sizeof...(M)>{run<M + 1, V>...};
+}
+template <int V> constexpr auto by_rows = functions<V>(std::make_integer_sequence<int, max_rows[V]>());
+
+Tile make_tile(const Shape& shape) {
+  const size_t row = static_cast<size_t>(shape.rows) - 1;
+  const Tile::Function function = shape.vectors == 1   ? by_rows<1>[row]
+                                  : shape.vectors == 2 ? by_rows<2>[row]
+                                                       : by_rows<3>[row];
+  return {function, std::make_shared<const Shape>(shape), nullptr};
+}
+}  // namespace
+
+const Backend neon{"neon", isa::neon, lanes, max_rows, 2, 1.0 / (2 * lanes), make_tile, pointwise::neon_refusal};
+}  // namespace kernels::tile
+#endif
