@@ -311,7 +311,8 @@ const std::vector<Group>& groups() {
                                       reduce_group(),      norm_group(),     shape_group(),    index_group(),
                                       resize_group(),      recurrent_group(), control_group(), sequence_group(),
                                       attention_group(),   loss_group(),     random_group(),   signal_group(),
-                                      legacy_group(),      training_group(), contrib_group(),  contrib_default_group()};
+                                      legacy_group(),      ml_features_group(), ml_models_group(), ml_trees_group(),
+                                      training_group(),    contrib_group(),  contrib_default_group()};
   return all;
 }
 

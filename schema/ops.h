@@ -6,28 +6,9 @@
 // ONNX makes inputs (shapes, axes, pads) are inputs here too; they must be known before a step can be planned, and
 // are read when the step runs otherwise. Axes may be negative and count from the end then.
 #pragma once
-#include <string>
-#include <variant>
-#include <vector>
-#include "schema/dtypes.h"
+#include "schema/op_fields.h"
 
 namespace schema {
-using Ints = std::vector<int64_t>;
-using Strings = std::vector<std::string>;
-using DTypes = std::vector<DType>;
-
-// A named parameter of a custom op. An empty list stands for one of any element.
-struct Attribute {
-  std::string name;
-  std::variant<int64_t, double, std::string, Ints, std::vector<double>, Strings> value;
-  bool operator==(const Attribute&) const = default;
-};
-using Attributes = std::vector<Attribute>;
-
-#define SCHEMA_FIELDS(T, ...) static constexpr void visit_fields([[maybe_unused]] auto&& v) { \
-    using Self [[maybe_unused]] = T;                                              \
-    __VA_ARGS__;                                                                  \
-  }
 #define F(name) v(#name, &Self::name)
 
 // --- Elementwise -----------------------------------------------------------------------------------------------------
@@ -783,5 +764,4 @@ struct Custom {
   SCHEMA_FIELDS(Custom, F(domain), F(name), F(opset), F(attributes), F(outputs), F(binding))
 };
 #undef F
-#undef SCHEMA_FIELDS
 }  // namespace schema
