@@ -312,7 +312,8 @@ const std::vector<Group>& groups() {
                                       resize_group(),      recurrent_group(), control_group(), sequence_group(),
                                       attention_group(),   loss_group(),     random_group(),   signal_group(),
                                       legacy_group(),      ml_features_group(), ml_models_group(), ml_trees_group(),
-                                      training_group(),    contrib_group(),  contrib_default_group()};
+                                      preview_group(),     training_group(), contrib_group(),  contrib_attention_group(), quantise_contrib_group(),
+                                      contrib_default_group()};
   return all;
 }
 

@@ -138,7 +138,8 @@ inline constexpr std::string_view onnx_domain = "", ml_domain = "ai.onnx.ml", mi
 Group elementwise_group(), quantise_group(), matmul_group(), conv_group(), reduce_group(), norm_group(), shape_group(),
     index_group(), resize_group(), recurrent_group(), control_group(), sequence_group(), attention_group(),
     loss_group(), random_group(), signal_group(), legacy_group(), ml_features_group(), ml_models_group(), ml_trees_group(),
-    training_group(), contrib_group(), contrib_default_group();
+    preview_group(), training_group(), contrib_group(), contrib_attention_group(), quantise_contrib_group(),
+    contrib_default_group();
 const std::vector<Group>& groups();  // all of these
 void import_custom(OnnxNode&);  // for what is in no row
 const Row* find_row(const std::string& domain, const std::string& op_type);

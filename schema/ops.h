@@ -734,6 +734,13 @@ struct StringNormalizer {
   SCHEMA_FIELDS(StringNormalizer, F(case_change), F(case_sensitive), F(stopwords))
 };
 
+// Whether each of x (string) as a whole matches a pattern, in RE2's syntax: boolean.
+struct RegexFullMatch {
+  static constexpr int version = 1;
+  std::string pattern;
+  SCHEMA_FIELDS(RegexFullMatch, F(pattern))
+};
+
 // Counts n-grams in x (string, i32 or i64; [C] or [N,C]): y [size] or [N,size] in f32, where size is the largest of `indexes`
 // and 1. The pool, of strings or of integers, holds n-grams of 1, 2, … items, those of k items from counts[k-1] on; the i-th
 // has place indexes[i] in y and weights[i], 1 by default. Of an n-gram, 0 to max_skip items are left out between neighbours.
