@@ -103,7 +103,7 @@ void fused_gemm(OnnxNode& n) { n.set(0, activated(n, gemm_of(n))); }
 // Inputs: word ids, [segment ids], the tables of words, positions and [segments], scale, bias, [mask], [position ids].
 // Outputs: y, the number of words per row that the mask has (i32), the sum before the norm.
 void embed_layer_norm(OnnxNode& n) {
-  n.expect_inputs(7, 9);
+  check(n.inputs() >= 7 && n.inputs() <= 9, "expects 7 to 9 inputs, not ", n.inputs());
   n.ignore({"mask_index_type"});
   const auto rows = [&](ValueId table, ValueId ids) { return n.add(schema::Gather{0}, {table, ids}); };
   const ValueId words = n.in(0);

@@ -157,7 +157,7 @@ ValueId zero_of(OnnxNode& n, DType dtype, const char* text) { return dtype == DT
 void dict_vectorizer(OnnxNode& n) {
   n.expect_inputs(1, 1);
   const ValueId vocabulary = labels(n, "int64_vocabulary", "string_vocabulary");
-  const ValueIds parts = n.add_all(schema::MapParts{}, {n.in(0)}, 2);
+  const ValueIds parts = n.add_all(schema::MapParts{n.type(0).key, n.dtype(0)}, {n.in(0)}, 2);
   n.set(0, n.unsqueeze(n.add(schema::Lookup{}, {vocabulary, parts[0], parts[1], zero_of(n, n.dtype(0), "")}), {0}));
 }
 
@@ -166,7 +166,7 @@ void cast_map(OnnxNode& n) {
   const DType to = n.choice<DType>("cast_to", "TO_FLOAT", {{"TO_FLOAT", DType::f32}, {"TO_STRING", DType::string}, {"TO_INT64", DType::i64}});
   const bool sparse = n.choice<bool>("map_form", "DENSE", {{"DENSE", false}, {"SPARSE", true}});
   const int64_t size = n.integer("max_map", 1);
-  const ValueIds parts = n.add_all(schema::MapParts{}, {n.in(0)}, 2);
+  const ValueIds parts = n.add_all(schema::MapParts{n.type(0).key, n.dtype(0)}, {n.in(0)}, 2);
   ValueId values = parts[1];
   if (sparse) {
     check(size > 0 && size < limits::extent, "attribute max_map is ", size);

@@ -84,18 +84,37 @@ void conv_integer(OnnxNode& n) {
   const ValueId x = centred(n, n.in(0), n.in(2), DType::f64, 0), w = centred(n, n.in(1), n.in(3), DType::f64, -n.rank(1));
   n.set(0, n.cast(n.add(conv(n), {x, w}), DType::i32));
 }
+// Requantises sums of products of integers: round(sums * a_scale * b_scale / y_scale) + zero point. `factors`: one number, or
+// one per index of an axis, in the shape that broadcasts.
+void set_requantised(OnnxNode& n, ValueId sums, ValueId factors, size_t scale) {
+  const DType to = n.has(scale + 1) ? n.dtype(scale + 1) : DType::u8;
+  const ValueId scaled = n.binary(BinaryKind::mul, sums, n.binary(BinaryKind::div, factors, n.in(scale)));
+  n.set(0, n.add(schema::QuantizeLinear{to}, {scaled, n.scalar_like(scaled, 1), n.in(scale + 1)}));
+}
+// Sums of integers in f32, which has all of them up to 2^24: a kernel takes it, and what is rounded above is far below a step
+// of the result.
 void qlinear_conv(OnnxNode& n) {
   n.expect_inputs(8, 9);
-  const ValueId x = dequantised(n, 0, 1), w = dequantised(n, 3, 0);
-  ValueId bias = ValueId::none;
-  if (n.has(8))
-    bias = n.binary(BinaryKind::mul, n.cast(n.in(8), n.dtype(1)), n.binary(BinaryKind::mul, n.in(1), n.in(4)));
-  set_quantised(n, n.add(conv(n), {x, w, bias}), 6);
+  const DType real = n.dtype(1);
+  const int64_t rank = n.rank(3);
+  const ValueId x = centred(n, n.in(0), n.in(2), real, 0), w = centred(n, n.in(3), n.in(5), real, -rank);
+  const ValueId bias = n.has(8) ? n.cast(n.in(8), real) : ValueId::none;
+  ValueId factors = n.binary(BinaryKind::mul, n.in(1), n.in(4));
+  if (n.rank(4) == 1) {  // one per output channel
+    std::vector<int64_t> axes;
+    for (int64_t i = 2 - rank; i < 0; ++i) axes.push_back(i);
+    factors = n.add(schema::Unsqueeze{}, {factors, n.ints(axes)});
+  }
+  set_requantised(n, n.add(conv(n), {x, w, bias}), factors, 6);
 }
 void qlinear_matmul(OnnxNode& n) {
   n.expect_inputs(8, 8);
-  const ValueId y = n.add(schema::MatMul{}, {dequantised(n, 0, -2), dequantised(n, 3, -1)});
-  set_quantised(n, y, 6);
+  if (n.rank(1) == 0 || n.type(1).dims == Dims{1}) {  // one scale of a; those of b are one, or one per column
+    const DType real = n.dtype(1);
+    const ValueId sums = n.add(schema::MatMul{}, {centred(n, n.in(0), n.in(2), real, -2), centred(n, n.in(3), n.in(5), real, -1)});
+    return set_requantised(n, sums, n.binary(BinaryKind::mul, n.in(1), n.in(4)), 6);
+  }
+  set_quantised(n, n.add(schema::MatMul{}, {dequantised(n, 0, -2), dequantised(n, 3, -1)}), 6);
 }
 
 // --- ONNX Runtime's: arithmetic on quantised tensors as what it stands for --------------------------------------------

@@ -3,6 +3,7 @@
 #include <memory>
 #include <type_traits>
 #include "schema/ops.h"
+#include "schema/ops_generation.h"
 #include "schema/ops_ml.h"
 
 namespace schema {

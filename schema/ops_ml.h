@@ -46,10 +46,11 @@ struct ZipMap {
   static constexpr int version = 1;
   SCHEMA_FIELDS(ZipMap)
 };
-// The keys [n] and values [n] of a map, ascending by key.
+// The keys [n] and values [n] of a map from `key` (i64 or string) to `value`, ascending by key.
 struct MapParts {
   static constexpr int version = 1;
-  SCHEMA_FIELDS(MapParts)
+  DType key = DType::i64, value = DType::f32;
+  SCHEMA_FIELDS(MapParts, F(key), F(value))
 };
 #undef F
 }  // namespace schema

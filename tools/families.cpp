@@ -10,6 +10,7 @@
 #include "kernels/rnn/rnn.h"
 #include "kernels/softmax/softmax.h"
 #include "kernels/transpose/transpose.h"
+#include "kernels/tree/tree.h"
 #include "tools/problem.h"
 
 namespace tools {
@@ -34,6 +35,7 @@ std::span<const KernelRow> kernel_rows() {
     add(all, "transpose", transpose::rows());
     add(all, "pad", pad::rows());
     add(all, "rnn", rnn::rows());
+    add(all, "tree", tree::rows());
     add(all, "image", image::rows());
     return all;
   }();

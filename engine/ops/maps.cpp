@@ -32,18 +32,22 @@ void zip(const ZipMap&, RunContext& c) {
   }
 }
 
-Types infer(const MapParts&, const InferContext& in) {
+Types infer(const MapParts& op, const InferContext& in) {
   in.expect_inputs(1, 1);
   const Type& map = in.in(0);
-  check(map.kind == ValueKind::map, "input 0 must be a map, not ", to_text(map));
+  check(map.kind == ValueKind::map && map.dtype == op.value, "input 0 must be a map to ", name(op.value), ", not ", to_text(map));
+  check(op.key == DType::i64 || op.key == DType::string, "the keys of a map cannot be ", name(op.key));
   const Dim n = Dim::unknown();
-  Types types{Type::tensor(map.key, {n}), Type::tensor(map.dtype, {n})};
+  Types types{Type::tensor(op.key, {n}), Type::tensor(op.value, {n})};
   types.resize(in.outputs());
   return types;
 }
-void take_apart(const MapParts&, RunContext& c) {
-  const ConstView keys = std::as_const(c.in(0).object->items.at(0)).view(), values = std::as_const(c.in(0).object->items.at(1)).view();
-  check(keys.elements() == values.elements(), "the map has ", keys.elements(), " keys and ", values.elements(), " values");
+void take_apart(const MapParts& op, RunContext& c) {
+  const Object* const map = c.in(0).object;
+  check(map && map->kind == ValueKind::map && map->items.size() == 2, "input 0 is no map");
+  const ConstView keys = map->items[0].view(), values = map->items[1].view();
+  check(keys.dtype == op.key && values.dtype == op.value && keys.elements() == values.elements(), "the map has ", keys.elements(), " keys of ",
+        name(keys.dtype), " and ", values.elements(), " values of ", name(values.dtype), ", and must have as many ", name(op.key), " as ", name(op.value));
   Scratch<int64_t> order(size_t(keys.elements()));
   std::iota(order.begin(), order.end(), 0);
   std::ranges::stable_sort(order, [&](int64_t a, int64_t b) {

@@ -35,9 +35,8 @@ Spec describe(const Structure& s, int64_t features, int64_t targets, schema::Red
     spec.mixed |= kind == TreeTest::equal || kind == TreeTest::not_equal;
     strict |= kind == TreeTest::less || kind == TreeTest::greater_equal;
     loose |= kind == TreeTest::less_equal || kind == TreeTest::greater;
-    // The other side of "greater" is the first child of "less or equal", and NaN goes there unless it passes.
-    const bool turned = kind == TreeTest::greater || kind == TreeTest::greater_equal || kind == TreeTest::not_equal;
-    spec.nan |= turned != bool(test & nan_holds);
+    // "Greater" becomes "less or equal" with its children turned, of which NaN then takes the first unless it passes.
+    spec.nan |= kind == TreeTest::greater || kind == TreeTest::greater_equal || (test & nan_holds);
   }
   spec.mixed |= strict && loose;
   spec.strict = strict;

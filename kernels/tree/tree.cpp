@@ -130,7 +130,7 @@ Forest Kernel::view(const std::byte* from) const {
   const auto *nodes = at<Node>(from, l.nodes), *none = static_cast<const Node*>(nullptr);
   const auto* weights = at<float>(from, l.weights);
   return {wide ? none : nodes, at<WideNode>(from, l.nodes), at<int32_t>(from, l.roots), at<int32_t>(from, l.shallow), at<int32_t>(from, l.deep),
-          wide ? weights : &nodes->split, wide ? 1 : sizeof(Node) / sizeof(float),
+          wide ? weights : &nodes->split, wide ? 1 : int64_t(sizeof(Node) / sizeof(float)),
           at<int32_t>(from, l.first), at<int32_t>(from, l.last), at<int32_t>(from, l.targets), weights, spec_.trees};
 }
 

@@ -32,7 +32,7 @@ struct Spec {
   bool mixed = false;       // tests of equality, or both of "less" and "less or equal"
   bool shared = false;      // a node with two parents
   bool strict = false;      // the tests are "less" and "greater or equal"
-  bool nan = false;         // NaN passes some test
+  bool nan = false;         // NaN may pass some test
   bool single = false;      // one target, one weight per leaf, and their sum or mean
 };
 Spec describe(const Structure&, int64_t features, int64_t targets, schema::ReduceKind);
