@@ -9,7 +9,10 @@ using schema::Lookup, schema::MapParts, schema::PairwiseCoupling, schema::Reduce
 
 ConstantPtr i32(const Shape& shape, const std::vector<double>& v) { return tensor(DType::i32, shape, v); }
 ConstantPtr u8(const std::vector<double>& v) { return tensor(DType::u8, {int64_t(v.size())}, v); }
-ConstantPtr words(std::vector<std::string> v) { return make_strings({int64_t(v.size())}, std::move(v)); }
+ConstantPtr words(std::vector<std::string> v) {
+  const Shape shape{int64_t(v.size())};
+  return make_strings(shape, std::move(v));
+}
 
 // x[0] <= 1 ? (x[1] > 0, or NaN ? 10 : 20) : {2 for target 0, 5 for target 1}; and a tree of one leaf, 100 for target 1.
 Inputs two_trees(const ConstantPtr& x) {
@@ -92,8 +95,8 @@ TEST(PairwiseCoupling, AgreesWithWhatMadeThePairs) {
   const auto got = numbers(PairwiseCoupling{3}, {tensor(DType::f64, {1, 3}, {5.0 / 8, 5.0 / 7, 3.0 / 5})});
   for (size_t i = 0; i < 3; ++i) EXPECT_NEAR(got[i], p[i], 2e-3);
   const auto two = numbers(PairwiseCoupling{2}, {f32({2, 1}, {0.9, 0.25})});
-  EXPECT_NEAR(two[0], 0.9, 1e-6);
-  EXPECT_NEAR(two[3], 0.75, 1e-6);
+  EXPECT_NEAR(two[0], 0.9, 2e-3);  // it stops 0.005 / classes off the fixed point
+  EXPECT_NEAR(two[3], 0.75, 2e-3);
   expect_error(PairwiseCoupling{3}, {f32({1, 2}, {0, 0})}, "each pair");
   expect_error(PairwiseCoupling{1}, {f32({1, 0}, {})}, "1 classes");
   expect_error(PairwiseCoupling{1 << 20}, {f32({1, 0}, {})}, "classes are not possible");
@@ -113,7 +116,7 @@ TEST(Maps, ZippedAndTakenApart) {
   EXPECT_EQ(values(zipped.items[1].items[1]), (std::vector<double>{4, 5, 6}));
   expect_error(ZipMap{}, {f32({2, 3}, {1, 2, 3, 4, 5, 6}), i64({2}, {9, 2})}, "value for each");
   expect_error(ZipMap{}, {f32({3}, {1, 2, 3}), i64({3}, {9, 2, 4})}, "rank 2");
-  expect_error(ZipMap{}, {f32({1, 1}, {1}), f32({1}, {9})}, "f32[1]");
+  expect_error(ZipMap{}, {f32({1, 1}, {1}), f32({1}, {9})}, "dtype f32");
 
   RunContext c;
   c.in_.push_back({std::as_const(zipped.items[1]).view()});
@@ -137,7 +140,7 @@ TEST(RegexFullMatch, WholeStrings) {
   EXPECT_EQ(numbers(schema::RegexFullMatch{""}, {words({"", "a"})}), (std::vector<double>{1, 0}));
   expect_error(schema::RegexFullMatch{"a("}, {words({"a"})}, "'a(' is not valid");
   expect_error(schema::RegexFullMatch{"(((((a{1000}){1000}){1000})))"}, {words({"a"})}, "is not valid");
-  expect_error(op, {f32({1}, {0})}, "f32[1]");
+  expect_error(op, {f32({1}, {0})}, "dtype f32");
 }
 }  // namespace
 }  // namespace engine::test
