@@ -89,7 +89,9 @@ void conv_integer(OnnxNode& n) {
 void set_requantised(OnnxNode& n, ValueId sums, ValueId factors, size_t scale) {
   const DType to = n.has(scale + 1) ? n.dtype(scale + 1) : DType::u8;
   const ValueId scaled = n.binary(BinaryKind::mul, sums, n.binary(BinaryKind::div, factors, n.in(scale)));
-  n.set(0, n.add(schema::QuantizeLinear{to}, {scaled, n.scalar_like(scaled, 1), n.in(scale + 1)}));
+  const bool list = n.has(scale + 1) && n.rank(scale + 1) == 1;
+  const ValueId zero = list ? n.add(schema::Squeeze{}, {n.in(scale + 1)}) : n.in(scale + 1);
+  n.set(0, n.add(schema::QuantizeLinear{to}, {scaled, n.scalar_like(scaled, 1), zero}));
 }
 // Sums of integers in f32, which has all of them up to 2^24: a kernel takes it, and what is rounded above is far below a step
 // of the result.
@@ -109,7 +111,8 @@ void qlinear_conv(OnnxNode& n) {
 }
 void qlinear_matmul(OnnxNode& n) {
   n.expect_inputs(8, 8);
-  if (n.rank(1) == 0 || n.type(1).dims == Dims{1}) {  // one scale of a; those of b are one, or one per column
+  const auto one = [&](size_t k) { return n.rank(k) == 0 || n.type(k).dims == Dims{1}; };
+  if (one(1) && one(6) && n.rank(4) <= 1) {  // those of b are one, or one per column
     const DType real = n.dtype(1);
     const ValueId sums = n.add(schema::MatMul{}, {centred(n, n.in(0), n.in(2), real, -2), centred(n, n.in(3), n.in(5), real, -1)});
     return set_requantised(n, sums, n.binary(BinaryKind::mul, n.in(1), n.in(4)), 6);

@@ -37,13 +37,6 @@ Types infer(const Generate& op, const InferContext& in) {
   return types;
 }
 
-Sequences beginnings(const ConstView& tokens, int64_t beams) {
-  Sequences all(size_t(tokens.shape[0] * beams));
-  for (size_t r = 0; r < all.size(); ++r)
-    for (int64_t s = 0; s < tokens.shape[1]; ++s) all[r].push_back(int32_t(load<Int>(tokens, int64_t(r) / beams * tokens.shape[1] + s).v));
-  return all;
-}
-
 void greedy_search(const Generate& op, RunContext& c) {
   const ConstView& tokens = c.in(In::tokens);
   Decoder decoder(op, c, 1);

@@ -15,6 +15,13 @@ View integers(Object& o, int64_t rows, int64_t columns) {
 }
 }  // namespace
 
+Sequences beginnings(const ConstView& tokens, int64_t beams) {
+  Sequences all(size_t(tokens.shape[0] * beams));
+  for (size_t r = 0; r < all.size(); ++r)
+    for (int64_t s = 0; s < tokens.shape[1]; ++s) all[r].push_back(int32_t(load<Int>(tokens, int64_t(r) / beams * tokens.shape[1] + s).v));
+  return all;
+}
+
 double only_number(RunContext& c, size_t k, double fallback) {
   if (!c.has(k)) return fallback;
   check(c.in(k).elements() == 1, "input ", k, " must have one element, not ", c.in(k).elements());
@@ -86,7 +93,7 @@ void Decoder::restrict(const Sequences& sequences, std::span<double> row, size_t
   if (repetition_ != 1) {
     Scratch<int32_t> distinct(made);
     std::ranges::sort(distinct);
-    distinct.erase(std::ranges::unique(distinct).begin(), distinct.end());
+    distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
     for (const int32_t token : distinct)
       if (known(token)) row[size_t(token)] *= row[size_t(token)] < 0 ? repetition_ : 1 / repetition_;
   }

@@ -6,6 +6,8 @@
 namespace engine {
 // Tokens of each row so far.
 using Sequences = std::vector<Scratch<int32_t>>;
+// The rows of the tokens given, each `beams` times.
+Sequences beginnings(const ConstView& tokens, int64_t beams);
 
 struct GenerateInputs {
   enum : size_t { tokens, longest, shortest, beams, returned, length_penalty, repetition_penalty, vocabulary, prefix, attention, captures };
