@@ -1,7 +1,7 @@
 // Attention and what surrounds it, as the products, masks and softmax that it is made of.
 #include <cmath>
-#include "converter/onnx_node.h"
 #include "converter/onnx_tensor.h"
+#include "converter/shared.h"
 
 namespace converter {
 namespace {
@@ -13,13 +13,13 @@ ValueId unpack_heads(OnnxNode& n, ValueId v, int64_t heads) {
   check(!width.known() || width.value() % heads == 0, "a width of ", width.text(), " does not hold ", heads, " heads");
   return n.reshape(v, {0, 0, heads, width.known() ? width.value() / heads : -1});
 }
-// [B,S,heads*D] → [B,heads,S,D]
+}  // namespace
+
 ValueId split_heads(OnnxNode& n, ValueId v, int64_t heads) {
   if (n.rank(v) == 4) return v;
   check(n.rank(v) == 3 && heads > 0, "needs inputs of rank 3 and their numbers of heads, or of rank 4");
   return n.transpose(unpack_heads(n, v, heads), {0, 2, 1, 3});
 }
-// Each head of v as often as heads of q share it.
 ValueId repeat_heads(OnnxNode& n, ValueId v, ValueId q) {
   const Dim groups = n.type(v).dims[1], heads = n.type(q).dims[1];
   const auto expand = [&](ValueId shape) { return n.add(schema::Expand{}, {n.unsqueeze(v, {2}), shape}); };
@@ -37,7 +37,13 @@ ValueId repeat_heads(OnnxNode& n, ValueId v, ValueId q) {
       n.add(schema::Concat{}, {n.add(schema::Shape{0, 1}, {v}), all, n.add(schema::Shape{2, 4}, {v})});
   return n.add(schema::Reshape{}, {expand(n.add(schema::Concat{}, {ones, times, ones})), shape});
 }
+ValueId join_heads(OnnxNode& n, ValueId v) { return n.reshape(n.transpose(v, {0, 2, 1, 3}), {0, 0, -1}); }
+ValueId causal_mask(OnnxNode& n, ValueId q, ValueId k, ValueId past) {
+  const ValueId place = n.binary(BinaryKind::add, n.positions(q, 2), past);
+  return n.binary(BinaryKind::less_equal, n.positions(k, 2), n.unsqueeze(place, {1}));
+}
 
+namespace {
 struct Mask {
   ValueId allowed = ValueId::none;  // boolean
   ValueId bias = ValueId::none;
@@ -125,42 +131,36 @@ void attention(OnnxNode& n) {
   weights = n.cast(weights, dtype);
   if (mode == 3) n.set(3, weights);
   const ValueId y = n.add(schema::MatMul{}, {weights, n.cast(repeat_heads(n, v, q), dtype)});
-  n.set(0, n.rank(0) == 4 ? y : n.reshape(n.transpose(y, {0, 2, 1, 3}), {0, 0, -1}));
+  n.set(0, n.rank(0) == 4 ? y : join_heads(n, y));
 }
 
-// Rotates pairs of elements by the angles of their position: element i with i + half, or 2i with 2i + 1 if interleaved.
 void rotary_embedding(OnnxNode& n) {
   n.expect_inputs(3, 4);
-  const int64_t heads = n.integer("num_heads", 0), partial = n.integer("rotary_embedding_dim", 0);
-  const bool interleaved = n.flag("interleaved", false), packed = n.rank(0) == 3;
-  check(!packed || heads > 0, "attribute num_heads is ", heads);
-  const ValueId x = packed ? unpack_heads(n, n.in(0), heads) : n.in(0);  // the heads are dim 2, or 1
-  const Dim width = n.type(x).dims[3], rotated = partial ? Dim(partial) : width;
-  const bool known = rotated.known(), whole = !partial || rotated == width;
-  check(!known || (rotated.value() > 0 && (!width.known() || rotated.value() <= width.value()) && rotated.value() % 2 == 0),
-        "rotates ", rotated.text(), " of ", width.text(), " elements");
-  const ValueId none = n.ints({0}), one = n.ints({1}), all = known ? n.ints({rotated.value()}) : n.ints({INT64_MAX});
-  const ValueId half = known ? n.ints({rotated.value() / 2})
-                             : n.binary(BinaryKind::div, n.add(schema::Shape{3, 4}, {x}), 2);
-  const auto slice = [&](ValueId v, ValueId from, ValueId to, int64_t step) {
-    return n.add(schema::Slice{}, {v, from, to, n.ints({-1}), n.ints({step})});
+  const Rotary rotary{n.integer("num_heads", 0), n.integer("rotary_embedding_dim", 0), n.flag("interleaved", false)};
+  n.set(0, rotated(n, rotary, n.in(0), n.in(1), n.in(2), n.in(3)));
+}
+
+// Attention whose scores and probabilities pass through graphs of the model's.
+void flex_attention(OnnxNode& n) {
+  n.expect_inputs(3, 3);
+  for (size_t k : {0, 1, 2}) check(n.rank(k) == 4, "input ", k, " must have rank 4, not ", to_text(n.type(k)));
+  const DType given = n.dtype(0), fallback = given == DType::f64 ? DType::f64 : DType::f32;
+  const int64_t precision = n.integer("softmax_precision", 0);
+  const DType wide = precision ? dtype_of(int32_t(precision)) : fallback;
+  const ValueId q = n.cast(n.in(0), wide), k = n.cast(repeat_heads(n, n.in(1), q), wide), v = n.cast(repeat_heads(n, n.in(2), q), wide);
+  const ValueId dots = n.add(schema::MatMul{false, true}, {q, k});
+  const ValueId scale = n.has_attribute("scale") ? n.scalar(wide, n.real("scale", 0))
+                                                 : n.binary(BinaryKind::pow, n.cast(n.extent_at_run(q, 3), wide), -0.5);
+  const auto modified = [&](const char* name, ValueId x) {
+    if (!n.has_attribute(name)) return x;
+    const ValueIds y = n.inline_body(name, {x});
+    check(y.size() == 1 && n.type(y[0]).dtype == wide, "attribute ", name, " makes ", y.size(), " outputs, the first ",
+          y.empty() ? "" : to_text(n.type(y[0])), ", of ", to_text(n.type(x)));
+    return y[0];
   };
-  const auto angles = [&](size_t k) {
-    const ValueId table = n.has(3) ? n.add(schema::Gather{0}, {n.in(k), n.in(3)}) : n.in(k);
-    return n.unsqueeze(table, {packed ? 2 : 1});
-  };
-  const ValueId cos = angles(1), sin = angles(2), part = whole ? x : slice(x, none, all, 1);
-  const ValueId a = interleaved ? slice(part, none, all, 2) : slice(part, none, half, 1);
-  const ValueId b = interleaved ? slice(part, one, all, 2) : slice(part, half, all, 1);
-  const auto mul = [&](ValueId p, ValueId q) { return n.binary(BinaryKind::mul, p, q); };
-  const ValueId real = n.binary(BinaryKind::sub, mul(cos, a), mul(sin, b)),
-                imaginary = n.binary(BinaryKind::add, mul(sin, a), mul(cos, b));
-  ValueId y =
-      interleaved ? n.reshape(n.add(schema::Concat{-1}, {n.unsqueeze(real, {-1}), n.unsqueeze(imaginary, {-1})}),
-                              {0, 0, 0, known ? rotated.value() : -1})
-                  : n.add(schema::Concat{-1}, {real, imaginary});
-  if (!whole) y = n.add(schema::Concat{-1}, {y, slice(x, all, n.ints({INT64_MAX}), 1)});
-  n.set(0, packed ? n.reshape(y, {0, 0, -1}) : y);
+  const ValueId scores = modified("score_mod", n.binary(BinaryKind::mul, dots, scale));
+  const ValueId chances = modified("prob_mod", n.add(schema::Softmax{}, {scores}));
+  n.set(0, n.cast(n.add(schema::MatMul{}, {chances, v}), given));
 }
 
 // Writes the update into the cache along `axis`, for each of the batch from its own index on.
@@ -185,7 +185,39 @@ void tensor_scatter(OnnxNode& n) {
 
 constexpr Row attention_rows[] = {
     {"Attention", attention}, {"RotaryEmbedding", rotary_embedding}, {"TensorScatter", tensor_scatter}};
+constexpr Row preview_rows[] = {{"FlexAttention", flex_attention}};
 }  // namespace
 
+ValueId rotated(OnnxNode& n, const Rotary& rotary, ValueId given, ValueId cos_table, ValueId sin_table, ValueId positions) {
+  const bool interleaved = rotary.interleaved, packed = n.rank(given) == 3;
+  const int64_t partial = rotary.partial;
+  check(!packed || rotary.heads > 0, "attribute num_heads is ", rotary.heads);
+  const ValueId x = packed ? unpack_heads(n, given, rotary.heads) : given;  // the heads are dim 2, or 1
+  const Dim width = n.type(x).dims[3], turned = partial ? Dim(partial) : width;
+  const bool known = turned.known(), whole = !partial || turned == width;
+  check(!known || (turned.value() > 0 && (!width.known() || turned.value() <= width.value()) && turned.value() % 2 == 0), "rotates ",
+        turned.text(), " of ", width.text(), " elements");
+  const ValueId none = n.ints({0}), one = n.ints({1}), all = known ? n.ints({turned.value()}) : n.ints({INT64_MAX});
+  const ValueId half = known ? n.ints({turned.value() / 2}) : n.binary(BinaryKind::div, n.add(schema::Shape{3, 4}, {x}), 2);
+  const auto slice = [&](ValueId v, ValueId from, ValueId to, int64_t step) {
+    return n.add(schema::Slice{}, {v, from, to, n.ints({-1}), n.ints({step})});
+  };
+  const auto angles = [&](ValueId table) {
+    const ValueId rows = positions == ValueId::none ? table : n.add(schema::Gather{0}, {table, positions});
+    return n.unsqueeze(rows, {packed ? 2 : 1});
+  };
+  const ValueId cos = angles(cos_table), sin = angles(sin_table), part = whole ? x : slice(x, none, all, 1);
+  const ValueId a = interleaved ? slice(part, none, all, 2) : slice(part, none, half, 1);
+  const ValueId b = interleaved ? slice(part, one, all, 2) : slice(part, half, all, 1);
+  const auto mul = [&](ValueId p, ValueId q) { return n.binary(BinaryKind::mul, p, q); };
+  const ValueId real = n.binary(BinaryKind::sub, mul(cos, a), mul(sin, b)), imaginary = n.binary(BinaryKind::add, mul(sin, a), mul(cos, b));
+  ValueId y = interleaved ? n.reshape(n.add(schema::Concat{-1}, {n.unsqueeze(real, {-1}), n.unsqueeze(imaginary, {-1})}),
+                                      {0, 0, 0, known ? turned.value() : -1})
+                          : n.add(schema::Concat{-1}, {real, imaginary});
+  if (!whole) y = n.add(schema::Concat{-1}, {y, slice(x, all, n.ints({INT64_MAX}), 1)});
+  return packed ? n.reshape(y, {0, 0, -1}) : y;
+}
+
 Group attention_group() { return {onnx_domain, attention_rows}; }
+Group preview_group() { return {preview_domain, preview_rows}; }
 }  // namespace converter

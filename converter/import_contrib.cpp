@@ -1,5 +1,5 @@
 // ONNX Runtime's own ops, which its optimiser and exporters put into models.
-#include "converter/onnx_node.h"
+#include "converter/shared.h"
 
 namespace converter {
 namespace {
@@ -74,13 +74,50 @@ void group_query_attention(OnnxNode& n) {
   for (size_t i = 0; i < 3; ++i) n.set(i, out[i]);
 }
 
-// Inputs: a, its scale and zero point, b, its, and those of the result.
-template <BinaryKind kind> void qlinear_binary(OnnxNode& n) {
-  n.expect_inputs(7, 8);
-  const auto dequantised = [&](size_t k) {
-    return n.add(schema::DequantizeLinear{n.dtype(k + 1)}, {n.in(k), n.in(k + 1), n.in(k + 2)});
-  };
-  n.finish(schema::QuantizeLinear{n.dtype(0)}, {n.binary(kind, dequantised(0), dequantised(3)), n.in(6), n.in(7)});
+// The function that a fused op ends with; its parameters by name, or one list.
+ValueId activated(OnnxNode& n, ValueId y) {
+  const std::string name = n.text("activation", "");
+  const std::vector<double> list = n.reals("activation_params");
+  const auto param = [&](const char* of, size_t at, double fallback) { return at < list.size() ? list[at] : n.real(of, fallback); };
+  const double alpha = param("activation_alpha", 0, name == "LeakyRelu" ? 0.01 : name == "HardSigmoid" ? 0.2 : name == "Elu" ? 1 : 0),
+               beta = param("activation_beta", 1, 0.5), gamma = n.real("activation_gamma", 0);
+  if (name.empty()) return y;
+  if (name == "Relu") return n.unary(UnaryKind::relu, y);
+  if (name == "Sigmoid") return n.unary(UnaryKind::sigmoid, y);
+  if (name == "Tanh") return n.unary(UnaryKind::tanh, y);
+  if (name == "LeakyRelu") return n.unary(UnaryKind::leaky_relu, y, alpha);
+  if (name == "HardSigmoid") return n.unary(UnaryKind::hard_sigmoid, y, alpha, beta);
+  if (name == "Elu") return n.unary(UnaryKind::elu, y, alpha);
+  if (name == "Softplus") return n.unary(UnaryKind::softplus, y);
+  if (name == "Clip" && list.size() == 2) return n.unary(UnaryKind::clip, y, list[0], list[1]);
+  fail(Code::unsupported, "activation '", name, "' with parameters ", alpha, ", ", beta, " and ", gamma, " is not supported");
+}
+// Inputs: those of Conv, and what is added before the activation.
+void fused_conv(OnnxNode& n) {
+  n.expect_inputs(2, 4);
+  const ValueId y = n.add(conv_op(n), {n.in(0), n.in(1), n.in(2)});
+  n.set(0, activated(n, n.has(3) ? n.binary(BinaryKind::add, y, n.in(3)) : y));
+}
+void fused_gemm(OnnxNode& n) { n.set(0, activated(n, gemm_of(n))); }
+
+// Inputs: word ids, [segment ids], the tables of words, positions and [segments], scale, bias, [mask], [position ids].
+// Outputs: y, the number of words per row that the mask has (i32), the sum before the norm.
+void embed_layer_norm(OnnxNode& n) {
+  check(n.inputs() >= 7 && n.inputs() <= 9, "expects 7 to 9 inputs, not ", n.inputs());
+  n.ignore({"mask_index_type"});
+  const auto rows = [&](ValueId table, ValueId ids) { return n.add(schema::Gather{0}, {table, ids}); };
+  const ValueId words = n.in(0);
+  const ValueId places = n.has(8) ? n.in(8) : n.positions(words, 1);
+  ValueId sum = n.binary(BinaryKind::add, rows(n.in(2), words), rows(n.in(3), places));
+  check(n.has(1) == n.has(4), "segment ids and their table come together");
+  if (n.has(1)) sum = n.binary(BinaryKind::add, sum, rows(n.in(4), n.in(1)));
+  n.set(0, n.add(schema::LayerNorm{-1, n.real("epsilon", 1e-12f)}, {sum, n.in(5), n.in(6)}));
+  if (n.wants(1)) {
+    const int64_t axis = 1;
+    const ValueId none = n.add(schema::Expand{}, {n.scalar(DType::i32, 0), n.add(schema::Shape{0, 1}, {words})});
+    n.set(1, n.has(7) ? n.reduce(schema::ReduceKind::sum, n.cast(n.in(7), DType::i32), std::span(&axis, 1), false) : none);
+  }
+  n.set(2, sum);
 }
 
 constexpr Row contrib_rows[] = {{"Gelu", gelu<UnaryKind::gelu>},
@@ -91,9 +128,10 @@ constexpr Row contrib_rows[] = {{"Gelu", gelu<UnaryKind::gelu>},
                                 {"SimplifiedLayerNormalization", simplified_layer_norm},
                                 {"SkipLayerNormalization", skip_layer_norm<false>},
                                 {"SkipSimplifiedLayerNormalization", skip_layer_norm<true>},
-                                {"GroupQueryAttention", group_query_attention},
-                                {"QLinearAdd", qlinear_binary<BinaryKind::add>},
-                                {"QLinearMul", qlinear_binary<BinaryKind::mul>}};
+                                {"EmbedLayerNormalization", embed_layer_norm},
+                                {"FusedConv", fused_conv},
+                                {"FusedGemm", fused_gemm},
+                                {"GroupQueryAttention", group_query_attention}};
 // ONNX Runtime writes this one into ONNX's own domain.
 constexpr Row default_rows[] = {{"SimplifiedLayerNormalization", simplified_layer_norm}};
 }  // namespace

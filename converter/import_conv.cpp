@@ -1,5 +1,5 @@
 // Convolutions and pools, and what undoes them.
-#include "converter/onnx_node.h"
+#include "converter/shared.h"
 
 namespace converter {
 namespace {
@@ -33,10 +33,7 @@ template <class T> void window(OnnxNode& n, T& op) {
 
 void conv(OnnxNode& n) {
   n.expect_inputs(2, 3);
-  schema::Conv op;
-  window(n, op);
-  op.groups = n.integer("group", 1);
-  n.finish(op, n.all());
+  n.finish(conv_op(n), n.all());
 }
 void conv_transpose(OnnxNode& n) {
   n.expect_inputs(2, 3);
@@ -63,8 +60,7 @@ void col2im(OnnxNode& n) {
   n.finish(op, n.all());
 }
 
-template <PoolKind kind> void pool(OnnxNode& n) {
-  n.expect_inputs(1, 1);
+template <PoolKind kind> schema::Pool pool_op(OnnxNode& n) {
   schema::Pool op{kind, n.integers("kernel_shape"), n.integers("strides"), n.integers("dilations"), n.integers("pads")};
   check(!op.kernel.empty(), "attribute kernel_shape is missing");
   op.auto_pad = auto_pad(n);
@@ -72,7 +68,11 @@ template <PoolKind kind> void pool(OnnxNode& n) {
   if (kind == PoolKind::average) op.count_pad = n.flag("count_include_pad", false);
   if (kind == PoolKind::max) op.column_major = n.flag("storage_order", false);
   if (kind == PoolKind::lp) op.p = n.opset() < 2 ? int64_t(n.real("p", 2)) : n.integer("p", 2);
-  n.finish(op, n.all());
+  return op;
+}
+template <PoolKind kind> void pool(OnnxNode& n) {
+  n.expect_inputs(1, 1);
+  n.finish(pool_op<kind>(n), n.all());
 }
 
 void max_unpool(OnnxNode& n) {
@@ -142,6 +142,14 @@ constexpr Row conv_rows[] = {{"Conv", conv},
                              {"GlobalLpPool", global_lp_pool},
                              {"LRN", lrn}};
 }  // namespace
+
+schema::Conv conv_op(OnnxNode& n) {
+  schema::Conv op;
+  window(n, op);
+  op.groups = n.integer("group", 1);
+  return op;
+}
+schema::Pool average_pool_op(OnnxNode& n) { return pool_op<PoolKind::average>(n); }
 
 Group conv_group() { return {onnx_domain, conv_rows}; }
 }  // namespace converter

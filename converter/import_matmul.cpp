@@ -1,5 +1,5 @@
 // Matrix products.
-#include "converter/onnx_node.h"
+#include "converter/shared.h"
 
 namespace converter {
 namespace {
@@ -10,19 +10,7 @@ void matmul(OnnxNode& n) {
   n.finish(schema::MatMul{}, n.all());
 }
 
-// y = alpha * A * B + beta * C
-void gemm(OnnxNode& n) {
-  n.expect_inputs(2, 3);
-  n.ignore({"broadcast"});
-  const double alpha = n.real("alpha", 1), beta = n.real("beta", 1);
-  for (size_t k : {0, 1})
-    check(!n.type(k).ranked || n.rank(k) == 2, "input ", k, " must have rank 2, not ", to_text(n.type(k)));
-  ValueId y = n.add(schema::MatMul{n.flag("transA", false), n.flag("transB", false)}, {n.in(0), n.in(1)});
-  if (alpha != 1) y = n.binary(BinaryKind::mul, y, alpha);
-  if (n.has(2) && beta != 0)
-    y = n.binary(BinaryKind::add, y, beta == 1 ? n.in(2) : n.binary(BinaryKind::mul, n.in(2), beta));
-  n.set(0, y);
-}
+void gemm(OnnxNode& n) { n.set(0, gemm_of(n)); }
 
 // --- Einsum: each operand gets the dims (batch, free, summed) that a batched product wants
 // ------------------------------
@@ -178,6 +166,20 @@ void det(OnnxNode& n) { n.finish(schema::Det{}, n.all()); }
 
 constexpr Row matmul_rows[] = {{"MatMul", matmul}, {"Gemm", gemm}, {"Einsum", einsum}, {"Det", det}};
 }  // namespace
+
+// y = alpha * A * B + beta * C
+ValueId gemm_of(OnnxNode& n) {
+  n.expect_inputs(2, 3);
+  n.ignore({"broadcast"});
+  const double alpha = n.real("alpha", 1), beta = n.real("beta", 1);
+  for (size_t k : {0, 1})
+    check(!n.type(k).ranked || n.rank(k) == 2, "input ", k, " must have rank 2, not ", to_text(n.type(k)));
+  ValueId y = n.add(schema::MatMul{n.flag("transA", false), n.flag("transB", false)}, {n.in(0), n.in(1)});
+  if (alpha != 1) y = n.binary(BinaryKind::mul, y, alpha);
+  if (n.has(2) && beta != 0)
+    y = n.binary(BinaryKind::add, y, beta == 1 ? n.in(2) : n.binary(BinaryKind::mul, n.in(2), beta));
+  return y;
+}
 
 Group matmul_group() { return {onnx_domain, matmul_rows}; }
 }  // namespace converter

@@ -1,6 +1,6 @@
 // Quantisation, and arithmetic on quantised tensors as what it stands for.
-#include "converter/onnx_node.h"
 #include "converter/onnx_tensor.h"
+#include "converter/shared.h"
 
 namespace converter {
 namespace {
@@ -30,33 +30,33 @@ void dequantize_linear(OnnxNode& n) {
            with_plain_zero(n));
 }
 
-ValueId dequantize(OnnxNode& n, size_t x, size_t scale, size_t zero, int64_t axis) {
-  return n.add(schema::DequantizeLinear{n.dtype(scale), axis}, {n.in(x), n.in(scale), n.in(zero)});
-}
-void quantize(OnnxNode& n, ValueId y, size_t scale, size_t zero) {
-  n.set(0, n.add(schema::QuantizeLinear{n.has(zero) ? n.dtype(zero) : DType::u8}, {y, n.in(scale), n.in(zero)}));
-}
-
-void dynamic_quantize_linear(OnnxNode& n) {
-  n.expect_inputs(1, 1);
-  const ValueId x = n.in(0), none = ValueId::none;
+// Of x over its whole range, 0 included: the scale and the zero point of u8.
+struct DynamicScale {
+  ValueId scale, zero;
+};
+DynamicScale dynamic_scale(OnnxNode& n, ValueId x) {
   const auto extremum = [&](ReduceKind kind, BinaryKind against_zero) {
-    return n.binary(against_zero, n.add(schema::Reduce{kind, false}, {x, none}), 0.0);
+    return n.binary(against_zero, n.add(schema::Reduce{kind, false}, {x, ValueId::none}), 0.0);
   };
   const ValueId low = extremum(ReduceKind::min, BinaryKind::min), high = extremum(ReduceKind::max, BinaryKind::max);
   const ValueId scale = n.binary(BinaryKind::div, n.binary(BinaryKind::sub, high, low), 255);
   const ValueId offset = n.unary(UnaryKind::neg, n.binary(BinaryKind::div, low, scale));
-  const ValueId zero = n.cast(n.unary(UnaryKind::round, n.unary(UnaryKind::clip, offset, 0, 255)), DType::u8);
-  n.set(0, n.add(schema::QuantizeLinear{DType::u8}, {x, scale, zero}));
+  return {scale, n.cast(n.unary(UnaryKind::round, n.unary(UnaryKind::clip, offset, 0, 255)), DType::u8)};
+}
+
+void dynamic_quantize_linear(OnnxNode& n) {
+  n.expect_inputs(1, 1);
+  const auto [scale, zero] = dynamic_scale(n, n.in(0));
+  n.set(0, n.add(schema::QuantizeLinear{DType::u8}, {n.in(0), scale, zero}));
   n.set(1, scale);
   n.set(2, zero);
 }
 
 // x - zero point, in a type that holds it. One zero point, or one per index of `axis` (negative: counted from the end).
-ValueId centred(OnnxNode& n, size_t x, size_t zero, DType dtype, int64_t axis) {
-  const ValueId wide = n.cast(n.in(x), dtype);
-  if (!n.has(zero)) return wide;
-  ValueId offset = n.cast(n.in(zero), dtype);
+ValueId centred(OnnxNode& n, ValueId x, ValueId zero, DType dtype, int64_t axis) {
+  const ValueId wide = n.cast(x, dtype);
+  if (zero == ValueId::none) return wide;
+  ValueId offset = n.cast(zero, dtype);
   if (n.rank(offset) == 1 && axis < -1) {
     std::vector<int64_t> axes;
     for (int64_t i = axis + 1; i < 0; ++i) axes.push_back(i);
@@ -67,7 +67,7 @@ ValueId centred(OnnxNode& n, size_t x, size_t zero, DType dtype, int64_t axis) {
 void matmul_integer(OnnxNode& n) {
   n.expect_inputs(2, 4);
   for (size_t k : {0, 1}) n.expect_dtype(k, {DType::i8, DType::u8});
-  n.finish(schema::MatMul{}, {centred(n, 0, 2, DType::i32, -2), centred(n, 1, 3, DType::i32, -1)});
+  n.set(0, integer_product(n, n.in(0), n.in(1), n.in(2), n.in(3)));
 }
 
 schema::Conv conv(OnnxNode& n) {
@@ -81,23 +81,177 @@ schema::Conv conv(OnnxNode& n) {
 void conv_integer(OnnxNode& n) {
   n.expect_inputs(2, 4);
   for (size_t k : {0, 1}) n.expect_dtype(k, {DType::i8, DType::u8});
-  const ValueId x = centred(n, 0, 2, DType::f64, 0), w = centred(n, 1, 3, DType::f64, -n.rank(1));
+  const ValueId x = centred(n, n.in(0), n.in(2), DType::f64, 0), w = centred(n, n.in(1), n.in(3), DType::f64, -n.rank(1));
   n.set(0, n.cast(n.add(conv(n), {x, w}), DType::i32));
 }
+// Requantises sums of products of integers: round(sums * a_scale * b_scale / y_scale) + zero point. `factors`: one number, or
+// one per index of an axis, in the shape that broadcasts.
+void set_requantised(OnnxNode& n, ValueId sums, ValueId factors, size_t scale) {
+  const DType to = n.has(scale + 1) ? n.dtype(scale + 1) : DType::u8;
+  const ValueId scaled = n.binary(BinaryKind::mul, sums, n.binary(BinaryKind::div, factors, n.in(scale)));
+  const bool list = n.has(scale + 1) && n.rank(scale + 1) == 1;
+  const ValueId zero = list ? n.add(schema::Squeeze{}, {n.in(scale + 1)}) : n.in(scale + 1);
+  n.set(0, n.add(schema::QuantizeLinear{to}, {scaled, n.scalar_like(scaled, 1), zero}));
+}
+// Sums of integers in f32, which has all of them up to 2^24: a kernel takes it, and what is rounded above is far below a step
+// of the result.
 void qlinear_conv(OnnxNode& n) {
   n.expect_inputs(8, 9);
-  const ValueId x = dequantize(n, 0, 1, 2, 1), w = dequantize(n, 3, 4, 5, 0);
-  ValueId bias = ValueId::none;
-  if (n.has(8))
-    bias = n.binary(BinaryKind::mul, n.cast(n.in(8), n.dtype(1)), n.binary(BinaryKind::mul, n.in(1), n.in(4)));
-  quantize(n, n.add(conv(n), {x, w, bias}), 6, 7);
+  const DType real = n.dtype(1);
+  const int64_t rank = n.rank(3);
+  const ValueId x = centred(n, n.in(0), n.in(2), real, 0), w = centred(n, n.in(3), n.in(5), real, -rank);
+  const ValueId bias = n.has(8) ? n.cast(n.in(8), real) : ValueId::none;
+  ValueId factors = n.binary(BinaryKind::mul, n.in(1), n.in(4));
+  if (n.rank(4) == 1) {  // one per output channel
+    std::vector<int64_t> axes;
+    for (int64_t i = 2 - rank; i < 0; ++i) axes.push_back(i);
+    factors = n.add(schema::Unsqueeze{}, {factors, n.ints(axes)});
+  }
+  set_requantised(n, n.add(conv(n), {x, w, bias}), factors, 6);
 }
 void qlinear_matmul(OnnxNode& n) {
   n.expect_inputs(8, 8);
-  const ValueId y = n.add(schema::MatMul{}, {dequantize(n, 0, 1, 2, -2), dequantize(n, 3, 4, 5, -1)});
-  quantize(n, y, 6, 7);
+  const auto one = [&](size_t k) { return n.rank(k) == 0 || n.type(k).dims == Dims{1}; };
+  if (one(1) && one(6) && n.rank(4) <= 1) {  // those of b are one, or one per column
+    const DType real = n.dtype(1);
+    const ValueId sums = n.add(schema::MatMul{}, {centred(n, n.in(0), n.in(2), real, -2), centred(n, n.in(3), n.in(5), real, -1)});
+    return set_requantised(n, sums, n.binary(BinaryKind::mul, n.in(1), n.in(4)), 6);
+  }
+  set_quantised(n, n.add(schema::MatMul{}, {dequantised(n, 0, -2), dequantised(n, 3, -1)}), 6);
 }
 
+// --- ONNX Runtime's: arithmetic on quantised tensors as what it stands for --------------------------------------------
+
+// Inputs: a, its scale and zero point, b, its, and those of the result.
+template <BinaryKind kind> void qlinear_binary(OnnxNode& n) {
+  n.expect_inputs(7, 8);
+  set_quantised(n, n.binary(kind, dequantised(n, 0), dequantised(n, 3)), 6);
+}
+// Inputs: x, its scale and zero point, and those of the result.
+void qlinear_leaky_relu(OnnxNode& n) {
+  n.expect_inputs(4, 5);
+  set_quantised(n, n.unary(UnaryKind::leaky_relu, dequantised(n, 0), n.real("alpha", 0.01f)), 3);
+}
+void qlinear_sigmoid(OnnxNode& n) {
+  n.expect_inputs(4, 5);
+  set_quantised(n, n.unary(UnaryKind::sigmoid, dequantised(n, 0)), 3);
+}
+void qlinear_softmax(OnnxNode& n) {
+  n.expect_inputs(4, 5);
+  const int64_t opset = n.integer("opset");
+  const int64_t rank = n.rank(0), axis = normal_axis(n.integer("axis", opset < 13 ? 1 : -1), rank);
+  ValueId x = dequantised(n, 0);
+  if (opset >= 13 || axis == rank - 1) return set_quantised(n, n.add(schema::Softmax{schema::SoftmaxKind::softmax, axis}, {x}), 3);
+  const ValueId y = n.add(schema::Softmax{}, {n.add(schema::Flatten{axis}, {x})});  // all dims from the axis on are one
+  set_quantised(n, n.add(schema::Reshape{true}, {y, n.add(schema::Shape{}, {x})}), 3);
+}
+// Channels last or first, around f.
+template <class F> void qlinear_pool(OnnxNode& n, F f) {
+  n.expect_inputs(4, 5);
+  const bool last = n.flag("channels_last", false);
+  const int64_t rank = n.rank(0);
+  check(rank >= 3, "needs an input of rank 3 or more, not ", to_text(n.type(0)));
+  schema::Ints to_first{0, rank - 1}, to_last{0};
+  for (int64_t d = 1; d + 1 < rank; ++d) to_first.push_back(d), to_last.push_back(d + 1);
+  to_last.push_back(1);
+  ValueId x = dequantised(n, 0);
+  if (last) x = n.transpose(x, to_first);
+  const ValueId y = f(x, rank);
+  set_quantised(n, last ? n.transpose(y, to_last) : y, 3);
+}
+void qlinear_global_average_pool(OnnxNode& n) {
+  qlinear_pool(n, [&](ValueId x, int64_t rank) {
+    std::vector<int64_t> axes;
+    for (int64_t d = 2; d < rank; ++d) axes.push_back(d);
+    return n.reduce(ReduceKind::mean, x, axes);
+  });
+}
+void qlinear_average_pool(OnnxNode& n) {
+  const schema::Pool op = average_pool_op(n);
+  qlinear_pool(n, [&](ValueId x, int64_t) { return n.add(op, {x}); });
+}
+// Inputs: the result's scale and zero point, then each part, its scale and zero point.
+void qlinear_concat(OnnxNode& n) {
+  check(n.inputs() >= 5 && n.inputs() % 3 == 2, "has ", n.inputs(), " inputs, not 2 and 3 for each part");
+  ValueIds parts;
+  for (size_t k = 2; k < n.inputs(); k += 3) parts.push_back(dequantised(n, k));
+  set_quantised(n, n.add(schema::Concat{n.integer("axis")}, parts), 0);
+}
+
+// One scale, or one per column, as a factor of the product's columns.
+ValueId times(OnnxNode& n, ValueId y, ValueId by) { return n.binary(BinaryKind::mul, y, by); }
+// Inputs: a (real), b (8 bits), its scale, [its zero point], [bias].
+void dynamic_quantize_matmul(OnnxNode& n) {
+  n.expect_inputs(3, 5);
+  const auto [scale, zero] = dynamic_scale(n, n.in(0));
+  const ValueId a = n.add(schema::QuantizeLinear{DType::u8}, {n.in(0), scale, zero});
+  const ValueId y = n.cast(integer_product(n, a, n.in(1), zero, n.in(3)), n.dtype(0));
+  const ValueId scaled = times(n, y, times(n, n.in(2), scale));
+  n.set(0, n.has(4) ? n.binary(BinaryKind::add, scaled, n.in(4)) : scaled);
+}
+// Inputs: a, b (8 bits), their scales, [their zero points], [bias].
+void matmul_integer_to_float(OnnxNode& n) {
+  n.expect_inputs(4, 7);
+  for (size_t k : {0, 1}) n.expect_dtype(k, {DType::i8, DType::u8});
+  const ValueId y = n.cast(integer_product(n, n.in(0), n.in(1), n.in(4), n.in(5)), n.dtype(2));
+  const ValueId scaled = times(n, y, times(n, n.in(2), n.in(3)));
+  n.set(0, n.has(6) ? n.binary(BinaryKind::add, scaled, n.in(6)) : scaled);
+}
+
+// A constant of bytes, each of which holds several numbers, as these numbers [rows,…]. A row starts a byte; `columns` of its
+// numbers count.
+ValueId unpacked(OnnxNode& n, size_t k, DType dtype, int64_t rows, int64_t columns) {
+  const ConstantPtr bytes = n.constant(n.in(k));
+  require(bytes != nullptr, Code::unsupported, "input ", k, " must be a constant");
+  const int64_t per_byte = 8 / bits_of(dtype), stored = (columns + per_byte - 1) / per_byte * per_byte;
+  check(bytes->dtype == DType::u8 && bytes->view().elements() == rows * stored / per_byte, "input ", k, " is ", to_text(n.type(k)), ", not ", rows,
+        " rows of ", columns, " numbers of ", bits_of(dtype), " bits");
+  auto all = std::make_shared<Constant>(*bytes);
+  all->dtype = dtype, all->shape = {rows, stored};
+  const ValueId v = n.constant(all);
+  return stored == columns ? v : n.add(schema::Slice{}, {v, n.ints({0}), n.ints({columns}), n.ints({1})});
+}
+// y = a · wᵀ, where w [N,K] is stored in blocks of a row with a scale each, and a zero point, by default the middle. Inputs: a,
+// blocks (u8 [N,blocks,bytes]), scales [N*blocks], [zero points, packed as blocks are, or real], _, [bias [N]].
+void matmul_nbits(OnnxNode& n) {
+  n.expect_inputs(3, 6);
+  n.ignore({"accuracy_level"});
+  require(!n.has(4), Code::unsupported, "group indices are not supported");
+  const int64_t k = n.integer("K"), rows = n.integer("N"), bits = n.integer("bits", 4), block = n.integer("block_size");
+  require(bits == 2 || bits == 4 || bits == 8, Code::unsupported, "numbers of ", bits, " bits are not supported");
+  check(k > 0 && rows > 0 && block >= 16 && k < limits::extent && rows < limits::extent && block < limits::extent, "attributes K, N and block_size are ",
+        k, ", ", rows, " and ", block);
+  const DType dtype = bits == 2 ? DType::u2 : bits == 4 ? DType::u4 : DType::u8, real = n.dtype(0);
+  const int64_t blocks = (k + block - 1) / block;
+  const auto by_block = [&](ValueId v) { return n.reshape(v, {rows, blocks}); };
+  ValueId w = unpacked(n, 1, dtype, rows, blocks * block), scale = by_block(n.cast(n.in(2), real));
+  if (n.has(3) && schema::is_real(n.dtype(3))) {  // (w - zero) * scale, where zero is no integer
+    const ValueId wide = n.reshape(n.cast(w, real), {rows, blocks, block});
+    const ValueId moved = n.binary(BinaryKind::sub, wide, n.unsqueeze(by_block(n.cast(n.in(3), real)), {2}));
+    w = n.reshape(n.binary(BinaryKind::mul, moved, n.unsqueeze(scale, {2})), {rows, blocks * block});
+  } else {
+    const ValueId middle = n.scalar(dtype, double(int64_t{1} << (bits - 1)));
+    const ValueId zero = n.has(3) ? unpacked(n, 3, dtype, rows, blocks) : n.add(schema::Expand{}, {middle, n.ints({rows, blocks})});
+    w = n.add(schema::DequantizeLinear{real, 1, block}, {w, scale, zero});
+  }
+  if (blocks * block != k) w = n.add(schema::Slice{}, {w, n.ints({0}), n.ints({k}), n.ints({1})});
+  const ValueId y = n.add(schema::MatMul{false, true}, {n.in(0), w});
+  n.set(0, n.has(5) ? n.binary(BinaryKind::add, y, n.in(5)) : y);
+}
+
+constexpr Row quantise_contrib_rows[] = {{"QLinearAdd", qlinear_binary<BinaryKind::add>},
+                                         {"QLinearMul", qlinear_binary<BinaryKind::mul>},
+                                         {"QLinearLeakyRelu", qlinear_leaky_relu},
+                                         {"QLinearSigmoid", qlinear_sigmoid},
+                                         {"QLinearSoftmax", qlinear_softmax},
+                                         {"QLinearGlobalAveragePool", qlinear_global_average_pool},
+                                         {"QLinearAveragePool", qlinear_average_pool},
+                                         {"QLinearConcat", qlinear_concat},
+                                         {"DynamicQuantizeMatMul", dynamic_quantize_matmul},
+                                         {"MatMulIntegerToFloat", matmul_integer_to_float},
+                                         {"MatMulNBits", matmul_nbits},
+                                         {"DequantizeLinear", dequantize_linear},
+                                         {"QuantizeLinear", quantize_linear}};
 constexpr Row quantise_rows[] = {{"QuantizeLinear", quantize_linear},
                                  {"DequantizeLinear", dequantize_linear},
                                  {"DynamicQuantizeLinear", dynamic_quantize_linear},
@@ -107,5 +261,17 @@ constexpr Row quantise_rows[] = {{"QuantizeLinear", quantize_linear},
                                  {"QLinearMatMul", qlinear_matmul}};
 }  // namespace
 
+ValueId dequantised(OnnxNode& n, size_t x, int64_t axis) {
+  return n.add(schema::DequantizeLinear{n.dtype(x + 1), axis}, {n.in(x), n.in(x + 1), n.in(x + 2)});
+}
+void set_quantised(OnnxNode& n, ValueId y, size_t scale) {
+  const DType to = n.has(scale + 1) ? n.dtype(scale + 1) : DType::u8;
+  n.set(0, n.add(schema::QuantizeLinear{to}, {y, n.in(scale), n.in(scale + 1)}));
+}
+ValueId integer_product(OnnxNode& n, ValueId a, ValueId b, ValueId a_zero, ValueId b_zero) {
+  return n.add(schema::MatMul{}, {centred(n, a, a_zero, DType::i32, -2), centred(n, b, b_zero, DType::i32, -1)});
+}
+
 Group quantise_group() { return {onnx_domain, quantise_rows}; }
+Group quantise_contrib_group() { return {microsoft_domain, quantise_contrib_rows}; }
 }  // namespace converter

@@ -84,6 +84,7 @@ void string_normalizer(OnnxNode& n) {
   op.stopwords = n.texts("stopwords");
   n.finish(op, n.all());
 }
+void regex_full_match(OnnxNode& n) { n.finish(schema::RegexFullMatch{n.text("pattern", "")}, n.all()); }
 void tf_idf_vectorizer(OnnxNode& n) {
   using schema::TfIdfMode;
   schema::TfIdfVectorizer op;
@@ -111,6 +112,7 @@ constexpr Row sequence_rows[] = {{"SequenceConstruct", sequence_construct},
                                  {"StringConcat", plain<schema::StringConcat>},
                                  {"StringSplit", string_split},
                                  {"StringNormalizer", string_normalizer},
+                                 {"RegexFullMatch", regex_full_match},
                                  {"TfIdfVectorizer", tf_idf_vectorizer}};
 }  // namespace
 

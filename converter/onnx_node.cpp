@@ -295,6 +295,12 @@ size_t OnnxNode::body_inputs(std::string_view attribute) {
 size_t OnnxNode::body_outputs(std::string_view attribute) {
   return find(attribute, AttributeProto::GRAPH, true)->g().output_size();
 }
+Types OnnxNode::body_types(std::string_view attribute) {
+  Types types;
+  for (const auto& input : find(attribute, AttributeProto::GRAPH, true)->g().input())
+    types.push_back(input.has_type() ? converter::type_of(input.type(), input.name()) : Type::unranked(DType::f32));
+  return types;
+}
 Body OnnxNode::body(std::string_view attribute, const Types& inputs) {
   const auto& graph = find(attribute, AttributeProto::GRAPH, true)->g();
   return with_context([&] { return importer_.import_body(scope_, graph, inputs); }, "attribute ", attribute);
@@ -311,7 +317,9 @@ const std::vector<Group>& groups() {
                                       reduce_group(),      norm_group(),     shape_group(),    index_group(),
                                       resize_group(),      recurrent_group(), control_group(), sequence_group(),
                                       attention_group(),   loss_group(),     random_group(),   signal_group(),
-                                      legacy_group(),      training_group(), contrib_group(),  contrib_default_group()};
+                                      legacy_group(),      ml_features_group(), ml_models_group(), ml_trees_group(),
+                                      preview_group(),     training_group(), contrib_group(),  contrib_attention_group(), generation_group(), quantise_contrib_group(),
+                                      contrib_default_group()};
   return all;
 }
 

@@ -105,6 +105,7 @@ class OnnxNode {
   // Bodies.
   size_t body_inputs(std::string_view attribute);
   size_t body_outputs(std::string_view attribute);
+  Types body_types(std::string_view attribute);  // what the body declares of its inputs; f32 of any rank, where it does not
   // Imports a body whose own inputs have these types.
   Body body(std::string_view attribute, const Types& inputs);
   // Imports a body in place of the node: its own inputs are these values.
@@ -133,11 +134,13 @@ struct Group {
   std::string_view domain;
   std::span<const Row> rows;
 };
-inline constexpr std::string_view onnx_domain = "", microsoft_domain = "com.microsoft",
-                                  training_domain = "ai.onnx.preview.training";
+inline constexpr std::string_view onnx_domain = "", ml_domain = "ai.onnx.ml", microsoft_domain = "com.microsoft",
+                                  preview_domain = "ai.onnx.preview", training_domain = "ai.onnx.preview.training";
 Group elementwise_group(), quantise_group(), matmul_group(), conv_group(), reduce_group(), norm_group(), shape_group(),
     index_group(), resize_group(), recurrent_group(), control_group(), sequence_group(), attention_group(),
-    loss_group(), random_group(), signal_group(), legacy_group(), training_group(), contrib_group(), contrib_default_group();
+    loss_group(), random_group(), signal_group(), legacy_group(), ml_features_group(), ml_models_group(), ml_trees_group(),
+    preview_group(), training_group(), contrib_group(), contrib_attention_group(), generation_group(), quantise_contrib_group(),
+    contrib_default_group();
 const std::vector<Group>& groups();  // all of these
 void import_custom(OnnxNode&);  // for what is in no row
 const Row* find_row(const std::string& domain, const std::string& op_type);

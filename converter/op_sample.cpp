@@ -120,8 +120,8 @@ class Reader {
       return;
     }
     const bool captured = take('^'), convolved = take('*');
-    const bool sequence = rest_.starts_with("seq("), optional = rest_.starts_with("opt(");
-    if (sequence || optional) rest_.remove_prefix(4);
+    const bool sequence = rest_.starts_with("seq("), optional = rest_.starts_with("opt("), map = rest_.starts_with("map(");
+    if (sequence || optional || map) rest_.remove_prefix(4);
     const DType element = dtype();
     expect('[');
     const std::vector<double> extents = numbers(']');
@@ -131,6 +131,15 @@ class Reader {
       Object whole;
       whole.set_empty(sequence ? ValueKind::sequence : ValueKind::optional, element);
       whole.items.push_back(std::move(x));
+      x = std::move(whole);
+    }
+    if (map) {
+      expect(')');
+      Object whole, keys;
+      const View places = keys.set_tensor(DType::i64, x.shape);
+      for (int64_t i = 0; i < places.elements(); ++i) store(places, i, Int(i));
+      whole.set_empty(ValueKind::map, element);
+      whole.items.push_back(std::move(keys)), whole.items.push_back(std::move(x));
       x = std::move(whole);
     }
     if (convolved) add_convolution(x);
@@ -147,6 +156,10 @@ class Reader {
     onnx::TypeProto* type = input.mutable_type();
     if (sequence) type = type->mutable_sequence_type()->mutable_elem_type();
     if (optional) type = type->mutable_optional_type()->mutable_elem_type();
+    if (map) {
+      type->mutable_map_type()->set_key_type(onnx_dtype(DType::i64));
+      type = type->mutable_map_type()->mutable_value_type();
+    }
     type->mutable_tensor_type()->set_elem_type(onnx_dtype(element));
     for (double d : extents) type->mutable_tensor_type()->mutable_shape()->add_dim()->set_dim_value(int64_t(d));
     inputs.push_back(std::move(x));

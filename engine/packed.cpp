@@ -17,22 +17,31 @@ struct KeyHash {
 };
 }  // namespace
 
-std::shared_ptr<const std::byte> packed_weight(const Constant& weight, const std::string& packing, size_t bytes,
+std::shared_ptr<const std::byte> packed_weight(std::span<const Constant* const> weights, const std::string& packing, size_t bytes,
                                                const std::function<void(std::byte*)>& pack) {
   struct Packed {
     Charge charge;  // of whoever packed it
     kernels::os::Memory memory;
   };
   static kernels::WeakCache<Key, Packed, KeyHash> cache;
-  const XXH128_hash_t content = XXH3_128bits(weight.data, size_t(weight.bytes()));
+  XXH3_state_t state;
+  XXH3_128bits_reset(&state);
+  for (const Constant* w : weights) XXH3_128bits_update(&state, w->data, size_t(w->bytes()));
+  const XXH128_hash_t content = XXH3_128bits_digest(&state);
   const Key key{content.low64, content.high64, packing, bytes};
   const auto packed = cache.get(key, [&](const Key&) {
     auto made = std::make_shared<Packed>(Packed{Charge(int64_t(bytes)), kernels::os::Memory::allocate(std::max<size_t>(bytes, 1))});
     require(bool(made->memory), Code::out_of_memory, "cannot allocate ", bytes, " bytes for packed weights");
     pack(made->memory.data());
-    if (weight.mapping) weight.mapping->release_pages(weight.data - weight.mapping->data(), weight.bytes());
+    for (const Constant* w : weights)
+      if (w->mapping) w->mapping->release_pages(w->data - w->mapping->data(), w->bytes());
     return made;
   });
   return {packed, packed->memory.data()};
+}
+std::shared_ptr<const std::byte> packed_weight(const Constant& weight, const std::string& packing, size_t bytes,
+                                               const std::function<void(std::byte*)>& pack) {
+  const Constant* one[] = {&weight};
+  return packed_weight(one, packing, bytes, pack);
 }
 }  // namespace engine

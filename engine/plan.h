@@ -135,4 +135,7 @@ std::vector<NodeId> schedule(const Graph&);
 // `packing` says everything that the packed bytes depend on, beside the weight's contents.
 std::shared_ptr<const std::byte> packed_weight(const Constant&, const std::string& packing, size_t bytes,
                                                const std::function<void(std::byte*)>& pack);
+// Several that are packed as one; `packing` says where each ends.
+std::shared_ptr<const std::byte> packed_weight(std::span<const Constant* const>, const std::string& packing, size_t bytes,
+                                               const std::function<void(std::byte*)>& pack);
 }  // namespace engine

@@ -3,6 +3,8 @@
 #include <memory>
 #include <type_traits>
 #include "schema/ops.h"
+#include "schema/ops_generation.h"
+#include "schema/ops_ml.h"
 
 namespace schema {
 enum class OpId : uint16_t {

@@ -6,28 +6,9 @@
 // ONNX makes inputs (shapes, axes, pads) are inputs here too; they must be known before a step can be planned, and
 // are read when the step runs otherwise. Axes may be negative and count from the end then.
 #pragma once
-#include <string>
-#include <variant>
-#include <vector>
-#include "schema/dtypes.h"
+#include "schema/op_fields.h"
 
 namespace schema {
-using Ints = std::vector<int64_t>;
-using Strings = std::vector<std::string>;
-using DTypes = std::vector<DType>;
-
-// A named parameter of a custom op. An empty list stands for one of any element.
-struct Attribute {
-  std::string name;
-  std::variant<int64_t, double, std::string, Ints, std::vector<double>, Strings> value;
-  bool operator==(const Attribute&) const = default;
-};
-using Attributes = std::vector<Attribute>;
-
-#define SCHEMA_FIELDS(T, ...) static constexpr void visit_fields([[maybe_unused]] auto&& v) { \
-    using Self [[maybe_unused]] = T;                                              \
-    __VA_ARGS__;                                                                  \
-  }
 #define F(name) v(#name, &Self::name)
 
 // --- Elementwise -----------------------------------------------------------------------------------------------------
@@ -753,6 +734,13 @@ struct StringNormalizer {
   SCHEMA_FIELDS(StringNormalizer, F(case_change), F(case_sensitive), F(stopwords))
 };
 
+// Whether each of x (string) as a whole matches a pattern, in RE2's syntax: boolean.
+struct RegexFullMatch {
+  static constexpr int version = 1;
+  std::string pattern;
+  SCHEMA_FIELDS(RegexFullMatch, F(pattern))
+};
+
 // Counts n-grams in x (string, i32 or i64; [C] or [N,C]): y [size] or [N,size] in f32, where size is the largest of `indexes`
 // and 1. The pool, of strings or of integers, holds n-grams of 1, 2, … items, those of k items from counts[k-1] on; the i-th
 // has place indexes[i] in y and weights[i], 1 by default. Of an n-gram, 0 to max_skip items are left out between neighbours.
@@ -783,5 +771,4 @@ struct Custom {
   SCHEMA_FIELDS(Custom, F(domain), F(name), F(opset), F(attributes), F(outputs), F(binding))
 };
 #undef F
-#undef SCHEMA_FIELDS
 }  // namespace schema

@@ -13,14 +13,15 @@ for deb in "$work"/debs/*.deb; do
   echo "$(basename "$deb"): $(dpkg-deb -f "$deb" Installed-Size) kB, needs $(dpkg-deb -f "$deb" Depends)"
   dpkg-deb -x "$deb" "$root"
 done
-pictures='lib(jpeg|png16|webp|tiff|openjp2)'  # their packages' names differ from one Debian to another
-grep -q '^INLAY_IMAGE_DECODER:BOOL=ON$' "$build/CMakeCache.txt" || pictures=none
-needs=$(dpkg-deb -f "$work"/debs/libinlay0_*.deb Depends | tr ',' '\n' | awk '{ print $1 }' | grep -vE "^$pictures" | sort | tr '\n' ' ')
+optional=none  # their packages' names differ from one Debian to another
+! grep -q '^INLAY_IMAGE_DECODER:BOOL=ON$' "$build/CMakeCache.txt" || optional="$optional|lib(jpeg|png16|webp|tiff|openjp2)"
+! grep -q '^INLAY_REGEX:BOOL=ON$' "$build/CMakeCache.txt" || optional="$optional|libre2"
+needs=$(dpkg-deb -f "$work"/debs/libinlay0_*.deb Depends | tr ',' '\n' | awk '{ print $1 }' | grep -vE "^($optional)" | sort | tr '\n' ' ')
 [ "$needs" = "libc6 libgcc-s1 libstdc++6 " ] || fail "the runtime needs $needs"
 
 lib=$root/usr/lib
 readelf -d "$lib/libinlay.so.0" | grep 'SONAME.*libinlay\.so\.0' > /dev/null || fail "the soname"
-libraries=$(readelf -d "$lib/libinlay.so.0" | awk '/NEEDED/ { gsub(/[][]/, "", $5); print $5 }' | grep -vxE "lib(c|m|stdc\+\+|gcc_s)\.so\.[0-9]+|ld-linux.*|$pictures\.so\.[0-9]+" || true)
+libraries=$(readelf -d "$lib/libinlay.so.0" | awk '/NEEDED/ { gsub(/[][]/, "", $5); print $5 }' | grep -vxE "lib(c|m|stdc\+\+|gcc_s)\.so\.[0-9]+|ld-linux.*|($optional)\.so\.[0-9]+" || true)
 [ -z "$libraries" ] || fail "the runtime is linked to $libraries"
 others=$(nm -D --defined-only "$lib/libinlay.so.0" | awk '{ print $3 }' | grep -v '^inlay_' || true)
 [ -z "$others" ] || fail "symbols that are not inlay_*: $others"

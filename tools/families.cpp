@@ -11,6 +11,7 @@
 #include "kernels/rnn/rnn.h"
 #include "kernels/softmax/softmax.h"
 #include "kernels/transpose/transpose.h"
+#include "kernels/tree/tree.h"
 #include "tools/problem.h"
 
 namespace tools {
@@ -36,6 +37,7 @@ std::span<const KernelRow> kernel_rows() {
     add(all, "transpose", transpose::rows());
     add(all, "pad", pad::rows());
     add(all, "rnn", rnn::rows());
+    add(all, "tree", tree::rows());
     add(all, "image", image::rows());
     return all;
   }();

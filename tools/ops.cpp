@@ -133,13 +133,13 @@ std::string markdown_of(const std::vector<OpSupport>& ops) {
     domain = op.domain;
     text += cat("| ", op.name, " | ", opsets_of(op), " | ", types_of(op), " | ", runs_as(op), " |\n");
   }
-  text +=
-      "\n## Not supported\n\nThe application can implement these itself: `inlay convert --allow-custom` keeps "
-      "them.\n\n";
+  text += "\n## Not supported\n";
   std::map<std::string, std::vector<std::string>> unknown, refused;  // by domain; by reason
   for (const OpSupport& op : ops)
     if (!op.supported)
       (op.reason.empty() ? unknown[op.domain] : refused[op.domain + ": " + op.reason]).push_back(op.name);
+  if (!unknown.empty())
+    text += "\nThe application can implement these itself: `inlay convert --allow-custom` keeps them.\n\n";
   for (const auto& [of, names] : unknown) text += cat("- ", of, ": ", joined(names), '\n');
   if (!refused.empty()) text += "\nThese are refused:\n\n";
   for (const auto& [why, names] : refused) text += cat("- ", joined(names), " (", why, ")\n");

@@ -12,6 +12,7 @@ packages=(
   libhwy-dev libxbyak-dev                # the kernels
   libcli11-dev nlohmann-json3-dev libstb-dev  # the command: its arguments, --json, pictures
   libjpeg-dev libpng-dev libwebp-dev libtiff-dev libopenjp2-7-dev  # pictures that a model decodes
+  libre2-dev                             # regular expressions that a model matches
   libgtest-dev libgmock-dev libbenchmark-dev  # tests and benches
   dpkg-dev binutils                      # packages, and the test of them
 )

@@ -52,9 +52,10 @@ inline std::shared_ptr<Budget> small_budget() {
 // Zeros for an input, with 3 for each extent that the model leaves open.
 inline bool zeros(const Type& type, Object& to) {
   if (!type.is_tensor()) {
-    if (type.kind == ValueKind::map) return false;
     to.set_empty(type.kind, type.dtype);
-    return true;
+    if (type.kind != ValueKind::map) return true;
+    to.items.resize(2);
+    return zeros(Type::tensor(type.key, Shape{2}), to.items[0]) && zeros(Type::tensor(type.dtype, Shape{2}), to.items[1]);
   }
   Shape shape;
   for (const Dim& d : type.dims) shape.push_back(d.known() ? d.value() : std::clamp<int64_t>(3, d.lower(), std::max(d.lower(), d.upper())));

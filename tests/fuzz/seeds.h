@@ -112,6 +112,59 @@ inline std::vector<std::pair<std::string, onnx::ModelProto>> seeds() {
   add("picture", 20,
       "input { name: 'file' type { tensor_type { elem_type: 2 shape { dim { dim_param: 'n' } } } } } initializer { name: 'p' data_type: 2 dims: 14 int32_data: [80, 53, 32, 50, 32, 49, 32, 50, 53, 53, 10, 65, 66, 67] } " +
           node("ImageDecoder", {"p"}, {"y"}) + node("ImageDecoder", {"file"}, {"z"}, attribute("pixel_format", "Grayscale")) + output("y") + output("z"));
+  const auto texts = [](const std::string& name, const std::vector<std::string>& values) {
+    std::string text = "attribute { name: '" + name + "' type: STRINGS ";
+    for (const std::string& v : values) text += "strings: '" + v + "' ";
+    return text + "} ";
+  };
+  const auto reals = [](const std::string& name, const std::vector<double>& values) {
+    std::string text = "attribute { name: '" + name + "' type: FLOATS ";
+    for (double v : values) text += "floats: " + std::to_string(v) + ' ';
+    return text + "} ";
+  };
+  const std::string ml = "domain: 'ai.onnx.ml' ", microsoft = "domain: 'com.microsoft' ",
+                    domains = "opset_import { domain: 'ai.onnx.ml' version: 5 } opset_import { domain: 'com.microsoft' version: 1 } opset_import { domain: 'ai.onnx.preview' version: 1 }";
+  add("trees", 18,
+      input("x", {"N", "3"}) +
+          node("TreeEnsembleClassifier", {"x"}, {"label", "scores"},
+               ml + int_list("nodes_treeids", {0, 0, 0, 1}) + int_list("nodes_nodeids", {0, 1, 2, 0}) + int_list("nodes_featureids", {1, 0, 0, 0}) +
+                   texts("nodes_modes", {"BRANCH_LEQ", "LEAF", "LEAF", "LEAF"}) + reals("nodes_values", {0.5, 0, 0, 0}) + int_list("nodes_truenodeids", {1, 0, 0, 0}) +
+                   int_list("nodes_falsenodeids", {2, 0, 0, 0}) + int_list("nodes_missing_value_tracks_true", {1, 0, 0, 0}) + int_list("class_treeids", {0, 0, 1}) + int_list("class_nodeids", {1, 2, 0}) +
+                   int_list("class_ids", {0, 1, 2}) + reals("class_weights", {1, 2, 3}) + texts("classlabels_strings", {"a", "b", "c"}) + reals("base_values", {0, 1, 2}) + attribute("post_transform", "SOFTMAX")) +
+          node("ZipMap", {"scores"}, {"maps"}, ml + texts("classlabels_strings", {"a", "b", "c"})) + output("label") + output("scores") + output("maps"), domains);
+  add("set_trees", 18,
+      input("x", {"N", "2"}) +
+          node("TreeEnsemble", {"x"}, {"y"},
+               ml + int_list("nodes_featureids", {0, 1}) + "attribute { name: 'nodes_modes' type: TENSOR t { data_type: 2 dims: 2 int32_data: [6, 4] } } " +
+                   "attribute { name: 'nodes_splits' type: TENSOR t { data_type: 1 dims: 2 float_data: [0, 0.5] } } attribute { name: 'membership_values' type: TENSOR t { data_type: 1 dims: 3 float_data: [1, 2, nan] } } " +
+                   int_list("nodes_truenodeids", {0, 1}) + int_list("nodes_trueleafs", {1, 1}) + int_list("nodes_falsenodeids", {1, 2}) + int_list("nodes_falseleafs", {0, 1}) + int_list("leaf_targetids", {0, 1, 0}) +
+                   "attribute { name: 'leaf_weights' type: TENSOR t { data_type: 1 dims: 3 float_data: [1, 2, 3] } } " + int_list("tree_roots", {0}) + attribute("n_targets", 2)) +
+          output("y"), domains);
+  add("classic", 18,
+      input("x", {"N", "2"}) + input("i", {"4"}, 7) + "input { name: 'm' type { map_type { key_type: 7 value_type { tensor_type { elem_type: 1 } } } } } " +
+          node("SVMClassifier", {"x"}, {"label", "p"},
+               ml + attribute("kernel_type", "RBF") + reals("kernel_params", {0.5, 0, 3}) + reals("support_vectors", {0, 1, 1, 0, 2, 2}) + int_list("vectors_per_class", {1, 2}) + reals("coefficients", {1, -0.5, -0.5}) +
+                   reals("rho", {0.25}) + reals("prob_a", {1}) + reals("prob_b", {0}) + int_list("classlabels_ints", {3, 4})) +
+          node("Normalizer", {"p"}, {"n"}, ml + attribute("norm", "L1")) + node("LabelEncoder", {"i"}, {"e"}, ml + int_list("keys_int64s", {1, 2}) + texts("values_strings", {"a", "b"})) +
+          node("OneHotEncoder", {"i"}, {"h"}, ml + int_list("cats_int64s", {1, 2})) + node("DictVectorizer", {"m"}, {"d"}, ml + int_list("int64_vocabulary", {1, 2})) +
+          node("RegexFullMatch", {"e"}, {"r"}, attribute("pattern", "a+")) + output("label") + output("n") + output("h") + output("d") + output("r"), domains);
+  add("transformer", 26,
+      input("x", {"1", "3", "4"}) + floats("w", {4, 12}, iota(48)) + floats("b", {12}, iota(12)) + input("q", {"1", "2", "3", "4"}) +
+          node("Attention", {"x", "w", "b"}, {"a", "present"}, microsoft + attribute("num_heads", 2) + attribute("unidirectional", 1)) +
+          node("MultiHeadAttention", {"a", "x", "x"}, {"c"}, microsoft + attribute("num_heads", 2)) +
+          node("FlexAttention", {"q", "q", "q"}, {"f"}, "domain: 'ai.onnx.preview' " + body("score_mod", input("s", {"1", "2", "3", "3"}) + node("Tanh", {"s"}, {"t"}) + output("t"))) +
+          "initializer { name: 'bits' data_type: 2 dims: 3 dims: 1 dims: 8 int32_data: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24] } " + floats("scales", {3}, iota(3)) +
+          input("k", {"2", "16"}) + node("MatMulNBits", {"k", "bits", "scales"}, {"n"}, microsoft + attribute("K", 16) + attribute("N", 3) + attribute("bits", 4) + attribute("block_size", 16)) +
+          output("c") + output("present") + output("f") + output("n"), domains);
+  const std::string past = "type { tensor_type { elem_type: 1 shape { dim { dim_value: 2 } dim { dim_param: 'b' } dim { dim_value: 1 } dim { dim_param: 'p' } dim { dim_value: 1 } } } }";
+  add("beams", 18,
+      input("x", {"1", "2"}, 6) + "initializer { name: 'most' data_type: 6 dims: 1 int32_data: 5 } initializer { name: 'two' data_type: 6 dims: 1 int32_data: 2 } " +
+          node("BeamSearch", {"x", "most", "", "two", "two"}, {"y", "scores"},
+               microsoft + attribute("eos_token_id", 5) + attribute("pad_token_id", 0) +
+                   body("decoder", input("i", {"r", "s"}, 6) + input("p", {"r", "s"}, 6) + input("m", {"r", "t"}, 6) + input_of("past", past) + ints("one", {1}) + ints("depth", {7}) + floats("values", {2}, {0, 1}) +
+                                       node("Cast", {"i"}, {"c"}, attribute("to", 7)) + node("Add", {"c", "one"}, {"next"}) + node("OneHot", {"next", "depth", "values"}, {"logits"}) +
+                                       node("Identity", {"past"}, {"present"}) + output("logits") + output("present"))) +
+          output("y") + output("scores"), domains);
   return all;
 }
 }  // namespace fuzz

@@ -107,7 +107,7 @@ TEST_P(Models, GiveTheStoredResults) {
     expect_golden(*model, first, golden, row);
     check_plans(session, row.name);
   }
-  if (row.name == "squeezenet_fp16") {
+  if (row.name == "squeezenet_fp16" || row.name == "shufflenetv2_qlinear_int8" || row.name == "qdq_edgetpu_block") {
     EXPECT_EQ(largest(first[0].view()), largest(golden.outputs[0].value.view()));
   }
 }
