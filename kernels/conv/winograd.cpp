@@ -236,7 +236,7 @@ Support supports_winograd(const tile::Backend& backend, const Spec& s, int m) {
   const double pixels = static_cast<double>(s.out_width() * s.out_width());
   const double across = std::ceil(static_cast<double>(s.out_width()) / (s.dilation_w * m)) * s.dilation_w;
   const double waste = pixels > 0 ? across * across * m * m / pixels : 1;
-  const double per_tile_in = m == 4 ? 340 : 240, per_tile_out = m == 4 ? 260 : 190, bytes_per_cycle = 8;
+  const double per_tile_in = m == 4 ? 340 : 240, per_tile_out = m == 4 ? 260 : 190, bytes_per_cycle = 5;
   const double dilated = s.dilation_h * s.dilation_w > 1 ? 2.5 : 1;
   const double products = tile::cost(backend, s.out_channels) * (m == 4 ? 1.6 : 1) * planes / (taps * m * m);
   const double transforms = dilated * (per_tile_in / out + per_tile_out / static_cast<double>(s.channels)) /
