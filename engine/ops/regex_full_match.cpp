@@ -39,7 +39,7 @@ void check_pattern(const RegexFullMatch&) {
   fail(Code::unsupported, "this build has no regular expressions: it was configured with INLAY_REGEX=OFF");
 }
 void reference(const RegexFullMatch& op, RunContext&) { check_pattern(op); }
-constexpr auto lower = nullptr;
+std::optional<Lowered> lower(const RegexFullMatch&, const LowerContext&) { return std::nullopt; }
 #endif
 
 Types infer(const RegexFullMatch& op, const InferContext& in) {
