@@ -64,7 +64,7 @@ class Planar final : public Conv {
     const int64_t out_height = s_.out_height(args.height);
     if (args.batch <= 0 || out_height <= 0 || s_.out_width() <= 0) return;
     if (args.batch * out_height * s_.out_width() * s_.out_channels * s_.channels * taps() < serial_work) max_threads = 1;
-    const int64_t threads = max_threads > 0 ? std::min(max_threads, pool.size()) : pool.size();
+    const int64_t threads = threads_of(pool, max_threads);
     int64_t bands = divide_up(out_height, band_);
     if (threads > 1) bands = std::min(out_height, std::max(bands, divide_up(4 * threads, args.batch)));
     slots_.run(pool, max_threads, args.batch * bands, [&](int64_t task, int64_t slot) {

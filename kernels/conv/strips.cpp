@@ -48,7 +48,7 @@ size_t Strips::scratch_bytes() const { return static_cast<size_t>(slots_.count()
 void Strips::run(const StripArgs& args, ThreadPool& pool, int max_threads) const {
   int64_t heights[most + 1] = {args.height};
   for (size_t i = 0; i < links_.size(); ++i) heights[i + 1] = links_[i].spec.out_height(heights[i]);
-  const int64_t rows = heights[links_.size()], threads = std::min<int64_t>(max_threads > 0 ? std::min(max_threads, pool.size()) : pool.size(), slots_.count());
+  const int64_t rows = heights[links_.size()], threads = std::min(threads_of(pool, max_threads), slots_.count());
   if (args.batch <= 0 || rows <= 0) return;
   // Rows at the border of two bands are computed for both: a band has several strips, unless threads would have none.
   const int64_t wanted = threads > 1 ? (2 * threads + args.batch - 1) / args.batch : 1;

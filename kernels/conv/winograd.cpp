@@ -83,7 +83,7 @@ class Winograd final : public Conv {
   void run(const Args& args, ThreadPool& pool, int max_threads) const override {
     const Grid grid(*this, args.batch, args.height);
     if (grid.tiles <= 0) return;
-    const int64_t all = max_threads > 0 ? std::min(max_threads, pool.size()) : pool.size();
+    const int64_t all = threads_of(pool, max_threads);
     int64_t blocks = (grid.tiles + tiles_ - 1) / tiles_;
     if (blocks == 1) {  // its stages, each divided
       const int64_t parts = all > 1 ? std::min(grid.tiles, 4 * all) : 1, n = grid.tiles;
