@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <functional>
 #include "engine/op.h"
 #include "engine/ops/pointwise.h"
 #include "engine/ops/real_to_int.h"
@@ -87,18 +88,33 @@ template <class F> void walk(const ConstView& x, const ConstView& y, const View&
   nest.rows({}, [&](const auto& at) { f(at, nest.extents.back(), nest.strides[0].back(), nest.strides[1].back()); });
 }
 
-template <class T> void run_f32(BinaryKind kind, const ConstView& x, const ConstView& y, const View& z) {
-  const auto *a = reinterpret_cast<const float*>(x.data), *b = reinterpret_cast<const float*>(y.data);
-  with_formula<float>(kind, [&](auto formula) {
-    T* out = reinterpret_cast<T*>(z.data);
-    walk(x, y, z, [&](const auto& at, int64_t n, int64_t dx, int64_t dy) {
-      const float *p = a + at[0], *q = b + at[1];
-      T* r = out + at[2];
-      if (dx == 1 && dy == 1) for (int64_t i = 0; i < n; ++i) r[i] = static_cast<T>(formula(p[i], q[i]));
-      else if (dx == 1) for (int64_t i = 0; i < n; ++i) r[i] = static_cast<T>(formula(p[i], *q));
-      else for (int64_t i = 0; i < n; ++i) r[i] = static_cast<T>(formula(p[i * dx], q[i * dy]));
-    });
+// On elements E as they lie in memory.
+template <class E, class T, class F> void apply(const F& formula, const ConstView& x, const ConstView& y, const View& z) {
+  const auto *a = reinterpret_cast<const E*>(x.data), *b = reinterpret_cast<const E*>(y.data);
+  T* out = reinterpret_cast<T*>(z.data);
+  walk(x, y, z, [&](const auto& at, int64_t n, int64_t dx, int64_t dy) {
+    const E *p = a + at[0], *q = b + at[1];
+    T* r = out + at[2];
+    if (dx == 1 && dy == 1) for (int64_t i = 0; i < n; ++i) r[i] = static_cast<T>(formula(p[i], q[i]));
+    else if (dx == 1) for (int64_t i = 0; i < n; ++i) r[i] = static_cast<T>(formula(p[i], *q));
+    else if (dy == 1 && dx == 0) for (int64_t i = 0; i < n; ++i) r[i] = static_cast<T>(formula(*p, q[i]));
+    else for (int64_t i = 0; i < n; ++i) r[i] = static_cast<T>(formula(p[i * dx], q[i * dy]));
   });
+}
+template <class T> void run_f32(BinaryKind kind, const ConstView& x, const ConstView& y, const View& z) {
+  with_formula<float>(kind, [&](auto formula) { apply<float, T>(formula, x, y, z); });
+}
+// False: it is no comparison.
+template <class E> bool compare(BinaryKind kind, const ConstView& x, const ConstView& y, const View& z) {
+  const auto run = [&](auto formula) { return apply<E, uint8_t>(formula, x, y, z), true; };
+  switch (kind) {
+    case BinaryKind::equal: return run(std::equal_to<E>());
+    case BinaryKind::less: return run(std::less<E>());
+    case BinaryKind::less_equal: return run(std::less_equal<E>());
+    case BinaryKind::greater: return run(std::greater<E>());
+    case BinaryKind::greater_equal: return run(std::greater_equal<E>());
+    default: return false;
+  }
 }
 
 void reference(const Binary& op, RunContext& c) {
@@ -115,6 +131,8 @@ void reference(const Binary& op, RunContext& c) {
     for (int64_t i = 0, n = y.elements(); i < n; ++i) check(load<Int>(y, i) != Int(0), "integer division by zero");
   if (x.dtype == DType::f32 && op.kind != BinaryKind::pow)
     return row(op.kind).truth ? run_f32<uint8_t>(op.kind, x, y, z) : run_f32<float>(op.kind, x, y, z);
+  if (x.dtype == DType::i32 && compare<int32_t>(op.kind, x, y, z)) return;
+  if (x.dtype == DType::i64 && compare<int64_t>(op.kind, x, y, z)) return;
   // An exponent of another dtype than x: in double if either is real.
   const DType carrier = x.dtype == y.dtype ? x.dtype : schema::is_real(y.dtype) ? y.dtype : schema::is_real(x.dtype) ? x.dtype : DType::i64;
   with_carrier(carrier, [&]<class T>(T) {

@@ -90,6 +90,12 @@ std::optional<PreparedConv> prepare_conv(const schema::ConvLast& op, const Lower
   spec.stride_h = int(op.stride[0]), spec.stride_w = int(op.stride[1]);
   spec.dilation_h = int(op.dilation[0]), spec.dilation_w = int(op.dilation[1]);
   spec.pad_top = int(op.pad[0]), spec.pad_left = int(op.pad[1]), spec.pad_bottom = int(op.pad[2]), spec.pad_right = int(op.pad[3]);
+  int64_t height = x[op.planar_input ? 2 : 1];
+  if (spec.width == 1 && spec.kernel_w == 1 && spec.pad_left == 0 && spec.pad_right == 0 && !by_rows) {
+    // One column is one row of as many pixels, which tiles take side by side.
+    spec.width = std::exchange(height, 1), spec.kernel_w = std::exchange(spec.kernel_h, 1), spec.stride_w = std::exchange(spec.stride_h, 1);
+    spec.dilation_w = std::exchange(spec.dilation_h, 1), spec.pad_left = std::exchange(spec.pad_top, 0), spec.pad_right = std::exchange(spec.pad_bottom, 0);
+  }
   spec.nchw_input = op.planar_input;
   spec.bias = c.has(2);
   spec.strict = c.strict, spec.by_rows = by_rows;
@@ -101,7 +107,7 @@ std::optional<PreparedConv> prepare_conv(const schema::ConvLast& op, const Lower
                                   " stride", to_text(op.stride), " dilation", to_text(op.dilation), " pad", to_text(op.pad), " rows", by_rows);
   auto packed = packed_weight(*w, packing, choice.kernel->packed_bytes(),
                               [&](std::byte* to) { choice.kernel->pack(reinterpret_cast<const float*>(w->data), to); });
-  return PreparedConv{spec, choice.name, choice.kernel, packed, x[0], x[op.planar_input ? 2 : 1]};
+  return PreparedConv{spec, choice.name, choice.kernel, packed, x[0], height};
 }
 
 std::optional<Lowered> lower_conv_last(const schema::ConvLast& op, const LowerContext& c, const Chained& epilogue) {

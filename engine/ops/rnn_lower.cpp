@@ -41,10 +41,11 @@ std::shared_ptr<const std::byte> pack(const rnn::Rnn& kernel, const std::string&
 
 std::optional<Lowered> lower_rnn(const Rnn& op, const LowerContext& c) {
   for (size_t k = 0; k < c.node.inputs.size(); ++k)
-    if (c.has(k) && c.in(k).dtype != DType::f32) return std::nullopt;
-  if (!c.constant(1) || !c.constant(2) || (c.has(3) && !c.constant(3)) || c.has(4) || c.has(7)) return std::nullopt;
+    if (k != 4 && c.has(k) && c.in(k).dtype != DType::f32) return std::nullopt;
+  if (!c.constant(1) || !c.constant(2) || (c.has(3) && !c.constant(3)) || c.has(7)) return std::nullopt;
   if (op.clip != 0 || op.input_forget || !default_activations(op)) return std::nullopt;
   const Shape x = c.in(0).shape(), r = c.in(2).shape();
+  if (c.has(4) && x[1] != 1) return std::nullopt;  // sequences of several lengths
   const rnn::Spec spec{op.kind, x[2], r[2], op.linear_before_reset};
   auto choice = rnn::select(spec, c.isa);
   if (!choice) return std::nullopt;
@@ -56,8 +57,14 @@ std::optional<Lowered> lower_rnn(const Rnn& op, const LowerContext& c) {
     const auto out = [&](size_t k, int64_t d, int64_t otherwise) {
       return run.wants(k) ? reinterpret_cast<float*>(run.out(k).data) + d * state : reinterpret_cast<float*>(run.scratch() + own) + otherwise * state;
     };
+    int64_t steps = time;
+    if (run.has(4)) {
+      steps = load<int64_t>(run.in(4), 0);
+      check(steps >= 0 && steps <= time, "sequence length ", steps, " is out of range for ", time, " steps");
+      if (run.wants(0)) std::fill_n(reinterpret_cast<float*>(run.out(0).data) + steps * directions * state, (time - steps) * directions * state, 0.0f);
+    }
     for (int64_t d = 0; d < directions; ++d)
-      kernel->run({.x = reinterpret_cast<const float*>(run.in(0).data), .time = time, .batch = batch, .reverse = reverse || d == 1,
+      kernel->run({.x = reinterpret_cast<const float*>(run.in(0).data), .time = steps, .batch = batch, .reverse = reverse || d == 1,
                    .h0 = in(5, d), .c0 = in(6, d), .y = run.wants(0) ? out(0, d, 0) : nullptr, .y_step = directions * state, .h = out(1, d, 0), .c = out(2, d, 1),
                    .packed = packed.get() + d * kernel->packed_bytes(), .scratch = run.scratch()}, run.pool(), run.threads());
   }, own + spare};

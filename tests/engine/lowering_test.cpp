@@ -142,6 +142,8 @@ TEST(Lowering, Conv) {
   check({conv({2, 2}, {2, 2, 2, 2}, {}, 8), {{{2, 8, 15, 15}}, {{16, 1, 5, 5}, true}, {{16}, true}}});
   check({conv({1, 1}, {1, 1, 1, 1}, {}, 4), {{{1, 16, 9, 9}}, {{32, 4, 3, 3}, true}, {{32}, true}}});
   check({conv({3}, {2, 1}), {{{2, 6, 31}}, {{10, 6, 5}, true}, {{10}, true}}});
+  check({conv({2, 1}, {2, 0, 1, 0}, {2, 1}), {{{2, 20, 31, 1}}, {{10, 20, 5, 1}, true}, {{10}, true}}});  // one column
+  check({conv({1, 1}, {1, 0, 1, 0}, {}, 12), {{{1, 12, 9, 1}}, {{12, 1, 3, 1}, true}}});
   check({conv({64}, {0, 0}), {{{1, 2, 2000}}, {{40, 2, 900}, true}, {{40}, true}}});  // more taps than code is made for
   check({conv({1, 1}, {1, 1, 1, 1}), {{{1, 4, 5, 5}}, {{6, 4, 3, 3}}}});  // weights that are not constant
   check({conv({1, 1, 1}, {1, 1, 1, 1, 1, 1}), {{{1, 2, 4, 5, 5}}, {{3, 2, 3, 3, 3}, true}}});
@@ -261,6 +263,19 @@ TEST(Lowering, Rnn) {
         schema::Rnn op;
         op.kind = kind, op.direction = direction, op.hidden = hidden, op.linear_before_reset = kind == RnnKind::gru;
         check({op, {{{time, batch, input}}, {{d, g * hidden, input}, true}, {{d, g * hidden, hidden}, true}, {{d, 2 * g * hidden}, true}}});
+      }
+
+// A sequence that ends before the input does.
+TEST(Lowering, RnnOfSomeSteps) {
+  using schema::RnnDirection, schema::RnnKind;
+  for (RnnKind kind : {RnnKind::lstm, RnnKind::gru, RnnKind::rnn})
+    for (RnnDirection direction : {RnnDirection::forward, RnnDirection::reverse, RnnDirection::bidirectional})
+      for (const int64_t length : {0, 3, 5}) {
+        const int64_t d = direction == RnnDirection::bidirectional ? 2 : 1, g = kind == RnnKind::lstm ? 4 : kind == RnnKind::gru ? 3 : 1;
+        schema::Rnn op;
+        op.kind = kind, op.direction = direction, op.hidden = 17, op.linear_before_reset = true;
+        const Input lengths{{1}, false, double(length), double(length) + 0.5, DType::i32};
+        check({op, {{{5, 1, 7}}, {{d, g * 17, 7}, true}, {{d, g * 17, 17}, true}, {{d, 2 * g * 17}, true}, lengths}});
       }
 }
 }  // namespace
