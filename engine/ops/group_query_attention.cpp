@@ -10,10 +10,9 @@ using schema::GroupQueryAttention;
 enum : size_t { past_k = 3, past_v, lengths, total, cos_table, sin_table, position_ids, bias_of_scores, sinks, q_norm, k_norm, valid_lengths };
 
 Types infer(const GroupQueryAttention& op, const InferContext& in) {
-  in.expect_inputs(7, 15);
+  in.expect_inputs(3, 15);
   in.expect_class(0, schema::DTypeClass::real);
   check(op.heads >= 1 && op.kv_heads >= 1 && op.heads % op.kv_heads == 0, op.heads, " heads do not divide among ", op.kv_heads, " of the cache");
-  check(in.has(1) && in.has(2), "k and v are missing");
   check(in.has(lengths) && in.has(total), "the sequence lengths are missing");
   check(in.has(past_k) == in.has(past_v), "past k and past v come together");
   check(in.has(q_norm) == in.has(k_norm), "the norms of q and k come together");
@@ -145,9 +144,8 @@ class Attention {
 
   void sequence(int64_t b) {
     const int64_t after = lengths_[size_t(b)] + 1, valid = valid_.empty() ? std::min(length_, after) : valid_[size_t(b)], before = after - valid;
-    check(valid >= 0 && valid <= length_, "sequence ", b, " has ", valid, " new tokens of ", length_);
     const int64_t held = op_.sliding ? resident(before, past_, op_.window) : before;
-    check(before >= 0 && held <= past_, "sequence ", b, " has a past of ", before, ", the cache one of ", past_);
+    check(valid >= 0 && valid <= length_ && before >= 0 && held <= past_, "sequence ", b, " has a past of ", before, ", the cache one of ", past_);
     check(after <= total_, "sequence ", b, " has ", after, " tokens, more than the total of ", total_);
     const int64_t staged = std::max(rows_, held + valid), base = before - held;  // the position of row 0
     Scratch<double> cache[2];

@@ -38,7 +38,7 @@ TEST(QuantizedMatMul, ByHand) {
 TEST(QuantizedConv, Errors) {
   const auto x = u8({1, 2, 3}, {1, 2, 3, 4, 5, 6}), w = i8({1, 2, 1}, {1, 2}), one = f32({}, {1});
   expect_error(QuantizedConv{}, {f32_iota({1, 2, 3}), w}, "f32");
-  expect_error(QuantizedConv{}, {x, w, i8({}, {0})}, "i8");
+  expect_error(QuantizedConv{}, {x, w, i8({}, {0})}, "inputs 0 and 2 must have one dtype");
   expect_error(QuantizedConv{}, {x, w, u8({2}, {0, 1})}, "the zero point of x");
   expect_error(QuantizedConv{}, {x, w, nullptr, i8({2}, {0, 1})}, "the zero point of w");
   expect_error(QuantizedConv{}, {x, w, nullptr, nullptr, i32({2}, {0, 1})}, "the bias");
