@@ -145,8 +145,8 @@ class Attention {
   void sequence(int64_t b) {
     const int64_t after = lengths_[size_t(b)] + 1, valid = valid_.empty() ? std::min(length_, after) : valid_[size_t(b)], before = after - valid;
     const int64_t held = op_.sliding ? resident(before, past_, op_.window) : before;
+    check(after >= 0 && after <= total_, "sequence ", b, " has ", after, " tokens of a total of ", total_);
     check(valid >= 0 && valid <= length_ && before >= 0 && held <= past_, "sequence ", b, " has a past of ", before, ", the cache one of ", past_);
-    check(after <= total_, "sequence ", b, " has ", after, " tokens, more than the total of ", total_);
     const int64_t staged = std::max(rows_, held + valid), base = before - held;  // the position of row 0
     Scratch<double> cache[2];
     for (int k = 0; k < 2; ++k) {

@@ -163,14 +163,14 @@ TEST(GroupQueryAttentionOp, Caches) {
   const auto one = f32({1, 1, 1}, {0}), past_k = f32({1, 1, 4, 1}, {1, 2, 3, 9}), past_v = f32({1, 1, 4, 1}, {10, 20, 30, 90});
   GroupQueryAttention op{1, 1, -1, 1};
   // A buffer that is longer than what is in it stays as long.
-  auto out = run(op, {one, f32({1, 1, 1}, {7}), f32({1, 1, 1}, {70}), past_k, past_v, i32({1}, {2}), i32({}, {3})}, 3);
+  auto out = run(op, {one, f32({1, 1, 1}, {7}), f32({1, 1, 1}, {60}), past_k, past_v, i32({1}, {2}), i32({}, {3})}, 3);
   EXPECT_EQ(values(out[1]), (Numbers{1, 2, 7, 9}));
-  expect_near(values(out[0]), {100. / 3});
+  expect_near(values(out[0]), {30});
   // The second of two new tokens is padding.
-  const auto two = f32({1, 2, 1}, {0, 0}), fresh = f32({1, 2, 1}, {7, 8});
+  const auto two = f32({1, 2, 1}, {0, 0}), fresh = f32({1, 2, 1}, {6, 8});
   out = run(op, {two, fresh, fresh, past_k, past_v, i32({1}, {2}), i32({}, {4}), nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, i32({1}, {1})}, 3);
-  EXPECT_EQ(values(out[1]), (Numbers{1, 2, 7, 9}));
-  expect_near(values(out[0]), {37. / 3, 0});
+  EXPECT_EQ(values(out[1]), (Numbers{1, 2, 6, 9}));
+  expect_near(values(out[0]), {12, 0});
   // A sliding one keeps the window's tokens at least, and drops as many at once as are beyond it: of 5 tokens 3 were there, of 6 are 4.
   op.window = 3, op.sliding = true;
   out = run(op, {one, f32({1, 1, 1}, {7}), f32({1, 1, 1}, {70}), past_k, past_v, i32({1}, {5}), i32({}, {6})}, 3);
@@ -185,8 +185,8 @@ TEST(GroupQueryAttentionOp, Errors) {
   const GroupQueryAttention op{1, 1};
   expect_error(GroupQueryAttention{3, 2}, {q, k, k, past, past, length, total}, "heads");
   expect_error(op, {q, k, k, past, nullptr, length, total}, "together");
-  expect_error(op, {q, k, k, past, past, i32({1}, {9}), total}, "past of 9");
-  expect_error(op, {q, k, k, past, past, i32({1}, {-2}), total}, "past of -2");
+  expect_error(op, {q, k, k, past, past, i32({1}, {9}), i32({}, {10})}, "past of 9");
+  expect_error(op, {q, k, k, past, past, i32({1}, {-2}), total}, "sequence 0 has -1 tokens of a total of 3");
   expect_error(op, {q, k, k, past, past, i32({2}, {2, 2}), total}, "batch");
   expect_error(op, {q, f32_iota({1, 2, 4}), k, past, past, length, total}, "length");
   expect_error(GroupQueryAttention{1, 1, -1, 0, 0, true}, {q, k, k, past, past, length, total}, "cos and sin");
