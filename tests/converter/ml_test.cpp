@@ -200,6 +200,25 @@ TEST(Contrib, QuantisedSums) {
   const ConstView in[] = {std::as_const(x).view()};
   EXPECT_EQ(numbers(engine::test::evaluate(g, in)[0]), std::vector<double>{198});  // 198 * 2 - 40 * 5, and the zero point
 }
+// ONNX Runtime adds an odd zero point before it rounds: halves become the even integer of the result.
+TEST(Contrib, HalvesOfQuantisedResults) {
+  const auto number = [](const std::string& name, int dtype, double v) {
+    return cat("initializer { name: '", name, "' data_type: ", dtype, dtype == 1 ? " float_data: " : " int32_data: ", v, " } ");
+  };
+  const std::string constants = number("one", 1, 1) + number("two", 1, 2) + number("half", 1, 0.5) + number("z", 2, 0) + number("z1", 2, 1) + number("b1", 2, 1);
+  const auto result = [&](const std::vector<std::string>& dims, const std::string& node) {
+    const Graph g = import(model(18, input("x", dims, 2) + output("y") + constants + node, opsets));
+    Object x;
+    const View v = x.set_tensor(DType::u8, dims.size() == 2 ? Shape{1, 2} : Shape{1, 1, 1, 2});
+    store(v, 0, Int(1)), store(v, 1, Int(3));
+    const ConstView in[] = {std::as_const(x).view()};
+    return numbers(engine::test::evaluate(g, in)[0]);
+  };
+  EXPECT_EQ(result({"1", "2"}, node("QLinearAdd", {"x", "one", "z", "z", "one", "z", "two", "z1"}, {"y"}, microsoft)), (std::vector<double>{2, 2}));  // 0.5 + 1, 1.5 + 1
+  EXPECT_EQ(result({"1", "2"}, node("QLinearAdd", {"x", "one", "z", "z", "one", "z", "two", "z"}, {"y"}, microsoft)), (std::vector<double>{0, 2}));
+  EXPECT_EQ(result({"1", "2"}, node("QLinearMul", {"x", "half", "z", "b1", "one", "z", "one", "z1"}, {"y"}, microsoft)), (std::vector<double>{2, 2}));
+  EXPECT_EQ(result({"1", "1", "1", "2"}, node("QLinearAveragePool", {"x", "half", "z", "two", "z1"}, {"y"}, microsoft + int_list("kernel_shape", {1, 2}))), (std::vector<double>{2}));  // 1 / 2 + 1
+}
 TEST(Contrib, FourBits) {
   // Two rows of 32 numbers of 4 bits in blocks of 16: 1, 2, … in the lower and 0 in the upper half of each byte.
   std::string blocks = "initializer { name: 'b' data_type: 2 dims: 2 dims: 2 dims: 8 int32_data: [";

@@ -180,6 +180,25 @@ TEST(GroupQueryAttentionOp, Caches) {
   EXPECT_EQ(values(out[1]), (Numbers{3, 9, 7, 0}));
 }
 
+TEST(GroupQueryAttentionOp, QuantisedCaches) {
+  const auto q = f32({1, 1, 2}, {0, 0}), k = f32({1, 1, 2}, {1.3, -9}), half = f32({1}, {0.5}), each = f32({1, 1, 1, 2}, {0.5, 2});
+  const auto given = [&](const ConstantPtr& past, const ConstantPtr& scale) {
+    return run(GroupQueryAttention{1, 1, -1, 1}, {q, k, k, past, past, i32({1}, {1}), i32({}, {2}), nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, scale, scale}, 3);
+  };
+  auto out = given(tensor(DType::i8, {1, 1, 1, 2}, {7, -100}), half);
+  EXPECT_EQ(values(out[1]), (Numbers{7, -100, 3, -18}));
+  expect_near(values(out[0]), {2.5, -29.5});  // means of what the cache holds
+  out = given(tensor(DType::i8, {1, 1, 1, 2}, {7, -100}), each);
+  EXPECT_EQ(values(out[2]), (Numbers{7, -100, 3, -4}));  // -4.5 becomes even
+  expect_near(values(out[0]), {2.5, -104});
+  out = given(tensor(DType::u8, {1, 1, 1, 1}, {0x2f}), half);  // 7 and -6
+  EXPECT_EQ(values(out[1]), (Numbers{0x2f, 0x0b}));  // 3, and -18 as -8
+  expect_near(values(out[0]), {2.5, -3.5});
+  out = given(tensor(DType::f8e4m3fn, {1, 1, 1, 2}, {7, -6}), half);
+  EXPECT_EQ(values(out[1]), (Numbers{7, -6, 2.5, -18}));
+  expect_error(GroupQueryAttention{1, 1}, {q, k, k, nullptr, nullptr, i32({1}, {0}), i32({}, {1}), nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, half, half}, "has a past");
+}
+
 TEST(GroupQueryAttentionOp, Errors) {
   const auto q = f32_iota({1, 1, 4}), k = f32_iota({1, 1, 4}), past = f32_iota({1, 1, 2, 4}), length = i32({1}, {2}), total = i32({}, {3});
   const GroupQueryAttention op{1, 1};
