@@ -108,7 +108,7 @@ struct Conv {
 
 // Conv of 8-bit integers, each less its zero point, summed exactly. Inputs: x [N,C,spatial…], w [K,C/groups,kernel…] (i8 or u8
 // each), [zero point of x], [that of w: one, or one per feature], [b i32 [K]], [factor f32: one, or one per feature], [zero point
-// of y]. With a factor, y = saturate(round(f32(sum) * factor) + zero) in the dtype `to`; without one, it is the sums, in i32.
+// of y]. With a factor, y = saturate(round(f32(sum) * factor) + zero) in the dtype `to`; without one, it is the sums, in i32, where they wrap.
 struct QuantizedConv {
   static constexpr int version = 1;
   Ints stride, dilation, pad;

@@ -142,10 +142,7 @@ class Expander {
       return of_all;
     };
     if (largest(0, channels_, true) <= exact) return 1;
-    double largest_bias = 0;
-    for (int64_t f = 0; has(bias) && f < features_; ++f)
-      largest_bias = std::max(largest_bias, std::fabs(load<double>(graph_[node_.inputs[bias]].constant->view(), f)));
-    bias_behind_ = has(bias) && has(factor) && largest_bias + exact < INT32_MAX && largest(0, channels_, false) + low_bits <= exact;
+    bias_behind_ = has(bias) && has(factor) && largest(0, channels_, false) + low_bits <= exact;
     if (bias_behind_) return 1;
     for (int64_t parts = 2; groups == 1 && parts <= std::min<int64_t>(channels_, 64); ++parts) {
       bool fits = true;

@@ -120,7 +120,7 @@ TEST(Quantized, LargeBiasesRoundOnce) {  // as the conversion of an int32 sum be
   for (const int64_t channels : {int64_t{40}, int64_t{700}}) {
     Quantised q;
     const ValueId x = q.quantised({1, channels, 6, 6}, DType::u8, 9), zero = q.number(DType::u8, 9), w = q.bytes(DType::i8, {3, channels, 1, 1});
-    const ValueId b = q.graph.add_constant(i32({3}, {(1 << 24) - 1, -2000000003., 1073741825})), by = q.graph.add_constant(f32({3}, {1e-5, -1e-7, 2e-7}));
+    const ValueId b = q.graph.add_constant(i32({3}, {(1 << 24) - 1, -2147483648., 1073741825})), by = q.graph.add_constant(f32({3}, {1e-5, -1e-7, 2e-7}));
     q.product(QuantizedConv{}, {x, w, zero, ValueId::none, b, by});
     q.product(QuantizedConv{}, {x, w, zero, ValueId::none, ValueId::none, by});
     q.product(QuantizedMatMul{}, {q.quantised({5, channels}, DType::u8, 9), q.bytes(DType::i8, {channels, 3}), zero, ValueId::none, b, by});
