@@ -108,7 +108,10 @@ class Expander {
     features_ = conv || transposed ? shape_[0] : shape_[1], channels_ = conv || transposed ? shape_[1] : shape_[0];
     taps_ = 1;
     for (int64_t d = 2; conv && d < conv_rank; ++d) taps_ *= shape_[size_t(d)];
-    if (zero && zero->view().elements() != 1 && zero->view().elements() != features_) return false;
+    if (zero && zero->view().elements() != 1) {  // it lies along the features
+      const bool along = transposed ? zero->shape.size() == 2 && zero->shape[1] == 1 : zero->view().elements() == zero->shape.back();
+      if (!along || zero->view().elements() != features_) return false;
+    }
     w_.resize(size_t(features_ * channels_ * taps_));
     for (int64_t f = 0, i = 0; f < features_; ++f) {
       const auto offset = zero ? load<double>(zero->view(), zero->view().elements() == 1 ? 0 : f) : 0.0;

@@ -1,5 +1,5 @@
 /* The ops of an app that is written in C: what api_test.cpp does in C++, on the same file. C99. */
-#include "custom_ops.h"
+#include "tests/api/custom_ops.h"
 #include <inlay/inlay.h>
 #include <stdio.h>
 #include <string.h>

@@ -128,6 +128,16 @@ TEST(Quantized, LargeBiasesRoundOnce) {  // as the conversion of an int32 sum be
   }
 }
 
+TEST(Quantized, ZeroPointsAlongEitherDim) {
+  for (const Shape& shape : {Shape{6}, Shape{1, 6}, Shape{6, 1}})
+    for (const bool turned : {false, true}) {
+      Quantised q;
+      const ValueId a = q.quantised({4, 6}, DType::u8, 100);
+      q.product(QuantizedMatMul{turned}, {a, q.bytes(DType::i8, {6, 6}), ValueId::none, q.bytes(DType::i8, shape)});
+      left_to_reference(q);  // some of them
+    }
+}
+
 TEST(Quantized, LargestOfBytes) {
   for (const DType dtype : {DType::u8, DType::i8}) {
     Quantised q;
