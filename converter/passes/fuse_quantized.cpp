@@ -3,7 +3,7 @@
 // it: in floating point, the rounding of each sum would depend on its order.
 #include <algorithm>
 #include "converter/convert.h"
-#include "engine/op.h"
+#include "converter/passes/match.h"
 
 namespace converter {
 using namespace engine;
@@ -11,9 +11,9 @@ using schema::BinaryKind, schema::UnaryKind;
 namespace {
 bool is_byte(DType d) { return d == DType::i8 || d == DType::u8; }
 
-class Quantized {
+class Quantized : Match {
  public:
-  explicit Quantized(Graph& graph) : graph_(graph), rewriter_(graph), uses_(graph.values.size()) {
+  explicit Quantized(Graph& graph) : Match(graph), rewriter_(graph), uses_(graph.values.size()) {
     for (const Node& node : graph.nodes)
       for (ValueId v : node.inputs)
         if (v != ValueId::none) ++uses_[size_t(v)];
@@ -38,9 +38,6 @@ class Quantized {
     DType dtype;
   };
 
-  const Node* producer(ValueId v) const {
-    return v == ValueId::none || graph_[v].producer == NodeId::none ? nullptr : &graph_[graph_[v].producer];
-  }
   static ValueId input(const Node& node, size_t k) { return k < node.inputs.size() ? node.inputs[k] : ValueId::none; }
   const Constant* constant(ValueId v) const { return v == ValueId::none ? nullptr : graph_[v].constant.get(); }
   bool only_here(ValueId v) const { return size_t(v) < uses_.size() && uses_[size_t(v)] == 1; }
@@ -130,15 +127,14 @@ class Quantized {
     Object factor;
     const View view = factor.set_tensor(DType::f32, w->scale.size() == 1 ? Shape{} : Shape{int64_t(w->scale.size())});
     for (size_t i = 0; i < w->scale.size(); ++i) view.as<float>()[i] = x->scale[0] * w->scale[i] / y_scale[0];
-    const ValueIds in{x->x, w->x, x->zero, w->zero, *integer_bias, graph_.add_constant(make_constant(std::as_const(factor).view())), input(q, 2)};
+    const ValueIds in{x->x, w->x, x->zero, w->zero, *integer_bias, rewriter_.graph.add_constant(make_constant(std::as_const(factor).view())), input(q, 2)};
     const Op op = conv ? Op(schema::QuantizedConv{conv->stride, conv->dilation, conv->pad, conv->groups, conv->auto_pad, to})
                        : Op(schema::QuantizedMatMul{product->trans_b, to});
     const ValueId y = rewriter_.add(op, in, origins)[0];
-    graph_[y].name = graph_[q.outputs[0]].name;
+    rewriter_.graph[y].name = graph_[q.outputs[0]].name;
     rewriter_.replace(q.outputs[0], y);
   }
 
-  Graph& graph_;
   Rewriter rewriter_;
   std::vector<int> uses_;
 };

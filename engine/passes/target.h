@@ -7,6 +7,7 @@ namespace engine {
 bool expand_quantized(Graph&);
 bool widen_half(Graph&);
 bool channels_last(Graph&);
+bool fuse_attention(Graph&);
 bool fuse_epilogues(Graph&);
 bool fuse_strips(Graph&);
 
