@@ -10,6 +10,7 @@
 #include "kernels/pool/pool.h"
 #include "kernels/reduce/reduce.h"
 #include "kernels/resize/resize.h"
+#include "kernels/quantize/quantize.h"
 #include "kernels/softmax/softmax.h"
 #include "kernels/transpose/transpose.h"
 
@@ -129,6 +130,17 @@ void add_softmax(const softmax::Row& row, int threads) {
         s.outer * s.n * s.inner, s.outer * s.n * s.inner,
         [kernel = row.make(s)](const float* x, float* y, ThreadPool& pool) { kernel.run(x, y, pool); });
 }
+void add_quantize(const quantize::Row& row, int threads) {
+  for (const bool back : {false, true}) {
+    const quantize::Spec spec{schema::DType::u8, back};
+    const int64_t n = 1 << 20;
+    add(row.name, back ? "dequantize_1M" : "quantize_1M", threads, back ? n / 4 : n, back ? n : n / 4,
+        [kernel = row.make(spec), spec](const float* x, float* y, ThreadPool& pool) {
+          const float scale = 0.1f;
+          kernel.run(x, y, 1, 1 << 20, &scale, nullptr, 1, spec, pool);
+        });
+  }
+}
 
 void add_norm(const norm::Row& row, int threads) {
   for (const auto& [rows, n] : {std::pair<int64_t, int64_t>{1, 768}, {128, 768}, {128, 384}, {512, 1024}}) {
@@ -206,6 +218,8 @@ void add_memory_bound(isa::Mask have, int threads) {
     if (isa::runs(row.isa, have)) add_reduce(row, threads);
   for (const auto& row : softmax::rows())
     if (isa::runs(row.isa, have)) add_softmax(row, threads);
+  for (const auto& row : quantize::rows())
+    if (isa::runs(row.isa, have)) add_quantize(row, threads);
   for (const auto& row : norm::rows())
     if (isa::runs(row.isa, have)) add_norm(row, threads);
   for (const auto& row : transpose::rows())

@@ -98,7 +98,7 @@ std::optional<PreparedConv> prepare_conv(const schema::ConvLast& op, const Lower
   }
   spec.nchw_input = op.planar_input;
   spec.bias = c.has(2);
-  spec.strict = c.strict, spec.by_rows = by_rows;
+  spec.strict = c.strict || op.exact, spec.by_rows = by_rows;
   spec.epilogue = epilogue;
   spec.x_pitch = c.in_pitch(0), spec.y_pitch = c.out_pitch();
   auto choice = conv::select(spec, c.isa);

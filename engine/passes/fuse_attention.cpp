@@ -42,7 +42,7 @@ class AttentionFuser {
   }
   bool f32(ValueId v) const { return graph_[v].type.dtype == DType::f32 && graph_[v].type.determined(); }
   Shape shape(ValueId v) const { return graph_[v].type.shape(); }
-  bool permutes(ValueId v, const Ints& perm, ValueId& from) const {
+  bool permutes(ValueId v, const schema::Ints& perm, ValueId& from) const {
     const auto [node, op] = made_by<schema::Transpose>(v);
     if (!op || op->perm != perm) return false;
     from = node->inputs[0];
