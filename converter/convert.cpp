@@ -6,7 +6,8 @@ using namespace engine;
 std::span<const Pass> pipeline() {
   static const auto passes = [] {
     const auto general = general_passes();
-    std::vector<Pass> all(general.begin(), general.end());
+    std::vector<Pass> all{{"fuse_quantized", fuse_quantized, 0}};  // before constants are folded: a bias is one of integers still
+    all.insert(all.end(), general.begin(), general.end());
     all.push_back({"fold_batch_norm", fold_batch_norm, 1});
     all.push_back({"fuse_activations", fuse_activations, 1});
     for (Pass pass : general) {

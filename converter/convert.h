@@ -12,6 +12,7 @@ struct ConvertOptions {
 
 bool fold_batch_norm(
     engine::Graph&);  // into the weights of a convolution or product before it; else a scale and an offset
+bool fuse_quantized(engine::Graph&);  // DequantizeLinear, Conv or MatMul, QuantizeLinear: a product of integers
 bool fuse_activations(engine::Graph&);  // SiLU, hard swish, mish, GELU: from several nodes to one
 
 // The general passes, and those that undo an exporter's habits.

@@ -53,14 +53,19 @@ void group_query_attention(OnnxNode& n) {
   op.softcap = n.real("softcap", 0);
   op.rotary = n.flag("do_rotary", false);
   op.interleaved = n.flag("rotary_interleaved", false);
-  n.ignore({"qk_output", "k_quant_type", "v_quant_type", "kv_cache_bit_width"});
-  require(n.integer("smooth_softmax", 0) <= 0, Code::unsupported, "attribute smooth_softmax is not supported");
+  op.causal = n.flag("causal", true);
+  op.smooth = n.integer("smooth_softmax", 0) > 0;
+  op.sliding = n.flag("sliding_window_cache", false);
+  op.scores = n.integer("qk_output", 0);
+  const double epsilon = n.real("qk_norm_epsilon", 1e-6);
+  op.q_epsilon = n.real("q_norm_epsilon", epsilon), op.k_epsilon = n.real("k_norm_epsilon", epsilon);
+  n.ignore({"kv_cache_bit_width"});
+  for (const char* type : {"k_quant_type", "v_quant_type"})
+    require(n.text(type, "NONE") == "NONE", Code::unsupported, "a quantised cache (attribute ", type, ") is not supported");
+  require(!n.has(12) && !n.has(13), Code::unsupported, "a quantised cache (scales of k and v) is not supported");
   check(op.heads > 0 && op.kv_heads > 0 && op.heads % op.kv_heads == 0, op.heads, " heads do not divide into ",
         op.kv_heads, " groups");
   check(n.has(0) && n.has(5) && n.has(6), "inputs 0, 5 and 6 must be there");
-  require(n.from(9) == ValueIds(n.from(9).size(), ValueId::none), Code::unsupported,
-          "position ids, attention bias and sinks are not supported");
-  require(n.outputs() <= 3, Code::unsupported, "output 3 is not supported");
   ValueId q = n.in(0), k = n.in(1), v = n.in(2);
   if (k == ValueId::none) {  // packed: the heads of q, k and v one after the other
     const int64_t all = op.heads + 2 * op.kv_heads, width = n.extent(q, 2);
@@ -70,8 +75,9 @@ void group_query_attention(OnnxNode& n) {
         n.add_all(schema::Split{2, 0}, {q, n.ints({op.heads * d, op.kv_heads * d, op.kv_heads * d})}, 3);
     q = parts[0], k = parts[1], v = parts[2];
   }
-  const ValueIds out = n.add_all(op, {q, k, v, n.in(3), n.in(4), n.in(5), n.in(6), n.in(7), n.in(8)}, 3);
-  for (size_t i = 0; i < 3; ++i) n.set(i, out[i]);
+  const ValueIds out = n.add_all(op, {q, k, v, n.in(3), n.in(4), n.in(5), n.in(6), n.in(7), n.in(8), n.in(9), n.in(10), n.in(11), n.in(14), n.in(15), n.in(16)},
+                                 std::max<size_t>(3, n.outputs()));
+  for (size_t i = 0; i < out.size(); ++i) n.set(i, out[i]);
 }
 
 // The function that a fused op ends with; its parameters by name, or one list.

@@ -9,6 +9,7 @@ using schema::BinaryKind, schema::ReduceKind, schema::UnaryKind;
 // Elements of the last dim at the places that input 1 lists; a vector becomes one row.
 void array_feature_extractor(OnnxNode& n) {
   n.expect_inputs(2, 2);
+  n.expect_dtype(0, {DType::f32, DType::f64, DType::i32, DType::i64, DType::string});
   const ValueId indices = n.reshape(n.cast(n.in(1), DType::i64), {-1});
   const ValueId y = n.add(schema::Gather{-1}, {n.in(0), indices});
   n.set(0, n.rank(0) == 1 ? n.unsqueeze(y, {0}) : y);
@@ -16,6 +17,7 @@ void array_feature_extractor(OnnxNode& n) {
 
 void binarizer(OnnxNode& n) {
   n.expect_inputs(1, 1);
+  expect_numbers(n);
   const DType dtype = n.dtype(0);
   double threshold = n.real("threshold", 0);
   if (!schema::is_real(dtype)) threshold = std::floor(threshold);  // x > 0.5 is x > 0 for integers
@@ -33,6 +35,7 @@ ValueId per_feature(OnnxNode& n, DType dtype, std::span<const double> values, co
 
 void scaler(OnnxNode& n) {
   n.expect_inputs(1, 1);
+  expect_numbers(n);
   n.rank(0);
   ValueId y = n.cast(n.in(0), DType::f32);
   if (const auto offset = n.reals("offset"); !offset.empty()) y = n.binary(BinaryKind::sub, y, per_feature(n, DType::f32, offset, "offset"));
@@ -42,6 +45,7 @@ void scaler(OnnxNode& n) {
 
 void imputer(OnnxNode& n) {
   n.expect_inputs(1, 1);
+  expect_numbers(n);
   n.rank(0);
   const DType dtype = n.dtype(0);
   const bool real = schema::is_real(dtype);
@@ -59,6 +63,7 @@ void imputer(OnnxNode& n) {
 // A row without anything but zeros stays as it is.
 void normalizer(OnnxNode& n) {
   n.expect_inputs(1, 1);
+  expect_numbers(n);
   const ReduceKind kind = n.choice<ReduceKind>("norm", "MAX", {{"MAX", ReduceKind::max}, {"L1", ReduceKind::l1}, {"L2", ReduceKind::l2}});
   const int64_t last = -1;
   const ValueId x = n.cast(n.in(0), DType::f32), norm = n.reduce(kind, x, std::span(&last, 1));
@@ -69,6 +74,7 @@ void normalizer(OnnxNode& n) {
 // The inputs side by side, each cut or filled up with zeros to its dimension.
 void feature_vectorizer(OnnxNode& n) {
   n.expect_inputs(1, size_t(limits::ports));
+  for (size_t k = 0; k < n.inputs(); ++k) expect_numbers(n, k);
   const schema::Ints widths = n.integers("inputdimensions");
   check(widths.size() == n.inputs(), "attribute inputdimensions has ", widths.size(), " values for ", n.inputs(), " inputs");
   ValueIds parts;
@@ -87,6 +93,7 @@ void feature_vectorizer(OnnxNode& n) {
 
 void one_hot_encoder(OnnxNode& n) {
   n.expect_inputs(1, 1);
+  n.expect_dtype(0, {DType::f32, DType::f64, DType::i32, DType::i64, DType::string});
   const bool zeros = n.flag("zeros", true);
   const ValueId categories = labels(n, "cats_int64s", "cats_strings");
   const Dim count = n.type(categories).dims[0];
@@ -134,6 +141,10 @@ void label_encoder(OnnxNode& n) {
   };
   const ValueId keys = given("keys"), values = given("values");
   const DType to = n.type(values).dtype;
+  for (DType d : {n.type(keys).dtype, to}) {
+    const bool known = d == DType::f32 || d == DType::f64 || d == DType::i16 || d == DType::i32 || d == DType::i64 || d == DType::string;
+    require(known, Code::unsupported, "keys and values are numbers of 32 or 64 bits, i16 or strings, not ", name(d));
+  }
   const ConstantPtr tensor = n.tensor("default_tensor");
   const double real = n.real("default_float", -0.0);
   const int64_t number = n.integer("default_int64", -1);

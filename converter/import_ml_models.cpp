@@ -20,6 +20,7 @@ ValueId linear(OnnxNode& n, ValueId x, int64_t outputs, const std::vector<double
 
 void linear_regressor(OnnxNode& n) {
   n.expect_inputs(1, 1);
+  expect_numbers(n);
   const int64_t targets = n.integer("targets", 1);
   const auto coefficients = n.reals("coefficients"), intercepts = n.reals("intercepts");
   check(intercepts.empty() || int64_t(intercepts.size()) == targets, "attribute intercepts has ", intercepts.size(), " values for ", targets, " targets");
@@ -28,6 +29,7 @@ void linear_regressor(OnnxNode& n) {
 
 void linear_classifier(OnnxNode& n) {
   n.expect_inputs(1, 1);
+  expect_numbers(n);
   n.ignore({"multi_class"});
   const ValueId classes = labels(n, "classlabels_ints", "classlabels_strings");
   const int64_t count = n.type(classes).dims[0].value();
@@ -67,6 +69,7 @@ ValueId svm_kernel(OnnxNode& n, ValueId x, int64_t count, const std::vector<doub
 
 void svm_regressor(OnnxNode& n) {
   n.expect_inputs(1, 1);
+  expect_numbers(n);
   const int64_t supports = n.integer("n_supports", 0);
   const bool one_class = n.flag("one_class", false);
   const auto coefficients = n.reals("coefficients"), rho = n.reals("rho"), vectors = n.reals("support_vectors");
@@ -114,6 +117,7 @@ ValueId votes_of(OnnxNode& n, ValueId scores, int64_t classes) {
 
 void svm_classifier(OnnxNode& n) {
   n.expect_inputs(1, 1);
+  expect_numbers(n);
   const ValueId classes = labels(n, "classlabels_ints", "classlabels_strings");
   const int64_t count = n.type(classes).dims[0].value(), pairs = count * (count - 1) / 2;
   const schema::Ints per_class = n.integers("vectors_per_class");

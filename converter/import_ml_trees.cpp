@@ -108,6 +108,7 @@ std::vector<double> numbers(OnnxNode& n, const char* name) {
 
 void tree_ensemble(OnnxNode& n) {
   n.expect_inputs(1, 1);
+  n.expect_dtype(0, {DType::f32, DType::f64, DType::f16});
   n.ignore({"nodes_hitrates"});
   const auto features = n.integers("nodes_featureids"), then = n.integers("nodes_truenodeids"), otherwise = n.integers("nodes_falsenodeids"),
              then_leaf = n.integers("nodes_trueleafs"), otherwise_leaf = n.integers("nodes_falseleafs"), roots = n.integers("tree_roots"),
@@ -234,6 +235,7 @@ ValueId with_base(OnnxNode& n, ValueId scores, const std::vector<double>& base) 
 
 void tree_regressor(OnnxNode& n) {
   n.expect_inputs(1, 1);
+  expect_numbers(n);
   const ReduceKind aggregate = n.choice<ReduceKind>("aggregate_function", "SUM", {{"SUM", ReduceKind::sum}, {"AVERAGE", ReduceKind::mean},
                                                                                  {"MIN", ReduceKind::min}, {"MAX", ReduceKind::max}});
   const int64_t targets = n.integer("n_targets", 1);
@@ -248,6 +250,7 @@ void tree_regressor(OnnxNode& n) {
 
 void tree_classifier(OnnxNode& n) {
   n.expect_inputs(1, 1);
+  expect_numbers(n);
   const ValueId classes = labels(n, "classlabels_int64s", "classlabels_strings");
   const int64_t count = n.type(classes).dims[0].value();
   const auto base = reals(n, "base_values");

@@ -52,17 +52,9 @@ void dynamic_quantize_linear(OnnxNode& n) {
   n.set(2, zero);
 }
 
-// x - zero point, in a type that holds it. One zero point, or one per index of `axis` (negative: counted from the end).
-ValueId centred(OnnxNode& n, ValueId x, ValueId zero, DType dtype, int64_t axis) {
-  const ValueId wide = n.cast(x, dtype);
-  if (zero == ValueId::none) return wide;
-  ValueId offset = n.cast(zero, dtype);
-  if (n.rank(offset) == 1 && axis < -1) {
-    std::vector<int64_t> axes;
-    for (int64_t i = axis + 1; i < 0; ++i) axes.push_back(i);
-    offset = n.add(schema::Unsqueeze{}, {offset, n.ints(axes)});
-  }
-  return n.binary(BinaryKind::sub, wide, offset);
+// A zero point of rows is a column beside them.
+ValueId column(OnnxNode& n, ValueId zero) {
+  return zero != ValueId::none && n.rank(zero) == 1 ? n.unsqueeze(zero, {1}) : zero;
 }
 void matmul_integer(OnnxNode& n) {
   n.expect_inputs(2, 4);
@@ -70,62 +62,60 @@ void matmul_integer(OnnxNode& n) {
   n.set(0, integer_product(n, n.in(0), n.in(1), n.in(2), n.in(3)));
 }
 
-schema::Conv conv(OnnxNode& n) {
+schema::QuantizedConv conv(OnnxNode& n) {
   using schema::AutoPad;
   n.ignore({"kernel_shape"});
   return {n.integers("strides"), n.integers("dilations"), n.integers("pads"), n.integer("group", 1),
           n.choice<AutoPad>("auto_pad", "NOTSET", {{"NOTSET", AutoPad::none}, {"SAME_UPPER", AutoPad::same_upper},
                                                    {"SAME_LOWER", AutoPad::same_lower}, {"VALID", AutoPad::valid}})};
 }
-// In double, which holds every sum of products of bytes.
 void conv_integer(OnnxNode& n) {
   n.expect_inputs(2, 4);
-  for (size_t k : {0, 1}) n.expect_dtype(k, {DType::i8, DType::u8});
-  const ValueId x = centred(n, n.in(0), n.in(2), DType::f64, 0), w = centred(n, n.in(1), n.in(3), DType::f64, -n.rank(1));
-  n.set(0, n.cast(n.add(conv(n), {x, w}), DType::i32));
+  n.set(0, n.add(conv(n), {n.in(0), n.in(1), n.in(2), n.in(3)}));
 }
-// Requantises sums of products of integers: round(sums * a_scale * b_scale / y_scale) + zero point. `factors`: one number, or
-// one per index of an axis, in the shape that broadcasts.
-void set_requantised(OnnxNode& n, ValueId sums, ValueId factors, size_t scale) {
-  const DType to = n.has(scale + 1) ? n.dtype(scale + 1) : DType::u8;
-  const ValueId scaled = n.binary(BinaryKind::mul, sums, n.binary(BinaryKind::div, factors, n.in(scale)));
-  const bool list = n.has(scale + 1) && n.rank(scale + 1) == 1;
-  const ValueId zero = list ? n.add(schema::Squeeze{}, {n.in(scale + 1)}) : n.in(scale + 1);
-  n.set(0, n.add(schema::QuantizeLinear{to}, {scaled, n.scalar_like(scaled, 1), zero}));
+// x_scale * w_scale / y_scale
+ValueId requantisation(OnnxNode& n, size_t x_scale, size_t w_scale, size_t y_scale) {
+  const auto real = [&](size_t k) { return n.cast(n.in(k), DType::f32); };
+  return n.binary(BinaryKind::div, n.binary(BinaryKind::mul, real(x_scale), real(w_scale)), real(y_scale));
 }
-// Sums of integers in f32, which has all of them up to 2^24: a kernel takes it, and what is rounded above is far below a step
-// of the result.
 void qlinear_conv(OnnxNode& n) {
   n.expect_inputs(8, 9);
-  const DType real = n.dtype(1);
-  const int64_t rank = n.rank(3);
-  const ValueId x = centred(n, n.in(0), n.in(2), real, 0), w = centred(n, n.in(3), n.in(5), real, -rank);
-  const ValueId bias = n.has(8) ? n.cast(n.in(8), real) : ValueId::none;
-  ValueId factors = n.binary(BinaryKind::mul, n.in(1), n.in(4));
-  if (n.rank(4) == 1) {  // one per output channel
-    std::vector<int64_t> axes;
-    for (int64_t i = 2 - rank; i < 0; ++i) axes.push_back(i);
-    factors = n.add(schema::Unsqueeze{}, {factors, n.ints(axes)});
-  }
-  set_requantised(n, n.add(conv(n), {x, w, bias}), factors, 6);
+  schema::QuantizedConv op = conv(n);
+  op.to = n.dtype(7);
+  n.set(0, n.add(op, {n.in(0), n.in(3), n.in(2), n.in(5), n.in(8), requantisation(n, 1, 4, 6), n.in(7)}));
 }
 void qlinear_matmul(OnnxNode& n) {
   n.expect_inputs(8, 8);
   const auto one = [&](size_t k) { return n.rank(k) == 0 || n.type(k).dims == Dims{1}; };
-  if (one(1) && one(6) && n.rank(4) <= 1) {  // those of b are one, or one per column
-    const DType real = n.dtype(1);
-    const ValueId sums = n.add(schema::MatMul{}, {centred(n, n.in(0), n.in(2), real, -2), centred(n, n.in(3), n.in(5), real, -1)});
-    return set_requantised(n, sums, n.binary(BinaryKind::mul, n.in(1), n.in(4)), 6);
-  }
+  const auto byte = [&](size_t k) { return n.dtype(k) == DType::i8 || n.dtype(k) == DType::u8; };
+  if (byte(0) && byte(3) && byte(7) && one(1) && one(6) && n.rank(4) <= 1)  // those of b are one, or one per column
+    return n.set(0, n.add(schema::QuantizedMatMul{false, n.dtype(7)},
+                          {n.in(0), n.in(3), n.in(2), n.in(5), ValueId::none, requantisation(n, 1, 4, 6), n.in(7)}));
   set_quantised(n, n.add(schema::MatMul{}, {dequantised(n, 0, -2), dequantised(n, 3, -1)}), 6);
 }
 
 // --- ONNX Runtime's: arithmetic on quantised tensors as what it stands for --------------------------------------------
 
+// Sets output 0 to y, which is in steps of the result's scale already. ONNX Runtime adds the zero point before it rounds, so that
+// halves become the even integer of the result, where QuantizeLinear would round them before.
+void set_steps(OnnxNode& n, ValueId y, size_t scale) {
+  const bool zero = n.has(scale + 1);
+  const ValueId moved = zero ? n.binary(BinaryKind::add, y, n.cast(n.in(scale + 1), n.type(y).dtype)) : y;
+  n.set(0, n.add(schema::QuantizeLinear{zero ? n.dtype(scale + 1) : DType::u8}, {moved, n.scalar_like(y, 1)}));
+}
 // Inputs: a, its scale and zero point, b, its, and those of the result.
-template <BinaryKind kind> void qlinear_binary(OnnxNode& n) {
+void qlinear_add(OnnxNode& n) {
   n.expect_inputs(7, 8);
-  set_quantised(n, n.binary(kind, dequantised(n, 0), dequantised(n, 3)), 6);
+  set_steps(n, n.binary(BinaryKind::div, n.binary(BinaryKind::add, dequantised(n, 0), dequantised(n, 3)), n.in(6)), 6);
+}
+void qlinear_mul(OnnxNode& n) {
+  n.expect_inputs(7, 8);
+  const auto integers = [&](size_t k) {  // whose product is exact
+    const ValueId one = n.add(schema::Expand{}, {n.scalar_like(n.in(k + 1), 1), n.add(schema::Shape{}, {n.in(k + 1)})});
+    return n.add(schema::DequantizeLinear{n.dtype(k + 1)}, {n.in(k), one, n.in(k + 2)});
+  };
+  const ValueId factor = n.binary(BinaryKind::div, n.binary(BinaryKind::mul, n.in(1), n.in(4)), n.in(6));
+  set_steps(n, n.binary(BinaryKind::mul, n.binary(BinaryKind::mul, integers(0), integers(3)), factor), 6);
 }
 // Inputs: x, its scale and zero point, and those of the result.
 void qlinear_leaky_relu(OnnxNode& n) {
@@ -146,7 +136,7 @@ void qlinear_softmax(OnnxNode& n) {
   set_quantised(n, n.add(schema::Reshape{true}, {y, n.add(schema::Shape{}, {x})}), 3);
 }
 // Channels last or first, around f.
-template <class F> void qlinear_pool(OnnxNode& n, F f) {
+template <class F, class Set> void qlinear_pool(OnnxNode& n, F f, Set set) {
   n.expect_inputs(4, 5);
   const bool last = n.flag("channels_last", false);
   const int64_t rank = n.rank(0);
@@ -157,18 +147,18 @@ template <class F> void qlinear_pool(OnnxNode& n, F f) {
   ValueId x = dequantised(n, 0);
   if (last) x = n.transpose(x, to_first);
   const ValueId y = f(x, rank);
-  set_quantised(n, last ? n.transpose(y, to_last) : y, 3);
+  set(last ? n.transpose(y, to_last) : y);
 }
 void qlinear_global_average_pool(OnnxNode& n) {
   qlinear_pool(n, [&](ValueId x, int64_t rank) {
     std::vector<int64_t> axes;
     for (int64_t d = 2; d < rank; ++d) axes.push_back(d);
     return n.reduce(ReduceKind::mean, x, axes);
-  });
+  }, [&](ValueId y) { set_quantised(n, y, 3); });
 }
 void qlinear_average_pool(OnnxNode& n) {
   const schema::Pool op = average_pool_op(n);
-  qlinear_pool(n, [&](ValueId x, int64_t) { return n.add(op, {x}); });
+  qlinear_pool(n, [&](ValueId x, int64_t) { return n.add(op, {x}); }, [&](ValueId y) { set_steps(n, n.binary(BinaryKind::div, y, n.in(3)), 3); });
 }
 // Inputs: the result's scale and zero point, then each part, its scale and zero point.
 void qlinear_concat(OnnxNode& n) {
@@ -239,8 +229,8 @@ void matmul_nbits(OnnxNode& n) {
   n.set(0, n.has(5) ? n.binary(BinaryKind::add, y, n.in(5)) : y);
 }
 
-constexpr Row quantise_contrib_rows[] = {{"QLinearAdd", qlinear_binary<BinaryKind::add>},
-                                         {"QLinearMul", qlinear_binary<BinaryKind::mul>},
+constexpr Row quantise_contrib_rows[] = {{"QLinearAdd", qlinear_add},
+                                         {"QLinearMul", qlinear_mul},
                                          {"QLinearLeakyRelu", qlinear_leaky_relu},
                                          {"QLinearSigmoid", qlinear_sigmoid},
                                          {"QLinearSoftmax", qlinear_softmax},
@@ -269,7 +259,7 @@ void set_quantised(OnnxNode& n, ValueId y, size_t scale) {
   n.set(0, n.add(schema::QuantizeLinear{to}, {y, n.in(scale), n.in(scale + 1)}));
 }
 ValueId integer_product(OnnxNode& n, ValueId a, ValueId b, ValueId a_zero, ValueId b_zero) {
-  return n.add(schema::MatMul{}, {centred(n, a, a_zero, DType::i32, -2), centred(n, b, b_zero, DType::i32, -1)});
+  return n.add(schema::QuantizedMatMul{}, {a, b, column(n, a_zero), b_zero});
 }
 
 Group quantise_group() { return {onnx_domain, quantise_rows}; }

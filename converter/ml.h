@@ -8,6 +8,9 @@ ValueId list(OnnxNode&, DType, const Shape&, std::span<const double>);
 inline ValueId list(OnnxNode& n, DType dtype, std::span<const double> values) { return list(n, dtype, {int64_t(values.size())}, values); }
 ValueId list(OnnxNode&, schema::Strings);
 
+// What ai.onnx.ml calls numbers: f32, f64, i32 or i64.
+inline void expect_numbers(const OnnxNode& n, size_t k = 0) { n.expect_dtype(k, {DType::f32, DType::f64, DType::i32, DType::i64}); }
+
 // Input k as [N,F] of the dtype; a vector is one row.
 ValueId rows_of(OnnxNode&, size_t k, DType);
 

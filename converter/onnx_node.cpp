@@ -225,6 +225,7 @@ constexpr int64_t eager_bytes = 1 << 16;  // of the inputs, and of the outputs, 
 
 // Exporters compute axes, shapes and conditions from constants. Evaluated at once, they are known to the nodes after.
 bool cheap(const Graph& graph, const Node& node) {
+  if (node.op.id() == OpId::DequantizeLinear) return false;  // integers stay what they are until fuse_quantized has seen them
   int64_t bytes = 0;
   const auto count = [&](const ValueIds& ids) {
     for (ValueId v : ids) {

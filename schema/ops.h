@@ -77,6 +77,16 @@ struct MatMul {
   SCHEMA_FIELDS(MatMul, F(trans_a), F(trans_b))
 };
 
+// MatMul of 8-bit integers, each less its zero point, summed exactly. Inputs: a […,M,K], b […,K,N] (i8 or u8 each), [zero point
+// of a, broadcast to it], [that of b], [bias i32 [N]], [factor f32: one, or one per column], [zero point of y]. y is as that of
+// QuantizedConv.
+struct QuantizedMatMul {
+  static constexpr int version = 1;
+  bool trans_b = false;
+  DType to = DType::u8;
+  SCHEMA_FIELDS(QuantizedMatMul, F(trans_b), F(to))
+};
+
 // The determinant of each matrix: x […,M,M], y […].
 struct Det {
   static constexpr int version = 1;
@@ -85,13 +95,27 @@ struct Det {
 
 // y[n,k,i…] = b[k] + sum over c,r… of x[n, c, i*stride + r*dilation - pad, …] * w[k, c, r…], c within the group of k.
 // Inputs: x [N,C,spatial…], w [K,C/groups,kernel…], [b [K]]. Empty lists mean 1 (stride, dilation) or 0 (pad: all
-// begins, then all ends). `auto_pad` other than none overrides pad.
+// begins, then all ends). `auto_pad` other than none overrides pad. `exact`: all numbers are integers, and so are all sums of
+// their products, so that only an algorithm that rounds (Winograd's) would give another result than any other.
 struct Conv {
   static constexpr int version = 1;
   Ints stride, dilation, pad;
   int64_t groups = 1;
   AutoPad auto_pad = AutoPad::none;
-  SCHEMA_FIELDS(Conv, F(stride), F(dilation), F(pad), F(groups), F(auto_pad))
+  bool exact = false;
+  SCHEMA_FIELDS(Conv, F(stride), F(dilation), F(pad), F(groups), F(auto_pad), F(exact))
+};
+
+// Conv of 8-bit integers, each less its zero point, summed exactly. Inputs: x [N,C,spatial…], w [K,C/groups,kernel…] (i8 or u8
+// each), [zero point of x], [that of w: one, or one per feature], [b i32 [K]], [factor f32: one, or one per feature], [zero point
+// of y]. With a factor, y = saturate(round(f32(sum) * factor) + zero) in the dtype `to`; without one, it is the sums, in i32.
+struct QuantizedConv {
+  static constexpr int version = 1;
+  Ints stride, dilation, pad;
+  int64_t groups = 1;
+  AutoPad auto_pad = AutoPad::none;
+  DType to = DType::u8;
+  SCHEMA_FIELDS(QuantizedConv, F(stride), F(dilation), F(pad), F(groups), F(auto_pad), F(to))
 };
 
 // The transpose of Conv. Inputs: x [N,C,spatial…], w [C,K/groups,kernel…], [b [K]]. `output_shape`, if given, holds the
@@ -111,8 +135,8 @@ struct ConvLast {
   static constexpr bool portable = false;
   Ints stride, dilation, pad;
   int64_t groups = 1;
-  bool planar_input = false;
-  SCHEMA_FIELDS(ConvLast, F(stride), F(dilation), F(pad), F(groups), F(planar_input))
+  bool planar_input = false, exact = false;
+  SCHEMA_FIELDS(ConvLast, F(stride), F(dilation), F(pad), F(groups), F(planar_input), F(exact))
 };
 
 // Several nodes as one step. Its body computes the output from the inputs: either its first node is a convolution, product
@@ -597,14 +621,21 @@ struct Rnn {
 };
 
 // Grouped-query attention over a cache. Inputs: q [B,S,heads*D], k, v [B,S,kv_heads*D], [past k, past v [B,kv_heads,P,D]],
-// sequence lengths - 1 (i32 [B]), total length (i32 scalar), [cos, sin [L,D/2]]. Outputs: y as q, present k, present v
-// [B,kv_heads,P+S,D]. Causal; scale 0 means 1/sqrt(D); window < 0 means all; cos and sin are for rotary embedding.
+// tokens in the cache afterwards - 1 (i32 [B]), the most of them (i32 scalar), [cos, sin [L,D/2]], [positions for rotary
+// embedding i64 [B,S]: where the past is empty, the first says all], [bias of the scores, broadcast to [B,heads,S,total]],
+// [sinks [heads], which take part in the softmax and have no value], [weights of a root mean square norm of each head of q, of k
+// [D]], [valid tokens of q i32 [B]: the rest is padding]. Outputs: y as q, present k, present v [B,kv_heads,max(P,total),D],
+// scores [B,heads,S,total]: before the softmax (1) or after (2), as `scores` says. scale 0 means 1/sqrt(D); window < 0 means all;
+// `smooth`: a sink of 0 for every head. A `sliding` cache keeps P rows and the last tokens only, the window's at least.
 struct GroupQueryAttention {
   static constexpr int version = 1;
   int64_t heads = 0, kv_heads = 0, window = -1;
   double scale = 0, softcap = 0;
-  bool rotary = false, interleaved = false;
-  SCHEMA_FIELDS(GroupQueryAttention, F(heads), F(kv_heads), F(window), F(scale), F(softcap), F(rotary), F(interleaved))
+  bool rotary = false, interleaved = false, causal = true, smooth = false, sliding = false;
+  int64_t scores = 0;
+  double q_epsilon = 1e-6, k_epsilon = 1e-6;
+  SCHEMA_FIELDS(GroupQueryAttention, F(heads), F(kv_heads), F(window), F(scale), F(softcap), F(rotary), F(interleaved), F(causal), F(smooth),
+                F(sliding), F(scores), F(q_epsilon), F(k_epsilon))
 };
 
 // Attention with a state S [D,V] for each of `kv_heads` heads instead of a cache. For each token S is multiplied by exp(decay)

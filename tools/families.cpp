@@ -6,6 +6,7 @@
 #include "kernels/pad/pad.h"
 #include "kernels/pointwise/pointwise.h"
 #include "kernels/pool/pool.h"
+#include "kernels/quantize/quantize.h"
 #include "kernels/reduce/reduce.h"
 #include "kernels/resize/resize.h"
 #include "kernels/rnn/rnn.h"
@@ -33,6 +34,7 @@ std::span<const KernelRow> kernel_rows() {
     add(all, "pool", pool::rows());
     add(all, "reduce", reduce::rows());
     add(all, "softmax", softmax::rows());
+    add(all, "quantize", quantize::rows());
     add(all, "resize", resize::rows());
     add(all, "transpose", transpose::rows());
     add(all, "pad", pad::rows());

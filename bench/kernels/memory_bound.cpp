@@ -9,6 +9,7 @@
 #include "kernels/pool/pool.h"
 #include "kernels/reduce/reduce.h"
 #include "kernels/resize/resize.h"
+#include "kernels/quantize/quantize.h"
 #include "kernels/softmax/softmax.h"
 #include "kernels/transpose/transpose.h"
 
@@ -128,6 +129,17 @@ void add_softmax(const softmax::Row& row, int threads) {
         s.outer * s.n * s.inner, s.outer * s.n * s.inner,
         [kernel = row.make(s)](const float* x, float* y, ThreadPool& pool) { kernel.run(x, y, pool); });
 }
+void add_quantize(const quantize::Row& row, int threads) {
+  for (const bool back : {false, true}) {
+    const quantize::Spec spec{schema::DType::u8, back};
+    const int64_t n = 1 << 20;
+    add(row.name, back ? "dequantize_1M" : "quantize_1M", threads, back ? n / 4 : n, back ? n : n / 4,
+        [kernel = row.make(spec), spec](const float* x, float* y, ThreadPool& pool) {
+          const float scale = 0.1f;
+          kernel.run(x, y, 1, 1 << 20, &scale, nullptr, 1, spec, pool);
+        });
+  }
+}
 void add_transpose(const transpose::Row& row, int threads) {
   const struct {
     const char* name;
@@ -194,6 +206,8 @@ void add_memory_bound(isa::Mask have, int threads) {
     if (isa::runs(row.isa, have)) add_reduce(row, threads);
   for (const auto& row : softmax::rows())
     if (isa::runs(row.isa, have)) add_softmax(row, threads);
+  for (const auto& row : quantize::rows())
+    if (isa::runs(row.isa, have)) add_quantize(row, threads);
   for (const auto& row : transpose::rows())
     if (isa::runs(row.isa, have)) add_transpose(row, threads);
   for (const auto& row : pad::rows())

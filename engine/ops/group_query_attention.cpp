@@ -1,3 +1,4 @@
+// Grouped-query attention, as ONNX Runtime defines it for its cache.
 #include "engine/ops/doubles.h"
 #include "engine/op.h"
 
@@ -5,20 +6,29 @@ namespace engine {
 namespace {
 using schema::GroupQueryAttention;
 
+// Inputs, behind q, k, v.
+enum : size_t { past_k = 3, past_v, lengths, total, cos_table, sin_table, position_ids, bias_of_scores, sinks, q_norm, k_norm, valid_lengths };
+
 Types infer(const GroupQueryAttention& op, const InferContext& in) {
-  in.expect_inputs(3, 9);
+  in.expect_inputs(7, 15);
   in.expect_class(0, schema::DTypeClass::real);
   check(op.heads >= 1 && op.kv_heads >= 1 && op.heads % op.kv_heads == 0, op.heads, " heads do not divide among ", op.kv_heads, " of the cache");
-  check(in.has(5) && in.has(6), "the sequence lengths are missing");
-  check(in.has(3) == in.has(4), "past k and past v come together");
-  check(!op.rotary || (in.has(7) && in.has(8)), "a rotary embedding needs cos and sin");
-  check(in.outputs() <= 3, "has 3 outputs");
-  in.expect_dtype(5, {DType::i32});
-  in.expect_dtype(6, {DType::i32});
-  Dim batch = Dim::unknown(), length = Dim::unknown(), past = in.has(3) ? Dim::unknown() : Dim(0), size = Dim::unknown();
+  check(in.has(1) && in.has(2), "k and v are missing");
+  check(in.has(lengths) && in.has(total), "the sequence lengths are missing");
+  check(in.has(past_k) == in.has(past_v), "past k and past v come together");
+  check(in.has(q_norm) == in.has(k_norm), "the norms of q and k come together");
+  check(!op.rotary || (in.has(cos_table) && in.has(sin_table)), "a rotary embedding needs cos and sin");
+  check(!op.sliding || (in.has(past_k) && op.window > 0), "a sliding cache needs a past and a window");
+  check(op.causal || op.window <= 0, "a window needs causal attention");
+  check(in.outputs() <= 4, "has 4 outputs");
+  check(op.scores >= 0 && op.scores <= 2 && (op.scores || in.outputs() < 4), "gives no scores");
+  for (size_t k : {lengths, total, valid_lengths})
+    if (in.has(k)) in.expect_dtype(k, {DType::i32});
+  if (in.has(position_ids)) in.expect_dtype(position_ids, {DType::i64});
+  Dim batch = Dim::unknown(), length = Dim::unknown(), past = in.has(past_k) ? Dim::unknown() : Dim(0), size = Dim::unknown();
   const auto ranked = [&](size_t k, int64_t rank, const char* what) {
     if (!in.has(k)) return false;
-    if (k != 5 && k != 6) in.expect_same_dtype(0, k);
+    if (k != lengths && k != valid_lengths && k != position_ids) in.expect_same_dtype(0, k);
     check(!in.in(k).ranked || in.in(k).rank() == rank, what, " is ", to_text(in.in(k)), " where rank ", rank, " is needed");
     return in.in(k).ranked;
   };
@@ -30,25 +40,42 @@ Types infer(const GroupQueryAttention& op, const InferContext& in) {
     check(!d[2].known() || (d[2].value() > 0 && d[2].value() % heads == 0), names[k], " is ", to_text(in.in(k)), ", which ", heads, " heads do not share");
     meet(batch, d[0], "batch"), meet(length, d[1], "length"), meet(size, d[2] / heads, "head size");
   }
-  for (size_t k = 3; k < 5; ++k) {
+  for (size_t k : {past_k, past_v}) {
     if (!ranked(k, 4, "the past")) continue;
     const Dims& d = in.in(k).dims;
     check(may_equal(d[1], op.kv_heads), "the past is ", to_text(in.in(k)), " for ", op.kv_heads, " heads");
     meet(batch, d[0], "batch"), meet(past, d[2], "past length"), meet(size, d[3], "head size");
   }
-  if (in.in(5).ranked) {
+  for (size_t k : {lengths, valid_lengths}) {
+    if (!in.has(k) || !in.in(k).ranked) continue;
     Dim count = 1;
-    for (const Dim& d : in.in(5).dims) count = count * d;
+    for (const Dim& d : in.in(k).dims) count = count * d;
     check(may_equal(count, batch), "there are ", count.text(), " sequence lengths for a batch of ", batch.text());
   }
-  for (size_t k = 7; k < 9; ++k)
+  for (size_t k : {cos_table, sin_table})
     if (ranked(k, 2, "cos or sin"))
       check(!in.in(k).dims[1].known() || !size.known() || in.in(k).dims[1].value() * 2 <= size.value(), "cos or sin is ", to_text(in.in(k)), " for heads of ", size.text());
-  if (ranked(7, 2, "cos") && ranked(8, 2, "sin"))
-    check(may_equal(in.in(7).dims[0], in.in(8).dims[0]) && may_equal(in.in(7).dims[1], in.in(8).dims[1]), "cos and sin differ");
+  if (ranked(cos_table, 2, "cos") && ranked(sin_table, 2, "sin"))
+    check(may_equal(in.in(cos_table).dims[0], in.in(sin_table).dims[0]) && may_equal(in.in(cos_table).dims[1], in.in(sin_table).dims[1]), "cos and sin differ");
+  if (ranked(position_ids, 2, "the positions"))
+    check(may_equal(in.in(position_ids).dims[0], batch) && may_equal(in.in(position_ids).dims[1], length), "the positions are ", to_text(in.in(position_ids)));
+  if (ranked(bias_of_scores, 4, "the bias")) {
+    const Dims& d = in.in(bias_of_scores).dims;
+    check((d[0] == Dim(1) || may_equal(d[0], batch)) && (d[1] == Dim(1) || may_equal(d[1], op.heads)) && may_equal(d[2], length), "the bias is ", to_text(in.in(bias_of_scores)));
+  }
+  if (ranked(sinks, 1, "the sinks")) check(may_equal(in.in(sinks).dims[0], op.heads), "the sinks are ", to_text(in.in(sinks)), " for ", op.heads, " heads");
+  for (size_t k : {q_norm, k_norm})
+    if (ranked(k, 1, "a norm")) check(may_equal(in.in(k).dims[0], size), "a norm of ", to_text(in.in(k)), " for heads of ", size.text());
+  // The cache has room for the total; where that is not known, the run says how much that is.
+  const auto all = in.known_scalar(total);
+  const Dim grown = past + length;
+  Dim rows = Dim::unknown();
+  if (op.sliding) rows = past;
+  else if (all && all->known() && past.known()) rows = std::max(all->value(), past.value());
+  else if (all && *all == grown) rows = grown;
   const DType dtype = in.in(0).dtype;
-  const Type present = Type::tensor(dtype, {batch, op.kv_heads, past + length, size});
-  Types types{Type::tensor(dtype, {batch, length, size * op.heads}), present, present};
+  const Type present = Type::tensor(dtype, {batch, op.kv_heads, rows, size});
+  Types types{Type::tensor(dtype, {batch, length, size * op.heads}), present, present, Type::tensor(dtype, {batch, op.heads, length, all ? *all : Dim::unknown()})};
   types.resize(in.outputs());
   return types;
 }
@@ -62,64 +89,145 @@ void rotate(double* x, const double* cos, const double* sin, int64_t half, bool 
     a = turned;
   }
 }
+void normalise(double* x, std::span<const double> weight, double epsilon) {
+  double squares = 0;
+  for (size_t i = 0; i < weight.size(); ++i) squares += x[i] * x[i];
+  const double by = 1 / std::sqrt(squares / double(weight.size()) + epsilon);
+  for (size_t i = 0; i < weight.size(); ++i) x[i] *= by * weight[i];
+}
 
-void reference(const GroupQueryAttention& op, RunContext& c) {
-  const auto qs = c.in(0).shape;
-  const int64_t batch = qs[0], length = qs[1], size = qs[2] / op.heads, past = c.has(3) ? c.in(3).shape[2] : 0, capacity = past + length;
-  const int64_t kv_heads = op.kv_heads, group = op.heads / kv_heads;
-  Scratch<double> q = to_doubles(c.in(0)), fresh[2] = {to_doubles(c.in(1)), to_doubles(c.in(2))}, cache[2];
-  const Scratch<double> cos = op.rotary ? to_doubles(c.in(7)) : Scratch<double>(), sin = op.rotary ? to_doubles(c.in(8)) : Scratch<double>();
-  const int64_t half = op.rotary ? c.in(7).shape[1] : 0, positions = op.rotary ? c.in(7).shape[0] : INT64_MAX;
-  const std::vector<int64_t> lengths = to_ints(c.in(5));
-  check(c.in(6).elements() == 1, "the total length must have one element");
-  const bool first_run = load<Int>(c.in(6), 0).v == length;
-  const int64_t shape[] = {batch, kv_heads, capacity, size};
-  bytes_of(DType::f64, shape);
-  for (int k = 0; k < 2; ++k) {
-    cache[k].assign(size_t(elements(shape)), 0);
-    if (!past) continue;
-    const Scratch<double> old = to_doubles(c.in(size_t(3 + k)));
-    for (int64_t h = 0; h < batch * kv_heads; ++h)
-      std::copy_n(old.begin() + h * past * size, past * size, cache[k].begin() + h * capacity * size);
+// Of `tokens` seen so far, the last ones that a sliding cache of so many rows holds: it drops as many at once as are beyond the window.
+int64_t resident(int64_t tokens, int64_t rows, int64_t window) {
+  if (tokens <= rows) return tokens;
+  const int64_t dropped = rows - window + 1;
+  return tokens - dropped * ((tokens - rows + dropped - 1) / dropped);
+}
+
+class Attention {
+ public:
+  Attention(const GroupQueryAttention& op, RunContext& c)
+      : op_(op), c_(c), length_(c.in(0).shape[1]), size_(c.in(0).shape[2] / op.heads), past_(c.has(past_k) ? c.in(past_k).shape[2] : 0), q_(to_doubles(c.in(0))),
+        fresh_{to_doubles(c.in(1)), to_doubles(c.in(2))}, cos_(table(cos_table)), sin_(table(sin_table)), norms_{optional(q_norm), optional(k_norm)}, sinks_(optional(sinks)),
+        bias_(optional(bias_of_scores)), lengths_(to_ints(c.in(lengths))), y_(q_.size()) {
+    check(c.in(total).elements() == 1, "the total length must have one element");
+    total_ = load<Int>(c.in(total), 0).v;
+    if (c.has(valid_lengths)) valid_ = to_ints(c.in(valid_lengths));
+    if (c.has(position_ids)) positions_ = to_ints(c.in(position_ids));
+    const int64_t batch = c.in(0).shape[0];
+    check(total_ >= 0 && total_ <= limits::extent, "the total length is ", total_);
+    check(!op.sliding || past_ >= op.window, "a cache of ", past_, " rows does not hold a window of ", op.window);
+    check(int64_t(lengths_.size()) == batch && (valid_.empty() || int64_t(valid_.size()) == batch), "there are ", lengths_.size(), " sequence lengths for a batch of ", batch);
+    if (!bias_.empty()) check(c.in(bias_of_scores).shape[3] >= total_, "the bias is for ", c.in(bias_of_scores).shape[3], " keys of ", total_);
+    rows_ = op.sliding ? past_ : std::max(past_, total_);
+    const int64_t shape[] = {batch, op.kv_heads, rows_, size_}, square[] = {batch, op.heads, length_, total_};
+    bytes_of(DType::f64, shape);
+    for (int k = 0; k < 2; ++k) present_[k].assign(size_t(elements(shape)), 0);
+    if (c.wants(3)) scores_.assign(size_t((bytes_of(DType::f64, square), elements(square))), 0);
+    for (int64_t b = 0; b < batch; ++b) sequence(b);
+    if (c.wants(0)) store_doubles(c.out(0), 0, y_);
+    for (size_t k = 0; k < 2; ++k)
+      if (c.wants(k + 1)) store_doubles(c.set_out(k + 1, c.in(0).dtype, shape), 0, present_[k]);
+    if (c.wants(3)) store_doubles(c.set_out(3, c.in(0).dtype, square), 0, scores_);
   }
-  const double scale = op.scale ? op.scale : 1 / std::sqrt(double(size));
-  Scratch<double> scores(size_t(capacity), 0.0), y(q.size());
-  for (int64_t b = 0; b < batch; ++b) {
-    const int64_t before = first_run ? 0 : lengths[size_t(b)] + 1 - length;
-    check(before >= 0 && before <= past, "sequence ", b, " has a past of ", before, ", the cache one of ", past);
-    check(before + length <= positions, "position ", before + length - 1, " is behind the ", positions, " of cos and sin");
-    for (int64_t s = 0; s < length; ++s) {
-      const int64_t at = before + s;
-      for (int64_t h = 0; h < kv_heads; ++h)
+
+ private:
+  Scratch<double> optional(size_t k) const { return c_.has(k) ? to_doubles(c_.in(k)) : Scratch<double>(); }
+  Scratch<double> table(size_t k) const { return op_.rotary ? to_doubles(c_.in(k)) : Scratch<double>(); }
+
+  // A head of a new token, as the scores read it.
+  void prepare(double* x, int64_t position, bool key) const {
+    if (!norms_[key].empty()) normalise(x, norms_[key], key ? op_.k_epsilon : op_.q_epsilon);
+    if (!op_.rotary) return;
+    const int64_t half = c_.in(cos_table).shape[1], count = c_.in(cos_table).shape[0];
+    check(position >= 0 && position < count, "position ", position, " is outside the ", count, " of cos and sin");
+    rotate(x, cos_.data() + position * half, sin_.data() + position * half, half, op_.interleaved);
+  }
+
+  void sequence(int64_t b) {
+    const int64_t after = lengths_[size_t(b)] + 1, valid = valid_.empty() ? std::min(length_, after) : valid_[size_t(b)], before = after - valid;
+    check(valid >= 0 && valid <= length_, "sequence ", b, " has ", valid, " new tokens of ", length_);
+    const int64_t held = op_.sliding ? resident(before, past_, op_.window) : before;
+    check(before >= 0 && held <= past_, "sequence ", b, " has a past of ", before, ", the cache one of ", past_);
+    check(after <= total_, "sequence ", b, " has ", after, " tokens, more than the total of ", total_);
+    const int64_t staged = std::max(rows_, held + valid), base = before - held;  // the position of row 0
+    Scratch<double> cache[2];
+    for (int k = 0; k < 2; ++k) {
+      cache[k].assign(size_t(op_.kv_heads * staged * size_), 0);
+      if (past_ == 0) continue;
+      const ConstView& past = c_.in(past_k + size_t(k));
+      const int64_t keep = op_.sliding ? held : past_;  // what is behind the tokens of a buffer stays as it is
+      for (int64_t h = 0; h < op_.kv_heads; ++h)
+        for (int64_t i = 0; i < keep * size_; ++i) cache[k][size_t(h * staged * size_ + i)] = load<double>(past, (b * op_.kv_heads + h) * past_ * size_ + i);
+    }
+    for (int64_t s = 0; s < valid; ++s)
+      for (int64_t h = 0; h < op_.kv_heads; ++h)
         for (int k = 0; k < 2; ++k) {
-          double* x = fresh[k].data() + ((b * length + s) * kv_heads + h) * size;
-          if (op.rotary && k == 0) rotate(x, cos.data() + at * half, sin.data() + at * half, half, op.interleaved);
-          std::copy_n(x, size, cache[k].begin() + ((b * kv_heads + h) * capacity + at) * size);
+          double* x = fresh_[k].data() + ((b * length_ + s) * op_.kv_heads + h) * size_;
+          if (k == 0) prepare(x, position(b, s, before), true);
+          std::copy_n(x, size_, cache[k].begin() + (h * staged + held + s) * size_);
         }
-      const int64_t from = op.window > 0 ? std::max<int64_t>(0, at + 1 - op.window) : 0;
-      for (int64_t h = 0; h < op.heads; ++h) {
-        double* query = q.data() + ((b * length + s) * op.heads + h) * size;
-        double* out = y.data() + ((b * length + s) * op.heads + h) * size;
-        if (op.rotary) rotate(query, cos.data() + at * half, sin.data() + at * half, half, op.interleaved);
-        const int64_t head = (b * kv_heads + h / group) * capacity;
-        double most = -INFINITY, sum = 0;
-        for (int64_t j = from; j <= at; ++j) {
-          double dot = 0;
-          for (int64_t i = 0; i < size; ++i) dot += query[i] * cache[0][(head + j) * size + i];
-          dot *= scale;
-          scores[j] = op.softcap > 0 ? op.softcap * std::tanh(dot / op.softcap) : dot;
-          most = std::max(most, scores[j]);
-        }
-        for (int64_t j = from; j <= at; ++j) sum += scores[j] = std::exp(scores[j] - most);
-        for (int64_t j = from; j <= at; ++j)
-          for (int64_t i = 0; i < size; ++i) out[i] += scores[j] / sum * cache[1][(head + j) * size + i];
+    for (int64_t s = 0; s < valid; ++s)
+      for (int64_t h = 0; h < op_.heads; ++h) {
+        prepare(q_.data() + ((b * length_ + s) * op_.heads + h) * size_, position(b, s, before), false);
+        query(b, s, h, before + s, after, base, staged, cache);
       }
+    const int64_t left = op_.sliding ? resident(after, rows_, op_.window) : rows_, first = op_.sliding ? held + valid - left : 0;
+    for (int k = 0; k < 2; ++k)
+      for (int64_t h = 0; h < op_.kv_heads; ++h)
+        std::copy_n(cache[k].begin() + (h * staged + first) * size_, left * size_, present_[k].begin() + (b * op_.kv_heads + h) * rows_ * size_);
+  }
+
+  // For rotary embedding. A prompt counts from its first position.
+  int64_t position(int64_t b, int64_t s, int64_t before) const {
+    if (positions_.empty()) return before + s;
+    return total_ == length_ && valid_.empty() ? positions_[0] + s : positions_[size_t(b * length_ + s)];
+  }
+
+  void query(int64_t b, int64_t s, int64_t h, int64_t at, int64_t after, int64_t base, int64_t staged, const Scratch<double> (&cache)[2]) {
+    const double scale = op_.scale ? op_.scale : 1 / std::sqrt(double(size_));
+    const double* query = q_.data() + ((b * length_ + s) * op_.heads + h) * size_;
+    double* out = y_.data() + ((b * length_ + s) * op_.heads + h) * size_;
+    std::fill_n(out, size_, 0);
+    const int64_t from = std::max(base, op_.window > 0 ? at + 1 - op_.window : 0), past = op_.causal ? at + 1 : after;
+    const int64_t head = h / (op_.heads / op_.kv_heads) * staged - base;
+    weights_.assign(size_t(past), 0);
+    const bool sink = op_.smooth || !sinks_.empty();
+    const double sink_score = sinks_.empty() ? 0 : sinks_[size_t(h)];
+    double most = sink ? sink_score : -INFINITY;
+    double* const kept = scores_.empty() ? nullptr : scores_.data() + ((b * op_.heads + h) * length_ + s) * total_;
+    for (int64_t j = from; j < past; ++j) {
+      double dot = 0;
+      for (int64_t i = 0; i < size_; ++i) dot += query[i] * cache[0][size_t((head + j) * size_ + i)];
+      dot *= scale;
+      if (op_.softcap > 0) dot = op_.softcap * std::tanh(dot / op_.softcap);
+      if (!bias_.empty()) dot += bias_[size_t(bias_at(b, h, s) + j)];
+      if (kept && op_.scores == 1) kept[j] = dot;
+      most = std::max(most, weights_[size_t(j)] = dot);
+    }
+    double sum = sink ? std::exp(sink_score - most) : 0;
+    for (int64_t j = from; j < past; ++j) sum += weights_[size_t(j)] = std::exp(weights_[size_t(j)] - most);
+    for (int64_t j = from; j < past; ++j) {
+      const double weight = weights_[size_t(j)] / sum;
+      if (kept && op_.scores == 2) kept[j] = weight;
+      for (int64_t i = 0; i < size_; ++i) out[i] += weight * cache[1][size_t((head + j) * size_ + i)];
     }
   }
-  if (c.wants(0)) store_doubles(c.out(0), 0, y);
-  for (size_t k = 0; k < 2; ++k)
-    if (c.wants(k + 1)) store_doubles(c.out(k + 1), 0, cache[k]);
-}
+  int64_t bias_at(int64_t b, int64_t h, int64_t s) const {
+    const auto d = c_.in(bias_of_scores).shape;
+    return (((d[0] == 1 ? 0 : b) * d[1] + (d[1] == 1 ? 0 : h)) * d[2] + s) * d[3];
+  }
+
+  const GroupQueryAttention& op_;
+  RunContext& c_;
+  const int64_t length_, size_, past_;
+  int64_t total_ = 0, rows_ = 0;
+  Scratch<double> q_, fresh_[2];
+  const Scratch<double> cos_, sin_, norms_[2], sinks_, bias_;
+  const std::vector<int64_t> lengths_;
+  std::vector<int64_t> valid_, positions_;
+  Scratch<double> y_, present_[2], scores_, weights_;
+};
+void reference(const GroupQueryAttention& op, RunContext& c) { Attention(op, c); }
 
 double flops(const GroupQueryAttention&, std::span<const Type> in, std::span<const Type> out) {
   if (!in[0].determined() || out.size() < 2 || !out[1].determined()) return 0;

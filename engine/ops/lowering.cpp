@@ -92,7 +92,7 @@ std::optional<PreparedConv> prepare_conv(const schema::ConvLast& op, const Lower
   spec.pad_top = int(op.pad[0]), spec.pad_left = int(op.pad[1]), spec.pad_bottom = int(op.pad[2]), spec.pad_right = int(op.pad[3]);
   spec.nchw_input = op.planar_input;
   spec.bias = c.has(2);
-  spec.strict = c.strict, spec.by_rows = by_rows;
+  spec.strict = c.strict || op.exact, spec.by_rows = by_rows;
   spec.epilogue = epilogue;
   spec.x_pitch = c.in_pitch(0), spec.y_pitch = c.out_pitch();
   auto choice = conv::select(spec, c.isa);

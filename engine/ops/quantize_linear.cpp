@@ -2,6 +2,7 @@
 #include <algorithm>
 #include "engine/op.h"
 #include "engine/ops/strides.h"
+#include "kernels/quantize/quantize.h"
 
 namespace engine {
 namespace {
@@ -100,14 +101,32 @@ void reference(const DequantizeLinear& op, RunContext& c) {
     store(y, i, (load<double>(x, i) - (c.has(2) ? load<double>(c.in(2), s) : 0)) * load<double>(scale, s));
   });
 }
+// One scale, or one per index of a dim that has longer runs behind it.
+std::optional<Lowered> lower(bool back, int64_t axis, int64_t block_size, const LowerContext& c) {
+  const DType real = back ? c.out(0).dtype : c.in(0).dtype, integers = back ? c.in(0).dtype : c.out(0).dtype;
+  if (real != DType::f32 || c.in(1).dtype != DType::f32 || block_size) return std::nullopt;
+  const Shape x = c.in(0).shape();
+  const int64_t scales = elements(c.in(1).shape());
+  const AxisSplit s = scales == 1 ? AxisSplit(Shape{1, 1, elements(x)}, 1) : AxisSplit(x, normal_axis(axis, int64_t(x.size())));
+  if (scales != 1 && s.inner < 16) return std::nullopt;
+  const kernels::quantize::Spec spec{integers, back};
+  auto choice = kernels::quantize::select(spec, c.isa);
+  if (!choice) return std::nullopt;
+  return Lowered{choice.name, [kernel = std::move(choice.kernel), spec, s, scales](RunContext& r) {
+    const auto* scale = reinterpret_cast<const float*>(r.in(1).data);
+    kernel.run(r.in(0).data, r.out(0).data, s.outer * s.extent, s.inner, scale, r.has(2) ? r.in(2).data : nullptr, scales, spec, r.pool(), r.threads());
+  }};
+}
+std::optional<Lowered> lower(const QuantizeLinear& op, const LowerContext& c) { return lower(false, op.axis, op.block_size, c); }
+std::optional<Lowered> lower(const DequantizeLinear& op, const LowerContext& c) { return lower(true, op.axis, op.block_size, c); }
 }  // namespace
 
 const OpDef<QuantizeLinear>& def(const QuantizeLinear&) {
-  static constexpr OpDef<QuantizeLinear> def{.infer = infer, .reference = reference};
+  static constexpr OpDef<QuantizeLinear> def{.infer = infer, .reference = reference, .lower = lower};
   return def;
 }
 const OpDef<DequantizeLinear>& def(const DequantizeLinear&) {
-  static constexpr OpDef<DequantizeLinear> def{.infer = infer, .reference = reference};
+  static constexpr OpDef<DequantizeLinear> def{.infer = infer, .reference = reference, .lower = lower};
   return def;
 }
 }  // namespace engine

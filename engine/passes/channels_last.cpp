@@ -70,6 +70,8 @@ class ChannelsLast {
     if (node.op.get_if<schema::Unary>() || node.op.get_if<schema::Cast>())
       return first(add(node.op, {source(node.inputs[0])}, node.origins), node.origins);
     if (node.op.get_if<schema::Binary>() || node.op.get_if<schema::Where>()) return elementwise(node);
+    if (const auto* op = node.op.get_if<schema::QuantizeLinear>()) return scaled(node, *op);
+    if (const auto* op = node.op.get_if<schema::DequantizeLinear>()) return scaled(node, *op);
     if (const auto* op = node.op.get_if<schema::Concat>()) return concat(node, *op);
     if (const auto* op = node.op.get_if<schema::Reduce>()) return reduce(node, *op);
     if (const auto* op = node.op.get_if<schema::Resize>()) return resize(node, *op);
@@ -105,7 +107,7 @@ class ChannelsLast {
     if (!x.determined() || !w.determined()) return ValueId::none;
     const Shape extents = x.shape(), kernel = w.shape();
     schema::ConvLast out{pair(op.stride, 1, one_dim), pair(op.dilation, 1, one_dim),
-                         pads(op, std::span(extents).subspan(2), std::span(kernel).subspan(2)), op.groups, false};
+                         pads(op, std::span(extents).subspan(2), std::span(kernel).subspan(2)), op.groups, false, op.exact};
     ValueIds in = node.inputs;
     if (one_dim) {  // [N,C,L] as [N,L,1,C] would need another kernel shape: [N,1,L,C] keeps rows contiguous
       const Shape &s = extents, &k = kernel;
@@ -168,6 +170,16 @@ class ChannelsLast {
       }
     }
     return first(add(node.op, in, node.origins), node.origins);
+  }
+
+  // The scale is one number, or one per index of an axis.
+  template <class T> ValueId scaled(const Node& node, T op) {
+    const Type& scale = type(node.inputs[1]);
+    if (op.block_size || !scale.determined() || !from_region(node.inputs[0])) return ValueId::none;
+    if (elements(scale.shape()) != 1) op.axis = axis_in_last[normal_axis(op.axis, 4)];
+    ValueIds in = node.inputs;
+    in[0] = source(in[0]);
+    return first(add(op, in, node.origins), node.origins);
   }
 
   ValueId concat(const Node& node, schema::Concat op) {

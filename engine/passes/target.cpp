@@ -4,6 +4,7 @@
 namespace engine {
 void run_target_passes(Graph& graph, const CompileOptions& options) {
   static constexpr Pass passes[] = {
+      {"expand_quantized", expand_quantized, 0},
       {"fold_pads", fold_pads, 0},  // also those that inference has decided now
       {"widen_half", widen_half, 0},
       {"channels_last", channels_last, 1},

@@ -4,6 +4,7 @@
 #include "engine/plan.h"
 
 namespace engine {
+bool expand_quantized(Graph&);
 bool widen_half(Graph&);
 bool channels_last(Graph&);
 bool fuse_epilogues(Graph&);

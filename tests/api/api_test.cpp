@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <inlay/inlay.hpp>
 #include "engine/image_spec.h"
+#include "tests/api/custom_ops.h"
 #include "tests/api/models.h"
 #include "tests/count_allocations.h"
 
@@ -404,6 +405,53 @@ TEST(Api, RunsCustomOps) {
   EXPECT_FAILS(INLAY_INVALID_ARGUMENT, "given twice", inlay::Model::load(file.path(), {.custom_ops = {&other, &other}}));
   const inlay_custom_op empty{sizeof empty, "my.domain", "Other", nullptr, nullptr, nullptr};
   EXPECT_FAILS(INLAY_INVALID_ARGUMENT, "no compute function", inlay::Model::load(file.path(), {.custom_ops = {&empty}}));
+}
+
+TEST(Api, CustomOpsInBodiesInC) {
+  const File file(custom_ops_in_if());
+  EXPECT_EQ(custom_ops_in_c(file.path().c_str()), nullptr) << custom_ops_in_c(file.path().c_str());
+}
+
+struct Positive {
+  static inlay_status compute(void*, inlay_node* node) {
+    inlay_tensor x, y;
+    if (inlay_node_input(node, 0, &x)) return INLAY_INTERNAL;
+    std::vector<float> kept;
+    std::copy_if(static_cast<const float*>(x.data), static_cast<const float*>(x.data) + x.shape[0], std::back_inserter(kept), [](float v) { return v > 0; });
+    const auto count = int64_t(kept.size());
+    if (inlay_node_output(node, 0, x.dtype, &count, 1, &y)) return INLAY_INTERNAL;
+    std::copy(kept.begin(), kept.end(), static_cast<float*>(y.data));
+    return INLAY_OK;
+  }
+};
+struct Times {
+  static inlay_status compute(void*, inlay_node* node) {
+    inlay_tensor x, y;
+    double by = 0;
+    if (inlay_node_input(node, 0, &x) || inlay_node_float(node, "by", &by) || inlay_node_output(node, 0, x.dtype, x.shape, x.rank, &y)) return INLAY_INTERNAL;
+    std::transform(static_cast<const float*>(x.data), static_cast<const float*>(x.data) + x.shape[0], static_cast<float*>(y.data), [=](float v) { return float(v * by); });
+    return INLAY_OK;
+  }
+};
+
+TEST(Api, CustomOpsInBodiesInCpp) {
+  const File file(custom_ops_in_if());
+  const inlay_custom_op times{sizeof times, "app", "Scale", nullptr, nullptr, Times::compute}, positive{sizeof positive, "app", "Positive", nullptr, nullptr, Positive::compute};
+  const inlay::Error missing = error_of([&] { inlay::Model::load(file.path(), {.custom_ops = {&positive}}); });
+  EXPECT_EQ(missing.status(), INLAY_UNSUPPORTED);
+  EXPECT_THAT(missing.what(), testing::AllOf(HasSubstr("'app::Scale' of node twice (Scale)"), HasSubstr("ten (Scale)"), testing::Not(HasSubstr("Positive"))));
+  const inlay::Model model = inlay::Model::load(file.path(), {.custom_ops = {&times, &positive}});
+  inlay::Session session(model);
+  for (const std::vector<float>& x : {std::vector<float>{1, -2, 3}, {-1}, {4, 5, -6, 7}, {1, -2, 3}})
+    for (const bool yes : {true, false}) {
+      std::vector<float> want;
+      for (float v : x)
+        if (yes || v > 0) want.push_back(-v * (yes ? 20 : 2));
+      const uint8_t flag = yes;
+      const inlay_tensor choice{const_cast<uint8_t*>(&flag), nullptr, 0, INLAY_BOOL};
+      ASSERT_EQ(inlay_session_set_input(session.c(), 1, &choice), INLAY_OK);
+      EXPECT_EQ(floats(session.run({{"x", inlay::view(x, {int64_t(x.size())})}})["y"]), want);
+    }
 }
 
 TEST(Api, SessionsShareAPool) {

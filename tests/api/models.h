@@ -69,6 +69,28 @@ inline Graph counter() {
   return g;
 }
 
+// y = -(flag ? x·2·10 : those of x·2 that are above zero), for x f32[n]: all by ops of the app, two of them in the bodies of an If.
+inline Graph custom_ops_in_if() {
+  const auto custom = [](const char* name, schema::Attributes attributes) {
+    return schema::Custom{"app", name, 1, std::move(attributes), {DType::f32}, 0};
+  };
+  const auto branch = [](schema::Custom op, const char* origin) {
+    auto body = std::make_shared<Graph>();
+    const ValueId v = body->add_input("v", Type::unranked(DType::f32));
+    Rewriter r(*body);
+    body->outputs = {{"w", r.add(std::move(op), {v}, {origin})[0]}};
+    return body;
+  };
+  Graph g;
+  const ValueId x = g.add_input("x", f32_type({Dim::symbol("n")})), flag = g.add_input("flag", Type::scalar(DType::boolean));
+  Rewriter r(g);
+  const ValueId twice = r.add(custom("Scale", {{"by", 2.0}}), {x}, {"twice (Scale)"})[0];
+  const ValueId chosen = r.add(schema::If{}, {flag, twice}, {"choose (If)"}, 1,
+                               {branch(custom("Scale", {{"by", 10.0}}), "ten (Scale)"), branch(custom("Positive", {}), "above (Positive)")})[0];
+  g.outputs = {{"y", unary(r, UnaryKind::neg, chosen)}};
+  return g;
+}
+
 // Joins two string tensors, and puts two tensors into a sequence.
 inline Graph strings_and_sequence() {
   Graph g;

@@ -92,6 +92,68 @@ TEST(Convert, ThePipelineEnds) {
   EXPECT_EQ(text(graph).substr(0, 6), "input ");
 }
 
+// The ops that the pass leaves, after the results were compared: within one step where the order of sums may decide.
+std::string quantised(const std::string& text, bool expected = true) {
+  Graph graph = parse_graph(text);
+  const auto before = results(graph);
+  EXPECT_EQ(fuse_quantized(graph), expected) << text;
+  eliminate_dead(graph);
+  verify(graph);
+  const auto after = results(graph);
+  EXPECT_EQ(before.size(), after.size());
+  for (size_t i = 0; i < before.size(); ++i) EXPECT_NEAR(before[i], after[i], 1) << text;
+  std::string ops;
+  for (const Node& n : graph.nodes) ops += cat(name(n.op.id()), '/', n.inputs.size(), ' ');
+  return ops;
+}
+const std::string quantised_x =
+    "input x f32[1,2,5,5]\nconst sx f32[] {0.05}\nconst zx u8[] {100}\nq = QuantizeLinear to=u8 (x, sx, zx)\nd = DequantizeLinear to=f32 (q, sx, zx)\n";
+const std::string quantised_w =
+    "const w i8[2,2,1,1] {1,-2,3,100}\nconst sw f32[2] {0.02,0.01}\nconst zw i8[2] {0,0}\ne = DequantizeLinear to=f32 axis=0 (w, sw, zw)\n"
+    "const b i32[2] {10,-400}\nconst sb f32[2] {0.001,0.0005}\nf = DequantizeLinear to=f32 axis=0 (b, sb)\n";
+const std::string quantised_y = "const sy f32[] {0.03}\nconst zy u8[] {0}\n";
+
+TEST(FuseQuantized, ConvolutionsAndProducts) {
+  EXPECT_EQ(quantised(quantised_x + quantised_w + quantised_y + "c = Conv (d, e, f)\ny = QuantizeLinear to=u8 (c, sy, zy)\noutput y\n"), "QuantizeLinear/3 QuantizedConv/7 ");
+  EXPECT_EQ(quantised(quantised_x + quantised_w + quantised_y + "c = Conv pad=1,1,1,1 (d, e)\ny = QuantizeLinear to=u8 (c, sy, zy)\noutput y\n"),
+            "QuantizeLinear/3 QuantizedConv/7 ");
+  // What cuts off no more than quantisation does vanishes.
+  EXPECT_EQ(quantised(quantised_x + quantised_w + quantised_y + "c = Conv (d, e, f)\nr = Unary kind=relu (c)\ny = QuantizeLinear to=u8 (r, sy, zy)\noutput y\n"),
+            "QuantizeLinear/3 QuantizedConv/7 ");
+  EXPECT_EQ(quantised(quantised_x + quantised_w + quantised_y + "c = Conv (d, e, f)\nr = Unary kind=clip a=0 b=7.65 (c)\ny = QuantizeLinear to=u8 (r, sy, zy)\noutput y\n"),
+            "QuantizeLinear/3 QuantizedConv/7 ");
+  const std::string product = "input x f32[3,2]\nconst sx f32[] {0.05}\nq = QuantizeLinear to=i8 (x, sx)\nd = DequantizeLinear to=f32 (q, sx)\n"
+                              "const w i8[2,2] {1,-2,3,100}\nconst sw f32[2] {0.02,0.01}\ne = DequantizeLinear to=f32 axis=1 (w, sw)\nm = MatMul (d, e)\nconst sy f32[] {0.03}\n";
+  EXPECT_EQ(quantised(product + "y = QuantizeLinear to=i8 (m, sy)\noutput y\n"), "QuantizeLinear/2 QuantizedMatMul/7 ");
+  EXPECT_EQ(quantised(product + "const b i32[2] {10,-400}\nconst sb f32[2] {0.001,0.0005}\nf = DequantizeLinear to=f32 axis=0 (b, sb)\n"
+                                "s = Binary kind=add (m, f)\ny = QuantizeLinear to=i8 (s, sy)\noutput y\n"), "QuantizeLinear/2 QuantizedMatMul/7 ");
+}
+
+TEST(FuseQuantized, WhatItLeaves) {
+  const std::string conv = quantised_x + quantised_w + quantised_y;
+  const char* others[] = {
+      "c = Conv (d, e)\ny = QuantizeLinear to=u8 (c, sy, zy)\noutput y\noutput c\n",                                       // the sums are wanted as they are
+      "c = Conv (d, e)\nr = Unary kind=clip a=0 b=6 (c)\ny = QuantizeLinear to=u8 (r, sy, zy)\noutput y\n",                // cuts off more
+      "c = Conv (d, e)\nr = Unary kind=sigmoid (c)\ny = QuantizeLinear to=u8 (r, sy, zy)\noutput y\n",
+      "c = Conv (x, e)\ny = QuantizeLinear to=u8 (c, sy, zy)\noutput y\n",                                                 // x is no integer
+      "const s f32[2] {0.001,0.0006}\ng = DequantizeLinear to=f32 axis=0 (b, s)\nc = Conv (d, e, g)\ny = QuantizeLinear to=u8 (c, sy, zy)\noutput y\n",  // another scale than the sums
+      "const g f32[2] {1,2}\nc = Conv (d, e, g)\ny = QuantizeLinear to=u8 (c, sy, zy)\noutput y\n",
+      "const z u16[] {0}\nc = Conv (d, e)\ny = QuantizeLinear to=u16 (c, sy, z)\noutput y\n"};
+  for (const char* nodes : others) EXPECT_EQ(quantised(conv + nodes, false).find("Quantized"), std::string::npos) << nodes;
+}
+
+TEST(FuseQuantized, KeepsItsIntegersThroughThePipeline) {
+  Graph graph = parse_graph(quantised_x + quantised_w + quantised_y + "c = Conv (d, e, f)\ny = QuantizeLinear to=u8 (c, sy, zy)\noutput y\n");
+  PassOptions options;
+  options.verify = true;
+  run_passes(graph, pipeline(), options);
+  ASSERT_EQ(graph.nodes.size(), 2u);
+  const Node& node = graph.nodes[1];
+  EXPECT_EQ(node.op.id(), OpId::QuantizedConv);
+  EXPECT_EQ(node.origins, (Origins{"c (Conv)", "y (QuantizeLinear)"}));
+  EXPECT_EQ(to_text(graph[node.inputs[4]].type), "i32[2]");
+}
+
 // The activation that the nodes become, after the results were compared.
 std::string fused(const std::string& nodes, bool expected = true) {
   Graph graph = parse_graph("input x f32[3,7]\n" + nodes + "output y\n");

@@ -5,7 +5,7 @@
 // tensor that it is computed from, has: errors of f32 sums, and of the vector forms of functions (unary.def), grow with
 // what is summed, not with what is left. Functions that are steep or jump are applied to inputs only through tanh or
 // sigmoid, whose slope is at most 1, and magnitudes are kept below 1e4, so that an error is not blown up on its way.
-// Integers and booleans must be equal.
+// Integers and booleans must be equal. Products of quantised inputs are exact, so they need no tolerance.
 #include <cmath>
 #include <deque>
 #include "tests/fuzz/fuzz.h"
@@ -80,7 +80,7 @@ class Maker {
   void add_node() {
     const ValueId x = any();
     const int64_t rank = graph_[x].type.rank();
-    switch (bits_.below(20)) {
+    switch (bits_.below(22)) {
       case 0: case 1: return keep(unary(x));
       case 2: case 3: return keep(binary(x));
       case 4: case 5: return keep(conv(x));
@@ -129,7 +129,8 @@ class Maker {
         for (int64_t d = 0; d < rank; ++d) to.push_back(at(x, size_t(d)) * (d < 2 ? 1 : 1 + int64_t(bits_.below(2))));
         return keep(add(op, {x, ValueId::none, ValueId::none, integers(to)}));
       }
-      default: return keep(rnn(x));
+      case 19: return keep(rnn(x));
+      default: return keep(quantised(x));
     }
   }
 
@@ -186,6 +187,57 @@ class Maker {
     const int64_t k = at(x, dims(x).size() - 1), n = extent();
     if (bits_.below(4) == 3) return add(schema::MatMul{false, trans}, {tame(x), tame(any())});
     return add(schema::MatMul{false, trans}, {x, constant(trans ? Shape{n, k} : Shape{k, n}, 1 / std::sqrt(double(std::max<int64_t>(k, 1))))});
+  }
+
+  ValueId bytes(DType dtype, const Shape& s) {
+    Object object;
+    const View view = object.set_tensor(dtype, s);
+    const uint32_t salt = bits_.byte();
+    for (int64_t i = 0; i < view.elements(); ++i) store(view, i, Int(int64_t((uint32_t(i + 1) * 2654435761u + salt * 40503u) >> 24) - (dtype == DType::i8 ? 128 : 0)));
+    return graph_.add_constant(make_constant(std::as_const(object).view()));
+  }
+  // A product of integers; its result may be wanted as it is. What it quantises is an input, on which all levels agree to the bit.
+  ValueId quantised(ValueId) {
+    const ValueId x = graph_.inputs[bits_.below(graph_.inputs.size())];
+    const DType dtype = bits_.below(2) ? DType::u8 : DType::i8, weight = bits_.below(2) ? DType::u8 : DType::i8;
+    const auto scale = [&](double v) { return graph_.add_constant(make_scalar(DType::f32, v)); };
+    const ValueId zero = bits_.below(2) ? bytes(dtype, {}) : ValueId::none, unit = scale(1.0 / 64);
+    const ValueId q = add(schema::QuantizeLinear{dtype}, {x, unit, zero});
+    const size_t rank = dims(x).size();
+    const bool factor = bits_.below(4) != 0, bias = bits_.below(2), per_feature = bits_.below(2);
+    ValueId y;
+    int64_t features = 0, terms = 0;
+    const auto tail = [&](ValueIds in) {
+      in.push_back(zero), in.push_back(per_feature ? bytes(weight, {features}) : bytes(weight, {}));
+      in.push_back(bias ? graph_.add_constant(make_constant_of(DType::i32, features)) : ValueId::none);
+      if (factor) in.push_back(scale(1.0 / (64 * double(std::max<int64_t>(terms, 1))))), in.push_back(bits_.below(2) ? bytes(dtype, {}) : ValueId::none);
+      return in;
+    };
+    if (rank >= 3) {
+      schema::QuantizedConv op;
+      op.to = dtype, op.groups = bits_.below(3) ? 1 : std::max<int64_t>(1, at(x, 1));
+      features = op.groups * (1 + int64_t(bits_.below(6)));
+      Shape w{features, at(x, 1) / op.groups};
+      for (size_t d = 2; d < rank; ++d) w.push_back(1 + int64_t(bits_.below(3)));
+      for (size_t d = 0; d < 2 * (rank - 2); ++d) op.pad.push_back(int64_t(bits_.below(3)));
+      terms = features ? elements(w) / features : 0;
+      require(elements(w) <= 8000, Code::limit, "too large");
+      const ValueId kernel = bytes(weight, w);
+      y = add(op, tail({q, kernel}));
+    } else {
+      require(rank > 0, Code::unsupported, "rank");
+      terms = at(x, rank - 1), features = extent();
+      const bool trans = bits_.below(2);
+      const ValueId b = bytes(weight, trans ? Shape{features, terms} : Shape{terms, features});
+      y = add(schema::QuantizedMatMul{trans, dtype}, trans && per_feature ? ValueIds{q, b, zero} : tail({q, b}));
+    }
+    return add(schema::DequantizeLinear{}, {y, graph_[y].type.dtype == DType::i32 ? scale(1.0 / (1 << 22)) : unit});
+  }
+  ConstantPtr make_constant_of(DType dtype, int64_t n) {
+    Object object;
+    const View view = object.set_tensor(dtype, Shape{n});
+    for (int64_t i = 0; i < n; ++i) store(view, i, Int((i * 7919 % 40001) * (i % 3 ? 1 : -900)));
+    return make_constant(std::as_const(object).view());
   }
 
   ValueId pool(ValueId x) {

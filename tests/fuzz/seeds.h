@@ -156,6 +156,44 @@ inline std::vector<std::pair<std::string, onnx::ModelProto>> seeds() {
           "initializer { name: 'bits' data_type: 2 dims: 3 dims: 1 dims: 8 int32_data: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24] } " + floats("scales", {3}, iota(3)) +
           input("k", {"2", "16"}) + node("MatMulNBits", {"k", "bits", "scales"}, {"n"}, microsoft + attribute("K", 16) + attribute("N", 3) + attribute("bits", 4) + attribute("block_size", 16)) +
           output("c") + output("present") + output("f") + output("n"), domains);
+  const auto bytes = [](const std::string& name, int dtype, std::vector<int64_t> dims, int64_t first) {
+    std::string text = "initializer { name: '" + name + "' data_type: " + std::to_string(dtype) + ' ';
+    int64_t n = 1;
+    for (int64_t d : dims) n *= d, text += "dims: " + std::to_string(d) + ' ';
+    for (int64_t i = 0; i < n; ++i) text += "int32_data: " + std::to_string((first + 37 * i) % 120) + ' ';
+    return text + "} ";
+  };
+  add("quantised_products", 21,
+      input("x", {"N", "4", "6", "6"}) + floats("s", {}, {0.05}) + bytes("z", 2, {}, 100) + bytes("w", 3, {4, 4, 3, 3}, 1) + floats("ws", {4}, {0.01, 0.02, 0.03, 0.04}) + bytes("wz", 3, {4}, 0) +
+          bytes("b", 6, {4}, 5) + floats("bs", {4}, {0.0005, 0.001, 0.0015, 0.002}) + floats("ys", {}, {0.3}) + node("QuantizeLinear", {"x", "s", "z"}, {"q"}) + node("DequantizeLinear", {"q", "s", "z"}, {"d"}) +
+          node("DequantizeLinear", {"w", "ws", "wz"}, {"e"}, attribute("axis", 0)) + node("DequantizeLinear", {"b", "bs"}, {"f"}, attribute("axis", 0)) +
+          node("Conv", {"d", "e", "f"}, {"c"}, int_list("pads", {1, 1, 1, 1})) + node("Relu", {"c"}, {"r"}) + bytes("yz", 2, {}, 0) + node("QuantizeLinear", {"r", "ys", "yz"}, {"y"}) +
+          node("QLinearConv", {"y", "ys", "yz", "w", "ws", "wz", "s", "z", "b"}, {"k"}) + node("ConvInteger", {"q", "w", "z"}, {"i"}) + bytes("m", 3, {6, 5}, 7) + bytes("mz", 3, {5}, 2) +
+          node("MatMulInteger", {"q", "m", "z", "mz"}, {"n"}) + node("QLinearMatMul", {"q", "s", "z", "m", "ys", "yi", "s", "z"}, {"o"}) + bytes("yi", 3, {}, 0) +
+          node("QLinearAdd", {"q", "s", "z", "y", "ys", "yz", "s", "z"}, {"a"}, microsoft) + node("QLinearMul", {"a", "s", "z", "y", "ys", "yz", "s", "z"}, {"p"}, microsoft) +
+          node("QLinearSoftmax", {"p", "s", "z", "s", "z"}, {"t"}, microsoft + attribute("opset", 13)) + node("QLinearGlobalAveragePool", {"t", "s", "z", "s", "z"}, {"g"}, microsoft) +
+          node("DynamicQuantizeMatMul", {"x", "m", "s"}, {"v"}, microsoft) + output("k") + output("i") + output("n") + output("o") + output("g") + output("v"), domains);
+  const auto casts = [&](std::initializer_list<int> dtypes) {
+    std::string text;
+    for (int d : dtypes) {
+      const std::string n = "c" + std::to_string(d), at = std::to_string(d);
+      text += node("Cast", {"x"}, {n}, attribute("to", d)) + node("Transpose", {n}, {"t" + at}) + node("Concat", {"t" + at, "t" + at}, {"k" + at}, attribute("axis", 1)) +
+              node("Gather", {"k" + at, "pick"}, {"g" + at}, attribute("axis", 0)) + node("Slice", {"g" + at, "from", "to"}, {"s" + at}) + node("Pad", {"s" + at, "pads"}, {"p" + at}) +
+              node("Tile", {"p" + at, "two"}, {"r" + at}) + node("Reshape", {"r" + at, "flat"}, {"f" + at}) + node("Cast", {"f" + at}, {"y" + at}, attribute("to", 1)) + output("y" + at);
+    }
+    return text;
+  };
+  add("small_dtypes", 26,
+      input("x", {"3", "n"}) + ints("pick", {1, 0, -1}) + ints("from", {0}) + ints("to", {2}) + ints("pads", {0, 1, 1, 0}) + ints("two", {2, 1}) + ints("flat", {-1}) +
+          casts({10, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26}) + floats("scale", {}, {0.25}) + bytes("zi", 22, {}, 3) + bytes("zu", 25, {}, 1) + node("QuantizeLinear", {"x", "scale", "zi"}, {"qi"}) +
+          node("DequantizeLinear", {"qi", "scale", "zi"}, {"di"}) + node("QuantizeLinear", {"x", "scale", "zu"}, {"qu"}) + node("DequantizeLinear", {"qu", "scale", "zu"}, {"du"}) + node("BitCast", {"qi"}, {"bi"}, attribute("to", 21)) +
+          node("Cast", {"bi"}, {"fi"}, attribute("to", 1)) + node("Add", {"c16", "c16"}, {"ab"}) + node("MatMul", {"ab", "t16"}, {"mb"}) + node("Cast", {"mb"}, {"fb"}, attribute("to", 1)) + output("di") + output("du") + output("fi") + output("fb"));
+  add("grouped_queries", 21,
+      input("q", {"B", "S", "64"}) + input("past", {"B", "1", "P", "16"}) + "initializer { name: 'len' data_type: 6 dims: 1 int32_data: 4 } initializer { name: 'total' data_type: 6 int32_data: 5 } " + floats("cos", {9, 8}, iota(72)) +
+          input("ids", {"B", "S"}, 7) + input("bias", {"1", "2", "S", "5"}) + floats("sink", {2}, {0.5, -1}) + floats("norm", {16}, iota(16)) +
+          node("GroupQueryAttention", {"q", "", "", "past", "past", "len", "total", "cos", "cos", "ids", "bias", "sink", "", "", "norm", "norm"}, {"y", "k", "v", "s"},
+               microsoft + attribute("num_heads", 2) + attribute("kv_num_heads", 1) + attribute("do_rotary", 1) + attribute("local_window_size", 3) + attribute("softcap", 2.0) + attribute("qk_output", 2)) +
+          output("y") + output("k") + output("v") + output("s"), domains);
   const std::string past = "type { tensor_type { elem_type: 1 shape { dim { dim_value: 2 } dim { dim_param: 'b' } dim { dim_value: 1 } dim { dim_param: 'p' } dim { dim_value: 1 } } } }";
   add("beams", 18,
       input("x", {"1", "2"}, 6) + "initializer { name: 'most' data_type: 6 dims: 1 int32_data: 5 } initializer { name: 'two' data_type: 6 dims: 1 int32_data: 2 } " +

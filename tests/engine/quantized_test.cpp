@@ -1,0 +1,141 @@
+// Products of 8-bit integers: by hand, and by every kernel there is against the reference, to the bit.
+#include "tests/engine/compiled.h"
+#include "tests/engine/op_case.h"
+
+namespace engine {
+namespace {
+using namespace test;
+using schema::QuantizedConv, schema::QuantizedMatMul, schema::QuantizeLinear;
+using Numbers = std::vector<double>;
+ConstantPtr u8(const Shape& shape, const Numbers& v) { return tensor(DType::u8, shape, v); }
+ConstantPtr i8(const Shape& shape, const Numbers& v) { return tensor(DType::i8, shape, v); }
+ConstantPtr i32(const Shape& shape, const Numbers& v) { return tensor(DType::i32, shape, v); }
+
+TEST(QuantizedConv, ByHand) {
+  const auto x = u8({1, 1, 3}, {130, 128, 120}), w = i8({2, 1, 2}, {1, 2, -3, 4}), zero = u8({}, {128}), one = f32({}, {1});
+  EXPECT_EQ(numbers(QuantizedConv{}, {x, w}), (Numbers{386, 368, 122, 96}));  // without a factor: the sums
+  EXPECT_EQ(run1(QuantizedConv{}, {x, w}).dtype, DType::i32);
+  EXPECT_EQ(numbers(QuantizedConv{}, {x, w, zero}), (Numbers{2, -16, -6, -32}));
+  EXPECT_EQ(numbers(QuantizedConv{}, {x, w, zero, i8({2}, {1, -1})}), (Numbers{0, -8, -4, -40}));  // one per feature
+  EXPECT_EQ(numbers(QuantizedConv{.pad = {1, 0}}, {x, w, zero}), (Numbers{4, 2, -16, 8, -6, -32}));    // around x lies its zero point
+  const Numbers wanted{130, 112, 122, 96};
+  EXPECT_EQ(numbers(QuantizedConv{}, {x, w, zero, nullptr, nullptr, one, zero}), wanted);
+  EXPECT_EQ(numbers(QuantizedConv{}, {x, w, zero, nullptr, i32({2}, {10, 1000}), one, zero}), (Numbers{140, 122, 255, 255}));
+  EXPECT_EQ(numbers(QuantizedConv{.to = DType::i8}, {x, w, zero, nullptr, nullptr, f32({2}, {0.25, -0.25})}), (Numbers{0, -4, 2, 8}));  // 0.5 and 1.5 become even
+}
+
+TEST(QuantizedMatMul, ByHand) {
+  const auto a = u8({2, 2}, {1, 2, 3, 4}), b = i8({2, 2}, {1, -1, 2, 0});
+  EXPECT_EQ(numbers(QuantizedMatMul{}, {a, b}), (Numbers{5, -1, 11, -3}));
+  EXPECT_EQ(numbers(QuantizedMatMul{.trans_b = true}, {a, b}), (Numbers{-1, 2, -1, 6}));
+  EXPECT_EQ(numbers(QuantizedMatMul{}, {a, b, u8({2, 1}, {1, 3})}), (Numbers{2, 0, 2, 0}));     // one per row
+  EXPECT_EQ(numbers(QuantizedMatMul{}, {a, b, nullptr, i8({2}, {1, -1})}), (Numbers{2, 2, 4, 4}));  // one per column
+  EXPECT_EQ(numbers(QuantizedMatMul{.to = DType::i8}, {a, b, nullptr, nullptr, i32({2}, {1, 2}), f32({2}, {0.5, 2}), i8({}, {1})}), (Numbers{4, 3, 7, -1}));
+  EXPECT_EQ(numbers(QuantizedMatMul{}, {u8({2}, {1, 2}), b}), (Numbers{5, -1}));
+  EXPECT_EQ(run1(QuantizedMatMul{}, {u8({3, 0}, {}), i8({0, 2}, {})}).shape, (Shape{3, 2}));
+}
+
+TEST(QuantizedConv, Errors) {
+  const auto x = u8({1, 2, 3}, {1, 2, 3, 4, 5, 6}), w = i8({1, 2, 1}, {1, 2}), one = f32({}, {1});
+  expect_error(QuantizedConv{}, {f32_iota({1, 2, 3}), w}, "f32");
+  expect_error(QuantizedConv{}, {x, w, i8({}, {0})}, "i8");
+  expect_error(QuantizedConv{}, {x, w, u8({2}, {0, 1})}, "the zero point of x");
+  expect_error(QuantizedConv{}, {x, w, nullptr, i8({2}, {0, 1})}, "the zero point of w");
+  expect_error(QuantizedConv{}, {x, w, nullptr, nullptr, i32({2}, {0, 1})}, "the bias");
+  expect_error(QuantizedConv{}, {x, w, nullptr, nullptr, nullptr, f32({2}, {0, 1})}, "the factor");
+  expect_error(QuantizedConv{}, {x, w, nullptr, nullptr, nullptr, one, i8({}, {0})}, "i8");
+  expect_error(QuantizedConv{}, {x, w, nullptr, nullptr, nullptr, nullptr, u8({}, {0})}, "no factor");
+  expect_error(QuantizedConv{.to = DType::u16}, {x, w, nullptr, nullptr, nullptr, one}, "u16");
+  expect_error(QuantizedMatMul{}, {x, w, u8({2}, {0, 1})}, "does not broadcast");
+}
+
+// A quantised input and what is done to it.
+struct Quantised : Built {
+  ConstantPtr random(DType dtype, const Shape& shape, int low, int high) {
+    std::mt19937 random(unsigned(graph.values.size()));
+    Numbers v(size_t(elements(shape)));
+    for (double& x : v) x = low + int(random() % unsigned(high - low + 1));
+    return tensor(dtype, shape, v);
+  }
+  ValueId bytes(DType dtype, const Shape& shape) { return graph.add_constant(random(dtype, shape, dtype == DType::i8 ? -128 : 0, dtype == DType::i8 ? 127 : 255)); }
+  ValueId number(DType dtype, double v) { return graph.add_constant(tensor(dtype, {}, {v})); }
+  ValueId quantised(Dims dims, DType dtype, double zero) {
+    return r.add(QuantizeLinear{dtype}, {input(std::move(dims)), number(DType::f32, 0.008), number(dtype, zero)}, {"quantise"})[0];
+  }
+  void product(Op op, ValueIds in) { output(r.add(std::move(op), std::move(in), {"product"})[0]); }
+};
+
+// The bits of the reference at every instruction set, for one thread and for three. How many steps are the reference itself?
+int64_t left_to_reference(const Quantised& q) {
+  CompileOptions reference;
+  reference.reference_only = true;
+  const Ran want = test::run(q.graph, reference, 1);
+  int64_t left = 0;
+  for (const auto& level : kernels::isa::levels()) {
+    if (!kernels::isa::runs(level.mask, kernels::isa::detected())) continue;
+    for (const int threads : {1, 3}) {
+      CompileOptions options;
+      options.isa = level.mask;
+      const Ran got = test::run(q.graph, options, threads);
+      for (size_t k = 0; k < want.outputs.size(); ++k) {
+        const ConstView a = got.outputs[k].view(), b = want.outputs[k].view();
+        EXPECT_EQ(a.dtype, b.dtype);
+        for (int64_t i = 0; i < b.elements(); ++i)
+          if (load<double>(a, i) != load<double>(b, i)) {
+            ADD_FAILURE() << level.name << ", output " << k << ", element " << i << ": " << load<double>(a, i) << " not " << load<double>(b, i);
+            return -1;
+          }
+      }
+      left = count(got.steps, "QuantizedConv") + count(got.steps, "QuantizedMatMul");
+    }
+  }
+  return left;
+}
+
+TEST(Quantized, ConvolutionsHaveTheBitsOfTheReference) {
+  struct Case {
+    int64_t channels, features, kernel, groups, stride;
+    DType x, w;
+  };
+  for (const Case& c : {Case{3, 8, 3, 1, 2, DType::u8, DType::i8}, {16, 20, 3, 1, 1, DType::u8, DType::u8}, {32, 32, 3, 1, 1, DType::i8, DType::i8},
+                        {24, 24, 3, 24, 1, DType::u8, DType::i8}, {8, 12, 1, 4, 1, DType::i8, DType::u8}, {1200, 4, 1, 1, 1, DType::u8, DType::i8},
+                        {600, 3, 3, 1, 1, DType::u8, DType::u8}}) {
+    SCOPED_TRACE(cat(c.channels, " channels, kernel ", c.kernel, ", groups ", c.groups));
+    const int64_t pad = c.kernel / 2;
+    const QuantizedConv op{{c.stride, c.stride}, {}, {pad, pad, pad, pad}, c.groups, schema::AutoPad::none, DType::u8};
+    for (const bool bias : {false, true}) {
+      Quantised q;
+      const ValueId x = q.quantised({1, c.channels, 15, 15}, c.x, c.x == DType::i8 ? -3 : 131);
+      const ValueId w = q.bytes(c.w, {c.features, c.channels / c.groups, c.kernel, c.kernel}), zero_of_w = q.bytes(c.w, {c.features});
+      const ValueId b = bias ? q.graph.add_constant(q.random(DType::i32, {c.features}, -4000000, 4000000)) : ValueId::none;
+      const ValueId by = q.graph.add_constant(f32({c.features}, Numbers(size_t(c.features), 0.3 / double(c.channels / c.groups * c.kernel * c.kernel))));
+      q.product(op, {x, w, q.number(c.x, c.x == DType::i8 ? -3 : 131), zero_of_w, b, by, q.number(DType::u8, 120)});
+      q.product(op, {x, w, q.number(c.x, 7), zero_of_w, b});
+      EXPECT_EQ(left_to_reference(q), 0);
+    }
+  }
+}
+
+TEST(Quantized, ProductsHaveTheBitsOfTheReference) {
+  for (const int64_t k : {int64_t{1}, int64_t{64}, int64_t{300}, int64_t{2000}})
+    for (const bool constant : {true, false}) {
+      SCOPED_TRACE(cat("k ", k, constant ? ", constant" : ""));
+      Quantised q;
+      const ValueId a = q.quantised({2, 5, k}, DType::u8, 100), zero = q.number(DType::u8, 100), zero_of_b = q.number(DType::i8, 5);
+      const ValueId b = constant ? q.bytes(DType::i8, {k, 7}) : q.quantised({k, 7}, DType::i8, 5), turned = constant ? q.bytes(DType::i8, {7, k}) : q.quantised({2, 7, k}, DType::i8, 5);
+      const ValueId bias = q.graph.add_constant(q.random(DType::i32, {7}, -100000, 100000)), by = q.number(DType::f32, 0.1 / double(k));
+      q.product(QuantizedMatMul{false, DType::i8}, {a, b, zero, zero_of_b, bias, by, q.number(DType::i8, 3)});
+      q.product(QuantizedMatMul{true}, {a, turned, zero, zero_of_b, ValueId::none, by});
+      q.product(QuantizedMatMul{}, {a, b, zero, zero_of_b});
+      EXPECT_EQ(left_to_reference(q), 0);
+    }
+}
+
+TEST(Quantized, WhatCannotBeExactInFloatIsLeftToTheReference) {
+  Quantised q;  // one channel, whose 81 taps are too many for 2^24 with this bias
+  const ValueId x = q.quantised({1, 1, 20, 20}, DType::u8, 0);
+  q.product(QuantizedConv{}, {x, q.bytes(DType::i8, {2, 1, 9, 9}), ValueId::none, ValueId::none, q.graph.add_constant(i32({2}, {1 << 25, -(1 << 25) - 1}))});
+  EXPECT_EQ(left_to_reference(q), 1);
+}
+}  // namespace
+}  // namespace engine
