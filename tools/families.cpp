@@ -1,6 +1,7 @@
 // The families of kernels, as the command and the micro-benchmarks list them.
 #include "kernels/conv_transpose/conv_transpose.h"
 #include "kernels/gemm_s8/gemm_s8.h"
+#include "kernels/half/half.h"
 #include "kernels/image/image.h"
 #include "kernels/jit.h"
 #include "kernels/pad/pad.h"
@@ -35,6 +36,7 @@ std::span<const KernelRow> kernel_rows() {
     add(all, "reduce", reduce::rows());
     add(all, "softmax", softmax::rows());
     add(all, "quantize", quantize::rows());
+    add(all, "half", half::rows());
     add(all, "resize", resize::rows());
     add(all, "transpose", transpose::rows());
     add(all, "pad", pad::rows());
