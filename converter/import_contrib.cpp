@@ -59,10 +59,11 @@ void group_query_attention(OnnxNode& n) {
   op.scores = n.integer("qk_output", 0);
   const double epsilon = n.real("qk_norm_epsilon", 1e-6);
   op.q_epsilon = n.real("q_norm_epsilon", epsilon), op.k_epsilon = n.real("k_norm_epsilon", epsilon);
-  n.ignore({"kv_cache_bit_width"});
-  for (const char* type : {"k_quant_type", "v_quant_type"})
-    require(n.text(type, "NONE") == "NONE", Code::unsupported, "a quantised cache (attribute ", type, ") is not supported");
-  require(!n.has(12) && !n.has(13), Code::unsupported, "a quantised cache (scales of k and v) is not supported");
+  const int64_t bits = n.integer("kv_cache_bit_width", 0);
+  bool quantised = false;
+  for (const char* type : {"k_quant_type", "v_quant_type"}) quantised |= n.text(type, "NONE") != "NONE";
+  check(!quantised || (n.has(3) && n.has(12) && n.has(13)), "a quantised cache needs a past and scales");
+  if (quantised) check(n.dtype(3) == DType::u8 ? bits == 4 : bits == 0 || bits == 8, "a cache of ", name(n.dtype(3)), " has no numbers of ", bits, " bits");
   check(op.heads > 0 && op.kv_heads > 0 && op.heads % op.kv_heads == 0, op.heads, " heads do not divide into ",
         op.kv_heads, " groups");
   check(n.has(0) && n.has(5) && n.has(6), "inputs 0, 5 and 6 must be there");
@@ -75,7 +76,7 @@ void group_query_attention(OnnxNode& n) {
         n.add_all(schema::Split{2, 0}, {q, n.ints({op.heads * d, op.kv_heads * d, op.kv_heads * d})}, 3);
     q = parts[0], k = parts[1], v = parts[2];
   }
-  const ValueIds out = n.add_all(op, {q, k, v, n.in(3), n.in(4), n.in(5), n.in(6), n.in(7), n.in(8), n.in(9), n.in(10), n.in(11), n.in(14), n.in(15), n.in(16)},
+  const ValueIds out = n.add_all(op, {q, k, v, n.in(3), n.in(4), n.in(5), n.in(6), n.in(7), n.in(8), n.in(9), n.in(10), n.in(11), n.in(14), n.in(15), n.in(16), quantised ? n.in(12) : ValueId::none, quantised ? n.in(13) : ValueId::none},
                                  std::max<size_t>(3, n.outputs()));
   for (size_t i = 0; i < out.size(); ++i) n.set(i, out[i]);
 }

@@ -26,22 +26,19 @@ struct OnnxTrees {
   std::vector<std::vector<std::pair<int64_t, double>>> leaves;  // targets and weights
 };
 
-// The arrays of the op. Nodes are numbered from the roots on, so that what is next lies behind; each is reached once.
+// The arrays of the op. Nodes are numbered from the roots on, so that what is next lies behind, also where several nodes lead to
+// one (a chain of tests for the members of a set).
 class EnsembleBuilder {
  public:
-  explicit EnsembleBuilder(const OnnxTrees& from) : from_(from), seen_(from.nodes.size()) {}
+  explicit EnsembleBuilder(const OnnxTrees& from) : from_(from), places_(from.nodes.size()) {}
 
   ValueId build(OnnxNode& n, ValueId x, int64_t targets, ReduceKind aggregate) {
     const DType dtype = n.type(x).dtype;
     for (const int64_t root : from_.roots) {
       roots_.push_back(0);
       place(root, {{nullptr, roots_.size() - 1}});
-      while (!waiting_.empty()) {
-        const auto [node, to] = waiting_.back();
-        waiting_.pop_back();
-        add(node, to);
-      }
     }
+    for (const int64_t node : order()) add(node);
     std::vector<double> leaves{0}, weight_targets, weights;
     for (const auto& leaf : from_.leaves) {
       for (const auto& [target, weight] : leaf) weight_targets.push_back(double(target)), weights.push_back(weight);
@@ -59,16 +56,43 @@ class EnsembleBuilder {
     size_t at;
   };
   void put(Place to, int64_t number) { (to.in ? *to.in : roots_)[to.at] = double(number); }
-  void place(int64_t next, std::vector<Place> to) {
+  void place(int64_t next, const std::vector<Place>& to) {
+    check_next(next);
+    if (next >= 0) places_[size_t(next)].insert(places_[size_t(next)].end(), to.begin(), to.end());
+    else
+      for (const Place& p : to) put(p, next);
+  }
+  void check_next(int64_t next) const {
     check(next < int64_t(from_.nodes.size()) && -1 - next < int64_t(from_.leaves.size()), "a tree goes on at node ", next, " of ",
           from_.nodes.size());
-    if (next >= 0) return waiting_.emplace_back(next, std::move(to)), void();
-    for (const Place& p : to) put(p, next);
   }
-  void add(int64_t index, const std::vector<Place>& to) {
-    check(!seen_[size_t(index)], "node ", index, " is reached twice");
-    seen_[size_t(index)] = true;
-    for (const Place& p : to) put(p, int64_t(tests_.size()));
+  // The nodes that are reached, each behind all that lead to it.
+  std::vector<int64_t> order() const {
+    std::vector<int64_t> finished;
+    std::vector<uint8_t> entered(from_.nodes.size()), left(from_.nodes.size());
+    std::vector<int64_t> open(from_.roots.begin(), from_.roots.end());  // a node is left when it is on top again
+    while (!open.empty()) {
+      const int64_t at = open.back();
+      if (at < 0 || left[size_t(at)]) {
+        open.pop_back();
+      } else if (entered[size_t(at)]) {
+        open.pop_back();
+        left[size_t(at)] = true;
+        finished.push_back(at);
+      } else {
+        entered[size_t(at)] = true;
+        const OnnxTrees::Node& node = from_.nodes[size_t(at)];
+        for (const int64_t next : {node.then, node.otherwise}) {
+          check_next(next);
+          check(next < 0 || !entered[size_t(next)] || left[size_t(next)], "node ", next, " leads to itself");
+          open.push_back(next);
+        }
+      }
+    }
+    return {finished.rbegin(), finished.rend()};
+  }
+  void add(int64_t index) {
+    for (const Place& p : places_[size_t(index)]) put(p, int64_t(tests_.size()));
     const OnnxTrees::Node& node = from_.nodes[size_t(index)];
     const auto one = [&](TreeTest test, double split) {
       splits_.push_back(split), tests_.push_back(double(uint8_t(test) | (node.nan_holds ? kernels::tree::nan_holds : 0)));
@@ -88,12 +112,11 @@ class EnsembleBuilder {
       }
     }
     place(node.otherwise, {{&branches_, branches_.size() - 1}});
-    place(node.then, std::move(then));
+    place(node.then, then);
   }
 
   const OnnxTrees& from_;
-  std::vector<bool> seen_;
-  std::vector<std::pair<int64_t, std::vector<Place>>> waiting_;
+  std::vector<std::vector<Place>> places_;  // by node: where its number is wanted
   std::vector<double> splits_, branches_, tests_, roots_;
 };
 

@@ -108,7 +108,7 @@ struct Conv {
 
 // Conv of 8-bit integers, each less its zero point, summed exactly. Inputs: x [N,C,spatial…], w [K,C/groups,kernel…] (i8 or u8
 // each), [zero point of x], [that of w: one, or one per feature], [b i32 [K]], [factor f32: one, or one per feature], [zero point
-// of y]. With a factor, y = saturate(round(f32(sum) * factor) + zero) in the dtype `to`; without one, it is the sums, in i32.
+// of y]. With a factor, y = saturate(round(f32(sum) * factor) + zero) in the dtype `to`; without one, it is the sums, in i32, where they wrap.
 struct QuantizedConv {
   static constexpr int version = 1;
   Ints stride, dilation, pad;
@@ -624,9 +624,10 @@ struct Rnn {
 // tokens in the cache afterwards - 1 (i32 [B]), the most of them (i32 scalar), [cos, sin [L,D/2]], [positions for rotary
 // embedding i64 [B,S]: where the past is empty, the first says all], [bias of the scores, broadcast to [B,heads,S,total]],
 // [sinks [heads], which take part in the softmax and have no value], [weights of a root mean square norm of each head of q, of k
-// [D]], [valid tokens of q i32 [B]: the rest is padding]. Outputs: y as q, present k, present v [B,kv_heads,max(P,total),D],
+// [D]], [valid tokens of q i32 [B]: the rest is padding], [scales of a quantised k, of v f32: one, or [1,kv_heads,1,D]]. Outputs: y as q, present k, present v [B,kv_heads,max(P,total),D],
 // scores [B,heads,S,total]: before the softmax (1) or after (2), as `scores` says. scale 0 means 1/sqrt(D); window < 0 means all;
-// `smooth`: a sink of 0 for every head. A `sliding` cache keeps P rows and the last tokens only, the window's at least.
+// `smooth`: a sink of 0 for every head. A `sliding` cache keeps P rows and the last tokens only, the window's at least. With scales
+// the cache is i8 or f8e4m3fn, or two numbers of 4 bits in a u8, plus 8, the first in the low half.
 struct GroupQueryAttention {
   static constexpr int version = 1;
   int64_t heads = 0, kv_heads = 0, window = -1;

@@ -7,13 +7,12 @@ namespace {
 using schema::GroupQueryAttention;
 
 // Inputs, behind q, k, v.
-enum : size_t { past_k = 3, past_v, lengths, total, cos_table, sin_table, position_ids, bias_of_scores, sinks, q_norm, k_norm, valid_lengths };
+enum : size_t { past_k = 3, past_v, lengths, total, cos_table, sin_table, position_ids, bias_of_scores, sinks, q_norm, k_norm, valid_lengths, k_scale, v_scale };
 
 Types infer(const GroupQueryAttention& op, const InferContext& in) {
-  in.expect_inputs(7, 15);
+  in.expect_inputs(3, 17);
   in.expect_class(0, schema::DTypeClass::real);
   check(op.heads >= 1 && op.kv_heads >= 1 && op.heads % op.kv_heads == 0, op.heads, " heads do not divide among ", op.kv_heads, " of the cache");
-  check(in.has(1) && in.has(2), "k and v are missing");
   check(in.has(lengths) && in.has(total), "the sequence lengths are missing");
   check(in.has(past_k) == in.has(past_v), "past k and past v come together");
   check(in.has(q_norm) == in.has(k_norm), "the norms of q and k come together");
@@ -22,13 +21,21 @@ Types infer(const GroupQueryAttention& op, const InferContext& in) {
   check(op.causal || op.window <= 0, "a window needs causal attention");
   check(in.outputs() <= 4, "has 4 outputs");
   check(op.scores >= 0 && op.scores <= 2 && (op.scores || in.outputs() < 4), "gives no scores");
+  check(in.has(k_scale) == in.has(v_scale) && (!in.has(k_scale) || in.has(past_k)), "a quantised cache has a past and scales of both k and v");
+  const DType cached = in.has(k_scale) ? in.in(past_k).dtype : in.in(0).dtype;
+  if (in.has(k_scale)) {
+    for (size_t k : {past_k, past_v}) in.expect_dtype(k, {DType::i8, DType::u8, DType::f8e4m3fn});
+    in.expect_same_dtype(past_k, past_v);
+    for (size_t k : {k_scale, v_scale}) in.expect_dtype(k, {DType::f32});
+  }
+  const int64_t per_element = cached == DType::u8 ? 2 : 1;
   for (size_t k : {lengths, total, valid_lengths})
     if (in.has(k)) in.expect_dtype(k, {DType::i32});
   if (in.has(position_ids)) in.expect_dtype(position_ids, {DType::i64});
   Dim batch = Dim::unknown(), length = Dim::unknown(), past = in.has(past_k) ? Dim::unknown() : Dim(0), size = Dim::unknown();
   const auto ranked = [&](size_t k, int64_t rank, const char* what) {
     if (!in.has(k)) return false;
-    if (k != lengths && k != valid_lengths && k != position_ids) in.expect_same_dtype(0, k);
+    if (k != lengths && k != valid_lengths && k != position_ids && !(in.has(k_scale) && (k == past_k || k == past_v))) in.expect_same_dtype(0, k);
     check(!in.in(k).ranked || in.in(k).rank() == rank, what, " is ", to_text(in.in(k)), " where rank ", rank, " is needed");
     return in.in(k).ranked;
   };
@@ -44,7 +51,7 @@ Types infer(const GroupQueryAttention& op, const InferContext& in) {
     if (!ranked(k, 4, "the past")) continue;
     const Dims& d = in.in(k).dims;
     check(may_equal(d[1], op.kv_heads), "the past is ", to_text(in.in(k)), " for ", op.kv_heads, " heads");
-    meet(batch, d[0], "batch"), meet(past, d[2], "past length"), meet(size, d[3], "head size");
+    meet(batch, d[0], "batch"), meet(past, d[2], "past length"), meet(size, d[3] * per_element, "head size");
   }
   for (size_t k : {lengths, valid_lengths}) {
     if (!in.has(k) || !in.in(k).ranked) continue;
@@ -74,7 +81,10 @@ Types infer(const GroupQueryAttention& op, const InferContext& in) {
   else if (all && all->known() && past.known()) rows = std::max(all->value(), past.value());
   else if (all && *all == grown) rows = grown;
   const DType dtype = in.in(0).dtype;
-  const Type present = Type::tensor(dtype, {batch, op.kv_heads, rows, size});
+  for (size_t k : {k_scale, v_scale})
+    if (in.has(k) && in.in(k).determined() && size.known())
+      check(elements(in.in(k).shape()) == 1 || elements(in.in(k).shape()) == op.kv_heads * size.value(), "the scale of the cache is ", to_text(in.in(k)));
+  const Type present = Type::tensor(cached, {batch, op.kv_heads, rows, size / per_element});
   Types types{Type::tensor(dtype, {batch, length, size * op.heads}), present, present, Type::tensor(dtype, {batch, op.heads, length, all ? *all : Dim::unknown()})};
   types.resize(in.outputs());
   return types;
@@ -108,7 +118,8 @@ class Attention {
   Attention(const GroupQueryAttention& op, RunContext& c)
       : op_(op), c_(c), length_(c.in(0).shape[1]), size_(c.in(0).shape[2] / op.heads), past_(c.has(past_k) ? c.in(past_k).shape[2] : 0), q_(to_doubles(c.in(0))),
         fresh_{to_doubles(c.in(1)), to_doubles(c.in(2))}, cos_(table(cos_table)), sin_(table(sin_table)), norms_{optional(q_norm), optional(k_norm)}, sinks_(optional(sinks)),
-        bias_(optional(bias_of_scores)), lengths_(to_ints(c.in(lengths))), y_(q_.size()) {
+        bias_(optional(bias_of_scores)), lengths_(to_ints(c.in(lengths))), scales_{optional(k_scale), optional(v_scale)},
+        cached_(c.has(k_scale) ? c.in(past_k).dtype : c.in(0).dtype), y_(q_.size()) {
     check(c.in(total).elements() == 1, "the total length must have one element");
     total_ = load<Int>(c.in(total), 0).v;
     if (c.has(valid_lengths)) valid_ = to_ints(c.in(valid_lengths));
@@ -123,16 +134,47 @@ class Attention {
     bytes_of(DType::f64, shape);
     for (int k = 0; k < 2; ++k) present_[k].assign(size_t(elements(shape)), 0);
     if (c.wants(3)) scores_.assign(size_t((bytes_of(DType::f64, square), elements(square))), 0);
+    for (const auto& scale : scales_) check(scale.size() <= 1 || int64_t(scale.size()) == op.kv_heads * size_, "the cache has ", scale.size(), " scales");
     for (int64_t b = 0; b < batch; ++b) sequence(b);
     if (c.wants(0)) store_doubles(c.out(0), 0, y_);
     for (size_t k = 0; k < 2; ++k)
-      if (c.wants(k + 1)) store_doubles(c.set_out(k + 1, c.in(0).dtype, shape), 0, present_[k]);
+      if (c.wants(k + 1)) store_present(k, batch);
     if (c.wants(3)) store_doubles(c.set_out(3, c.in(0).dtype, square), 0, scores_);
   }
 
  private:
   Scratch<double> optional(size_t k) const { return c_.has(k) ? to_doubles(c_.in(k)) : Scratch<double>(); }
   Scratch<double> table(size_t k) const { return op_.rotary ? to_doubles(c_.in(k)) : Scratch<double>(); }
+
+  // --- What the cache holds: numbers, or with scales numbers of few bits.
+  double scale_of(size_t k, int64_t head, int64_t i) const {
+    return scales_[k].empty() ? 1 : scales_[k][scales_[k].size() == 1 ? 0 : size_t(head * size_ + i)];
+  }
+  double stored(const ConstView& past, int64_t i) const {
+    if (scales_[0].empty() || cached_ != DType::u8) return load<double>(past, i);
+    return (uint8_t(past.data[i / 2]) >> (i % 2 * 4) & 15) - 8;
+  }
+  // The nearest that the cache can hold, in steps of the scale.
+  double steps(double v) const {
+    if (cached_ == DType::i8) return std::clamp(std::nearbyint(v), -128., 127.);
+    if (cached_ == DType::u8) return std::clamp(std::nearbyint(v), -8., 7.);
+    uint8_t bits = 0;
+    store_element(DType::f8e4m3fn, &bits, 0, v, true);
+    return load_element<double>(DType::f8e4m3fn, &bits, 0);
+  }
+  void store_present(size_t k, int64_t batch) {
+    const bool packed = !scales_[0].empty() && cached_ == DType::u8;
+    const int64_t shape[] = {batch, op_.kv_heads, rows_, packed ? size_ / 2 : size_};
+    const View out = c_.set_out(k + 1, cached_, shape);
+    if (scales_[0].empty()) return store_doubles(out, 0, present_[k]);
+    if (packed) std::fill_n(out.data, out.bytes(), std::byte{0});
+    for (int64_t i = 0; i < int64_t(present_[k].size()); ++i) {
+      const double v = steps(present_[k][size_t(i)] / scale_of(k, i / (rows_ * size_) % op_.kv_heads, i % size_));
+      if (packed) out.data[i / 2] |= std::byte(uint8_t((int(v) + 8) << (i % 2 * 4)));
+      else if (cached_ == DType::i8) store(out, i, Int(v));
+      else store(out, i, v);
+    }
+  }
 
   // A head of a new token, as the scores read it.
   void prepare(double* x, int64_t position, bool key) const {
@@ -145,10 +187,9 @@ class Attention {
 
   void sequence(int64_t b) {
     const int64_t after = lengths_[size_t(b)] + 1, valid = valid_.empty() ? std::min(length_, after) : valid_[size_t(b)], before = after - valid;
-    check(valid >= 0 && valid <= length_, "sequence ", b, " has ", valid, " new tokens of ", length_);
     const int64_t held = op_.sliding ? resident(before, past_, op_.window) : before;
-    check(before >= 0 && held <= past_, "sequence ", b, " has a past of ", before, ", the cache one of ", past_);
-    check(after <= total_, "sequence ", b, " has ", after, " tokens, more than the total of ", total_);
+    check(after >= 0 && after <= total_, "sequence ", b, " has ", after, " tokens of a total of ", total_);
+    check(valid >= 0 && valid <= length_ && before >= 0 && held <= past_, "sequence ", b, " has a past of ", before, ", the cache one of ", past_);
     const int64_t staged = std::max(rows_, held + valid), base = before - held;  // the position of row 0
     Scratch<double> cache[2];
     for (int k = 0; k < 2; ++k) {
@@ -157,14 +198,15 @@ class Attention {
       const ConstView& past = c_.in(past_k + size_t(k));
       const int64_t keep = op_.sliding ? held : past_;  // what is behind the tokens of a buffer stays as it is
       for (int64_t h = 0; h < op_.kv_heads; ++h)
-        for (int64_t i = 0; i < keep * size_; ++i) cache[k][size_t(h * staged * size_ + i)] = load<double>(past, (b * op_.kv_heads + h) * past_ * size_ + i);
+        for (int64_t i = 0; i < keep * size_; ++i) cache[k][size_t(h * staged * size_ + i)] = stored(past, (b * op_.kv_heads + h) * past_ * size_ + i) * scale_of(size_t(k), h, i % size_);
     }
     for (int64_t s = 0; s < valid; ++s)
       for (int64_t h = 0; h < op_.kv_heads; ++h)
         for (int k = 0; k < 2; ++k) {
           double* x = fresh_[k].data() + ((b * length_ + s) * op_.kv_heads + h) * size_;
           if (k == 0) prepare(x, position(b, s, before), true);
-          std::copy_n(x, size_, cache[k].begin() + (h * staged + held + s) * size_);
+          double* to = cache[k].data() + (h * staged + held + s) * size_;
+          for (int64_t i = 0; i < size_; ++i) to[i] = scales_[0].empty() ? x[i] : steps(x[i] / scale_of(size_t(k), h, i)) * scale_of(size_t(k), h, i);
         }
     for (int64_t s = 0; s < valid; ++s)
       for (int64_t h = 0; h < op_.heads; ++h) {
@@ -224,6 +266,8 @@ class Attention {
   Scratch<double> q_, fresh_[2];
   const Scratch<double> cos_, sin_, norms_[2], sinks_, bias_;
   const std::vector<int64_t> lengths_;
+  const Scratch<double> scales_[2];
+  const DType cached_;
   std::vector<int64_t> valid_, positions_;
   Scratch<double> y_, present_[2], scores_, weights_;
 };

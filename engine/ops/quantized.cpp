@@ -118,9 +118,9 @@ template <class T> void run(const T& op, RunContext& c, bool leading, const auto
   const double zero = c.has(zero_of_y) ? load<double>(c.in(zero_of_y), 0) : 0;
   for (int64_t i = 0, n = y.elements(); i < n; ++i) {
     const int64_t feature = feature_of(i);
-    const auto sum = int32_t(int64_t(load<double>(sums.view(), i)) + (c.has(bias) ? int64_t(at_feature(c, bias, feature)) : 0));
+    const int64_t sum = int64_t(load<double>(sums.view(), i)) + (c.has(bias) ? int64_t(at_feature(c, bias, feature)) : 0);
     if (!c.has(factor)) {
-      store(y, i, Int(sum));
+      store(y, i, Int(int32_t(sum)));
       continue;
     }
     const float scaled = float(sum) * float(at_feature(c, factor, feature));

@@ -1,6 +1,7 @@
 // Products of 8-bit integers become what floating-point kernels compute: of integers in f32, which has all of them up to 2^24, so
 // that every sum is exact in any order. The weights say how large a sum can be; one that might be larger is made of several, each
-// over a part of the input channels. What cannot be divided so is left to the op's reference.
+// over a part of the input channels. Two exact sums are added in f32, which rounds as the conversion of their int32 sum does; more
+// are added in int32. What cannot be divided so is left to the op's reference. The largest of bytes is found in f32 as well.
 #include <algorithm>
 #include "engine/fold.h"
 #include "engine/op.h"
@@ -12,6 +13,7 @@ namespace {
 using schema::BinaryKind, schema::Ints;
 enum : size_t { zero_of_x = 2, zero_of_w, bias, factor, zero_of_y };
 constexpr double exact = 1 << 24;
+constexpr int64_t low_bits = 255, high_bits = ~low_bits, all_bits = -1;  // of a bias
 
 class Expander {
  public:
@@ -20,6 +22,7 @@ class Expander {
   void run() {
     const auto* conv = node_.op.get_if<schema::QuantizedConv>();
     const auto* product = node_.op.get_if<schema::QuantizedMatMul>();
+    if (const auto* pool = node_.op.get_if<schema::Pool>()) return largest_of_bytes(*pool);
     if (!conv && !product) return;
     const Type x = type(node_.inputs[0]), w = type(node_.inputs[1]), y = type(node_.outputs[0]);
     if (!x.determined() || !w.determined() || !y.determined() || elements(y.shape()) == 0) return;
@@ -37,23 +40,27 @@ class Expander {
     const ValueId real = add(schema::DequantizeLinear{}, {node_.inputs[0], one(zero_of_x), input(zero_of_x)});
     const ValueId real_w = constant_ ? ValueId::none : add(schema::DequantizeLinear{}, {node_.inputs[1], one(zero_of_w), input(zero_of_w)});
     const bool turned = !constant_ && product->trans_b;
+    const bool in_float = has(factor) && parts <= 2;  // one rounding, of the last addition
     ValueId sums = ValueId::none;
     for (int64_t part = 0; part < parts; ++part) {
       const int64_t first = channels * part / parts, last = channels * (part + 1) / parts;
       const auto part_of = [&](ValueId v, int64_t dim) { return parts == 1 ? v : add(schema::Slice{}, {v, ints({first}), ints({last}), ints({dim})}); };
       ValueIds in{part_of(real, axis), constant_ ? graph_.add_constant(weights(first, last)) : part_of(real_w, w.rank() - (turned ? 1 : 2))};
-      if (parts == 1 && has(bias) && conv) in.push_back(graph_.add_constant(real_bias()));
+      const bool with_bias = part == 0 && has(bias);
+      const ValueId b = with_bias ? graph_.add_constant(real_bias(bias_behind_ ? low_bits : all_bits)) : ValueId::none;
+      if (with_bias && conv) in.push_back(b);
       Op op = product ? Op(schema::MatMul{false, turned}) : Op(schema::Conv{conv->stride, conv->dilation, conv->pad, conv->groups, conv->auto_pad, true});
-      const ValueId sum = add(std::move(op), in);
-      if (parts == 1) sums = sum;
-      else sums = part ? binary(BinaryKind::add, sums, integers(sum)) : integers(sum);
+      ValueId sum = add(std::move(op), in);
+      if (with_bias && product) sum = binary(BinaryKind::add, sum, b);
+      if (parts > 1 && !in_float) sum = integers(sum);
+      sums = part ? binary(BinaryKind::add, sums, sum) : sum;
     }
-    if (has(bias) && (parts > 1 || product)) {
-      const ValueId b = parts > 1 ? node_.inputs[bias] : graph_.add_constant(real_bias());
+    if (bias_behind_) {
+      const ValueId b = graph_.add_constant(real_bias(high_bits));
       sums = binary(BinaryKind::add, sums, conv ? per_channel(b, rank) : b);
     }
     if (!has(factor)) return replace(parts > 1 ? sums : integers(sums));
-    if (parts > 1) sums = add(schema::Cast{DType::f32}, {sums});
+    if (!in_float) sums = add(schema::Cast{DType::f32}, {sums});
     const ValueId by = conv && !is_one(factor) ? per_channel(node_.inputs[factor], rank) : node_.inputs[factor];
     const ValueId scaled = binary(BinaryKind::mul, sums, by);
     return replace(add(schema::QuantizeLinear{conv ? conv->to : product->to}, {scaled, one(zero_of_y), input(zero_of_y)}));
@@ -85,6 +92,13 @@ class Expander {
   }
   void replace(ValueId y) { rewriter_.replace(node_.outputs[0], y); }
 
+  void largest_of_bytes(const schema::Pool& op) {
+    const DType dtype = type(node_.inputs[0]).dtype;
+    if (op.kind != schema::PoolKind::max || node_.outputs.size() != 1 || (dtype != DType::i8 && dtype != DType::u8)) return;
+    const ValueId none = ValueId::none, x = add(schema::DequantizeLinear{}, {node_.inputs[0], one(zero_of_x), none});
+    replace(add(schema::QuantizeLinear{dtype}, {add(op, {x}), one(zero_of_x), none}));
+  }
+
   // The weights less their zero points as [feature][channel][tap]: those of a product have one tap. `conv_rank`: -1 for a product.
   bool load_weights(int64_t conv_rank, bool transposed) {
     const Constant& w = *graph_[node_.inputs[1]].constant;
@@ -115,8 +129,8 @@ class Expander {
     return std::max(high - z, z - low);
   }
 
-  // Over how many parts of the channels a sum is exact. 0: it may not be over any.
-  int64_t parts_of_sum(int64_t groups) const {
+  // Over how many parts of the channels a sum is exact, the first with the bias. 0: it may not be over any.
+  int64_t parts_of_sum(int64_t groups) {
     const double most = largest_of(0);
     const auto largest = [&](int64_t first, int64_t last, bool with_bias) {
       double of_all = 0;
@@ -129,12 +143,12 @@ class Expander {
       return of_all;
     };
     if (largest(0, channels_, true) <= exact) return 1;
-    if (groups != 1) return 0;
-    for (int64_t parts = has(bias) && largest(0, channels_, false) <= exact ? 2 : int64_t(largest(0, channels_, false) / exact) + 1; parts <= channels_; ++parts) {
+    bias_behind_ = has(bias) && has(factor) && largest(0, channels_, false) + low_bits <= exact;
+    if (bias_behind_) return 1;
+    for (int64_t parts = 2; groups == 1 && parts <= std::min<int64_t>(channels_, 64); ++parts) {
       bool fits = true;
-      for (int64_t p = 0; fits && p < parts; ++p) fits = largest(channels_ * p / parts, channels_ * (p + 1) / parts, false) <= exact;
+      for (int64_t p = 0; fits && p < parts; ++p) fits = largest(channels_ * p / parts, channels_ * (p + 1) / parts, p == 0) <= exact;
       if (fits) return parts;
-      if (parts > 64) return 0;
     }
     return 0;
   }
@@ -153,11 +167,15 @@ class Expander {
       }
     return make_constant(std::as_const(object).view());
   }
-  ConstantPtr real_bias() const {
+  // The bias in f32, which has its low bits, and has the rest of it.
+  ConstantPtr real_bias(int64_t bits) const {
     const ConstView b = graph_[node_.inputs[bias]].constant->view();
     Object object;
     const View view = object.set_tensor(DType::f32, b.shape);
-    for (int64_t i = 0; i < b.elements(); ++i) store(view, i, load<double>(b, i));
+    for (int64_t i = 0; i < b.elements(); ++i) {
+      const int64_t v = load<Int>(b, i).v, low = v & low_bits;
+      store(view, i, double(bits == all_bits ? v : bits == low_bits ? low : v - low));
+    }
     return make_constant(std::as_const(object).view());
   }
 
@@ -167,6 +185,7 @@ class Expander {
   Shape shape_;
   int64_t features_ = 0, channels_ = 0, taps_ = 1;
   bool conv_ = false, constant_ = false;
+  bool bias_behind_ = false;  // of all but its low bits: adding it to an exact sum rounds that as a conversion from int32 would
   Scratch<int16_t> w_;
 };
 }  // namespace

@@ -106,6 +106,15 @@ TEST(Ml, TreesOfTheNewSpelling) {
   expect_near(results("TreeEnsemble", trees, {{{4, 1}, {2, 1, 5, 4}}})[0], {30, 30, 40, 50});
   expect_near(results("TreeEnsemble", trees + attribute("aggregate_function", 0), {{{2, 1}, {2, NAN}}})[0], {15, 25});
 }
+// What LightGBM's categorical splits become: a test for each member of the set, all of which lead to one node.
+TEST(Ml, TreesWhoseNodesShareOne) {
+  const std::string tree = int_list("nodes_treeids", {0, 0, 0, 0, 0, 0}) + int_list("nodes_nodeids", {0, 1, 2, 3, 4, 5}) + int_list("nodes_featureids", {0, 1, 0, 0, 0, 0}) +
+                           words("nodes_modes", {"BRANCH_EQ", "BRANCH_LEQ", "BRANCH_EQ", "LEAF", "LEAF", "LEAF"}) + reals("nodes_values", {1, 0.5, 4, 0, 0, 0}) +
+                           int_list("nodes_truenodeids", {1, 3, 1, 0, 0, 0}) + int_list("nodes_falsenodeids", {2, 4, 5, 0, 0, 0}) + int_list("target_treeids", {0, 0, 0}) +
+                           int_list("target_nodeids", {3, 4, 5}) + int_list("target_ids", {0, 0, 0}) + reals("target_weights", {10, 20, 30}) + attribute("n_targets", 1);
+  EXPECT_EQ(numbers(results("TreeEnsembleRegressor", tree, {{{5, 2}, {1, 0, 1, 1, 4, 0, 4, 1, 2, 0}}})[0]), (std::vector<double>{10, 20, 10, 20, 30}));
+}
+
 TEST(Ml, TreesThatAreNone) {
   const auto refused = [&](std::string attributes, const std::string& what, const std::string& with, const std::string& words) {
     attributes.replace(attributes.find(what), what.size(), with);
@@ -122,7 +131,7 @@ TEST(Ml, TreesThatAreNone) {
   const std::string loop = int_list("nodes_featureids", {0}) + tensor("nodes_modes", 2, {0}) + tensor("nodes_splits", 1, {0}) + int_list("nodes_truenodeids", {0}) +
                            int_list("nodes_trueleafs", {0}) + int_list("nodes_falsenodeids", {0}) + int_list("nodes_falseleafs", {1}) + tensor("leaf_weights", 1, {1}) +
                            int_list("leaf_targetids", {0}) + int_list("tree_roots", {0});
-  expect_error(model(18, input("x", {"2", "1"}) + output("y") + node("TreeEnsemble", {"x"}, {"y"}, ml + loop), opsets), Code::invalid_model, {"node 0 is reached twice"});
+  expect_error(model(18, input("x", {"2", "1"}) + output("y") + node("TreeEnsemble", {"x"}, {"y"}, ml + loop), opsets), Code::invalid_model, {"node 0 leads to itself"});
 }
 
 TEST(Ml, SupportVectors) {
@@ -190,6 +199,25 @@ TEST(Contrib, QuantisedSums) {
   store(v, 0, Int(200)), store(v, 1, Int(42));
   const ConstView in[] = {std::as_const(x).view()};
   EXPECT_EQ(numbers(engine::test::evaluate(g, in)[0]), std::vector<double>{198});  // 198 * 2 - 40 * 5, and the zero point
+}
+// ONNX Runtime adds an odd zero point before it rounds: halves become the even integer of the result.
+TEST(Contrib, HalvesOfQuantisedResults) {
+  const auto number = [](const std::string& name, int dtype, double v) {
+    return cat("initializer { name: '", name, "' data_type: ", dtype, dtype == 1 ? " float_data: " : " int32_data: ", v, " } ");
+  };
+  const std::string constants = number("one", 1, 1) + number("two", 1, 2) + number("half", 1, 0.5) + number("z", 2, 0) + number("z1", 2, 1) + number("b1", 2, 1);
+  const auto result = [&](const std::vector<std::string>& dims, const std::string& node) {
+    const Graph g = import(model(18, input("x", dims, 2) + output("y") + constants + node, opsets));
+    Object x;
+    const View v = x.set_tensor(DType::u8, dims.size() == 2 ? Shape{1, 2} : Shape{1, 1, 1, 2});
+    store(v, 0, Int(1)), store(v, 1, Int(3));
+    const ConstView in[] = {std::as_const(x).view()};
+    return numbers(engine::test::evaluate(g, in)[0]);
+  };
+  EXPECT_EQ(result({"1", "2"}, node("QLinearAdd", {"x", "one", "z", "z", "one", "z", "two", "z1"}, {"y"}, microsoft)), (std::vector<double>{2, 2}));  // 0.5 + 1, 1.5 + 1
+  EXPECT_EQ(result({"1", "2"}, node("QLinearAdd", {"x", "one", "z", "z", "one", "z", "two", "z"}, {"y"}, microsoft)), (std::vector<double>{0, 2}));
+  EXPECT_EQ(result({"1", "2"}, node("QLinearMul", {"x", "half", "z", "b1", "one", "z", "one", "z1"}, {"y"}, microsoft)), (std::vector<double>{2, 2}));
+  EXPECT_EQ(result({"1", "1", "1", "2"}, node("QLinearAveragePool", {"x", "half", "z", "two", "z1"}, {"y"}, microsoft + int_list("kernel_shape", {1, 2}))), (std::vector<double>{2}));  // 1 / 2 + 1
 }
 TEST(Contrib, FourBits) {
   // Two rows of 32 numbers of 4 bits in blocks of 16: 1, 2, … in the lower and 0 in the upper half of each byte.

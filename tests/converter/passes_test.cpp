@@ -124,9 +124,9 @@ TEST(FuseQuantized, ConvolutionsAndProducts) {
             "QuantizeLinear/3 QuantizedConv/7 ");
   const std::string product = "input x f32[3,2]\nconst sx f32[] {0.05}\nq = QuantizeLinear to=i8 (x, sx)\nd = DequantizeLinear to=f32 (q, sx)\n"
                               "const w i8[2,2] {1,-2,3,100}\nconst sw f32[2] {0.02,0.01}\ne = DequantizeLinear to=f32 axis=1 (w, sw)\nm = MatMul (d, e)\nconst sy f32[] {0.03}\n";
-  EXPECT_EQ(quantised(product + "y = QuantizeLinear to=i8 (m, sy)\noutput y\n"), "QuantizeLinear/2 QuantizedMatMul/7 ");
+  EXPECT_EQ(quantised(product + "y = QuantizeLinear to=i8 (m, sy)\noutput y\n"), "QuantizeLinear/2 QuantizedMatMul/6 ");
   EXPECT_EQ(quantised(product + "const b i32[2] {10,-400}\nconst sb f32[2] {0.001,0.0005}\nf = DequantizeLinear to=f32 axis=0 (b, sb)\n"
-                                "s = Binary kind=add (m, f)\ny = QuantizeLinear to=i8 (s, sy)\noutput y\n"), "QuantizeLinear/2 QuantizedMatMul/7 ");
+                                "s = Binary kind=add (m, f)\ny = QuantizeLinear to=i8 (s, sy)\noutput y\n"), "QuantizeLinear/2 QuantizedMatMul/6 ");
 }
 
 TEST(FuseQuantized, WhatItLeaves) {

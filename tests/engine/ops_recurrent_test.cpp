@@ -117,13 +117,95 @@ TEST(GroupQueryAttentionOp, OneHeadByHand) {
   expect_near(values(out[0]), {4, 7});
 }
 
+// One head of one element: the scores of the second query are 0 and log(3), its values 4 and 8.
+TEST(GroupQueryAttentionOp, WhatChangesTheWeights) {
+  const auto q = f32({1, 2, 1}, {1, 1}), k = f32({1, 2, 1}, {0, std::log(3)}), v = f32({1, 2, 1}, {4, 8});
+  const auto given = [&](const GroupQueryAttention& op, const ConstantPtr& bias, const ConstantPtr& sink, size_t outputs = 1) {
+    return run(op, {q, k, v, nullptr, nullptr, i32({1}, {1}), i32({}, {2}), nullptr, nullptr, nullptr, bias, sink}, outputs);
+  };
+  GroupQueryAttention op{1, 1, -1, 1};
+  expect_near(values(given(op, nullptr, f32({1}, {std::log(4)}))[0]), {0.8, 3.5});
+  expect_near(values(given(op, f32({1, 1, 2, 2}, {0, 9, 0, -std::log(3)}), nullptr)[0]), {4, 6});
+  op.smooth = true;
+  expect_near(values(given(op, nullptr, nullptr)[0]), {2, 5.6});
+  op.smooth = false, op.causal = false;
+  expect_near(values(given(op, nullptr, nullptr)[0]), {7, 7});
+  op.scores = 1;
+  expect_near(values(given(op, nullptr, nullptr, 4)[3]), {0, std::log(3), 0, std::log(3)});
+  op.causal = true;
+  expect_near(values(given(op, nullptr, nullptr, 4)[3]), {0, 0, 0, std::log(3)});
+  op.scores = 2;
+  expect_near(values(given(op, nullptr, nullptr, 4)[3]), {1, 0, 0.25, 0.75});
+}
+
+TEST(GroupQueryAttentionOp, NormsAndPositions) {
+  // A norm of one element leaves its sign, times the weight.
+  GroupQueryAttention op{1, 1, -1, 1};
+  op.q_epsilon = op.k_epsilon = 0;
+  const auto q = f32({1, 2, 1}, {5, 7}), k = f32({1, 2, 1}, {-3, 2}), v = f32({1, 2, 1}, {4, 8});
+  expect_near(values(run(op, {q, k, v, nullptr, nullptr, i32({1}, {1}), i32({}, {2}), nullptr, nullptr, nullptr, nullptr, nullptr, f32({1}, {0.5}), f32({1}, {std::log(3)})}, 1)[0]), {4, 7});
+  // Positions say which row of cos and sin a token has; where the past is empty, the first says it for all.
+  const auto cos = wave({9, 1}, 0.4), sin = wave({9, 1}, 0.2), pair = wave({1, 3, 2}, 0.7), other = wave({1, 3, 2}, 1.1);
+  const GroupQueryAttention rotary{1, 1, -1, 0, 0, true};
+  const auto prompt = [&](const ConstantPtr& positions, const ConstantPtr& table_cos, const ConstantPtr& table_sin) {
+    return run(rotary, {pair, other, other, nullptr, nullptr, i32({1}, {2}), i32({}, {3}), table_cos, table_sin, positions}, 3);
+  };
+  const auto moved = [&](const ConstantPtr& table) {
+    Numbers rest;
+    for (int64_t i = 3; i < 9; ++i) rest.push_back(load<double>(table->view(), i));
+    return f32({6, 1}, rest);
+  };
+  const auto a = prompt(i64({1, 3}, {3, 0, 0}), cos, sin), b = prompt(nullptr, moved(cos), moved(sin));
+  for (size_t k = 0; k < 3; ++k) EXPECT_EQ(values(a[k]), values(b[k]));
+}
+
+TEST(GroupQueryAttentionOp, Caches) {
+  const auto one = f32({1, 1, 1}, {0}), past_k = f32({1, 1, 4, 1}, {1, 2, 3, 9}), past_v = f32({1, 1, 4, 1}, {10, 20, 30, 90});
+  GroupQueryAttention op{1, 1, -1, 1};
+  // A buffer that is longer than what is in it stays as long.
+  auto out = run(op, {one, f32({1, 1, 1}, {7}), f32({1, 1, 1}, {60}), past_k, past_v, i32({1}, {2}), i32({}, {3})}, 3);
+  EXPECT_EQ(values(out[1]), (Numbers{1, 2, 7, 9}));
+  expect_near(values(out[0]), {30});
+  // The second of two new tokens is padding.
+  const auto two = f32({1, 2, 1}, {0, 0}), fresh = f32({1, 2, 1}, {6, 8});
+  out = run(op, {two, fresh, fresh, past_k, past_v, i32({1}, {2}), i32({}, {4}), nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, i32({1}, {1})}, 3);
+  EXPECT_EQ(values(out[1]), (Numbers{1, 2, 6, 9}));
+  expect_near(values(out[0]), {12, 0});
+  // A sliding one keeps the window's tokens at least, and drops as many at once as are beyond it: of 5 tokens 3 were there, of 6 are 4.
+  op.window = 3, op.sliding = true;
+  out = run(op, {one, f32({1, 1, 1}, {7}), f32({1, 1, 1}, {70}), past_k, past_v, i32({1}, {5}), i32({}, {6})}, 3);
+  EXPECT_EQ(values(out[1]), (Numbers{1, 2, 3, 7}));
+  expect_near(values(out[0]), {40});
+  out = run(op, {one, f32({1, 1, 1}, {7}), f32({1, 1, 1}, {70}), past_k, past_v, i32({1}, {6}), i32({}, {7})}, 3);
+  EXPECT_EQ(values(out[1]), (Numbers{3, 9, 7, 0}));
+}
+
+TEST(GroupQueryAttentionOp, QuantisedCaches) {
+  const auto q = f32({1, 1, 2}, {0, 0}), k = f32({1, 1, 2}, {1.3, -9}), half = f32({1}, {0.5}), each = f32({1, 1, 1, 2}, {0.5, 2});
+  const auto given = [&](const ConstantPtr& past, const ConstantPtr& scale) {
+    return run(GroupQueryAttention{1, 1, -1, 1}, {q, k, k, past, past, i32({1}, {1}), i32({}, {2}), nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, scale, scale}, 3);
+  };
+  auto out = given(tensor(DType::i8, {1, 1, 1, 2}, {7, -100}), half);
+  EXPECT_EQ(values(out[1]), (Numbers{7, -100, 3, -18}));
+  expect_near(values(out[0]), {2.5, -29.5});  // means of what the cache holds
+  out = given(tensor(DType::i8, {1, 1, 1, 2}, {7, -100}), each);
+  EXPECT_EQ(values(out[2]), (Numbers{7, -100, 3, -4}));  // -4.5 becomes even
+  expect_near(values(out[0]), {2.5, -104});
+  out = given(tensor(DType::u8, {1, 1, 1, 1}, {0x2f}), half);  // 7 and -6
+  EXPECT_EQ(values(out[1]), (Numbers{0x2f, 0x0b}));  // 3, and -18 as -8
+  expect_near(values(out[0]), {2.5, -3.5});
+  out = given(tensor(DType::f8e4m3fn, {1, 1, 1, 2}, {7, -6}), half);
+  EXPECT_EQ(values(out[1]), (Numbers{7, -6, 2.5, -18}));
+  expect_error(GroupQueryAttention{1, 1}, {q, k, k, nullptr, nullptr, i32({1}, {0}), i32({}, {1}), nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, half, half}, "has a past");
+}
+
 TEST(GroupQueryAttentionOp, Errors) {
   const auto q = f32_iota({1, 1, 4}), k = f32_iota({1, 1, 4}), past = f32_iota({1, 1, 2, 4}), length = i32({1}, {2}), total = i32({}, {3});
   const GroupQueryAttention op{1, 1};
   expect_error(GroupQueryAttention{3, 2}, {q, k, k, past, past, length, total}, "heads");
   expect_error(op, {q, k, k, past, nullptr, length, total}, "together");
-  expect_error(op, {q, k, k, past, past, i32({1}, {9}), total}, "past of 9");
-  expect_error(op, {q, k, k, past, past, i32({1}, {-2}), total}, "past of -2");
+  expect_error(op, {q, k, k, past, past, i32({1}, {9}), i32({}, {10})}, "past of 9");
+  expect_error(op, {q, k, k, past, past, i32({1}, {-2}), total}, "sequence 0 has -1 tokens of a total of 3");
   expect_error(op, {q, k, k, past, past, i32({2}, {2, 2}), total}, "batch");
   expect_error(op, {q, f32_iota({1, 2, 4}), k, past, past, length, total}, "length");
   expect_error(GroupQueryAttention{1, 1, -1, 0, 0, true}, {q, k, k, past, past, length, total}, "cos and sin");

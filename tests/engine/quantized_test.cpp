@@ -39,7 +39,7 @@ TEST(QuantizedMatMul, ByHand) {
 TEST(QuantizedConv, Errors) {
   const auto x = u8({1, 2, 3}, {1, 2, 3, 4, 5, 6}), w = i8({1, 2, 1}, {1, 2}), one = f32({}, {1});
   expect_error(QuantizedConv{}, {f32_iota({1, 2, 3}), w}, "f32");
-  expect_error(QuantizedConv{}, {x, w, i8({}, {0})}, "i8");
+  expect_error(QuantizedConv{}, {x, w, i8({}, {0})}, "inputs 0 and 2 must have one dtype");
   expect_error(QuantizedConv{}, {x, w, u8({2}, {0, 1})}, "the zero point of x");
   expect_error(QuantizedConv{}, {x, w, nullptr, i8({2}, {0, 1})}, "the zero point of w");
   expect_error(QuantizedConv{}, {x, w, nullptr, nullptr, i32({2}, {0, 1})}, "the bias");
@@ -115,6 +115,27 @@ TEST(Quantized, ConvolutionsHaveTheBitsOfTheReference) {
       q.product(op, {x, w, q.number(c.x, 7), zero_of_w, b});
       EXPECT_EQ(left_to_reference(q), 0);
     }
+  }
+}
+
+TEST(Quantized, LargeBiasesRoundOnce) {  // as the conversion of an int32 sum beyond 2^24 does
+  for (const int64_t channels : {int64_t{40}, int64_t{700}}) {
+    Quantised q;
+    const ValueId x = q.quantised({1, channels, 6, 6}, DType::u8, 9), zero = q.number(DType::u8, 9), w = q.bytes(DType::i8, {3, channels, 1, 1});
+    const ValueId b = q.graph.add_constant(i32({3}, {(1 << 24) - 1, -2147483648., 1073741825})), by = q.graph.add_constant(f32({3}, {1e-5, -1e-7, 2e-7}));
+    q.product(QuantizedConv{}, {x, w, zero, ValueId::none, b, by});
+    q.product(QuantizedConv{}, {x, w, zero, ValueId::none, ValueId::none, by});
+    q.product(QuantizedMatMul{}, {q.quantised({5, channels}, DType::u8, 9), q.bytes(DType::i8, {channels, 3}), zero, ValueId::none, b, by});
+    EXPECT_EQ(left_to_reference(q), 0) << channels;
+  }
+}
+
+TEST(Quantized, LargestOfBytes) {
+  for (const DType dtype : {DType::u8, DType::i8}) {
+    Quantised q;
+    const ValueId x = q.quantised({2, 19, 9, 9}, dtype, 100);
+    q.output(q.r.add(schema::Pool{schema::PoolKind::max, {3, 3}, {2, 2}, {}, {1, 1, 1, 1}}, {x}, {"pool"})[0]);
+    EXPECT_EQ(left_to_reference(q), 0);
   }
 }
 
