@@ -1,7 +1,9 @@
 // QuantizedMatMul of constant weights as a product of signed bytes. Zero points need no subtraction before it:
 //   Σ (a - p)(b - q) = Σ a·b - p Σ b - q Σ a + K·p·q
-// in integers that wrap, as the op's sums do. Sums of b are known when the plan is made.
+// in integers that wrap, as the op's sums do where they are its result; where they are requantised, K is small enough that none does,
+// and the bias is added in double. Sums of b are known when the plan is made.
 #include <algorithm>
+#include <limits>
 #include "engine/ops/lowering.h"
 #include "engine/plan.h"
 #include "kernels/gemm_s8/gemm_s8.h"
@@ -31,12 +33,13 @@ struct Product {
   schema::DType to;
 };
 
-// round(x * by) + zero in the range of `to`, for a row. NaN becomes 0. Halves become even: of numbers below 2^22, the lowest bit
+// round((sum + bias) * by) + zero in the range of T, for a row. NaN becomes 0. Halves become even: of numbers below 2^22, the lowest bit
 // of what is added is that of integers.
-template <class T> void requantise(const int32_t* sums, T* y, int64_t n, const float* by, int64_t by_step, float zero) {
+template <class T> void requantise(const int32_t* sums, const int32_t* add, T* y, int64_t n, const float* by, int64_t by_step, float zero) {
   constexpr float low = std::numeric_limits<T>::min(), high = std::numeric_limits<T>::max(), integers = 3 << 22;
   for (int64_t i = 0; i < n; ++i) {
-    const float x = float(sums[i]) * by[i * by_step], held = x == x ? x : -zero;
+    const float sum = add ? float(double(sums[i]) + double(add[i])) : float(sums[i]);  // one rounding
+    const float x = sum * by[i * by_step], held = x == x ? x : -zero;
     const float in_range = std::min(std::max(held, low - zero), high - zero);
     y[i] = T(int32_t((in_range + integers) - integers + zero));
   }
@@ -50,9 +53,10 @@ void run(const Product& p, RunContext& r) {
   auto* sums = requantised ? reinterpret_cast<int32_t*>(offsets + n) : reinterpret_cast<int32_t*>(r.out(0).data);
   p.kernel->run({.a = a, .lda = k, .b = p.packed.get(), .c = sums, .ldc = n, .m = m}, r.pool(), r.threads());
   const uint32_t zero = r.has(zero_of_x) ? zero_less_centre(r.in(zero_of_x), 0) : uint32_t(-centre(r.in(0).dtype));
+  const auto* added = r.has(bias) ? reinterpret_cast<const int32_t*>(r.in(bias).data) : nullptr;
   for (int64_t j = 0; j < n; ++j) {
     offsets[j] = uint32_t(k) * zero * p.features.zeros[size_t(j)] - zero * p.features.sums[size_t(j)];
-    if (r.has(bias)) offsets[j] += uint32_t(reinterpret_cast<const int32_t*>(r.in(bias).data)[j]);
+    if (added && !requantised) offsets[j] += uint32_t(added[j]);
   }
   const bool one_factor = requantised && r.in(factor).elements() == 1;
   const auto* by = requantised ? reinterpret_cast<const float*>(r.in(factor).data) : nullptr;
@@ -72,8 +76,8 @@ void run(const Product& p, RunContext& r) {
       if (!requantised) continue;
       const auto* from = sums + row * n;
       std::byte* to = r.out(0).data + row * n;
-      if (p.to == DType::u8) requantise(from, reinterpret_cast<uint8_t*>(to), n, by, one_factor ? 0 : 1, zero_of_result);
-      else requantise(from, reinterpret_cast<int8_t*>(to), n, by, one_factor ? 0 : 1, zero_of_result);
+      if (p.to == DType::u8) requantise(from, added, reinterpret_cast<uint8_t*>(to), n, by, one_factor ? 0 : 1, zero_of_result);
+      else requantise(from, added, reinterpret_cast<int8_t*>(to), n, by, one_factor ? 0 : 1, zero_of_result);
     }
   });
 }
@@ -86,7 +90,7 @@ bool is_product_of_bytes(const Graph& graph, const Node& node) {
   const auto* op = node.op.get_if<schema::QuantizedMatMul>();
   if (!op || !graph[node.inputs[1]].constant || !type(0).determined() || type(1).rank() != 2 || type(0).rank() < 2) return false;
   const int64_t n = type(1).dims[op->trans_b ? 0 : 1].value(), k = type(0).dims.back().value();
-  if (n == 0 || k == 0 || k > INT32_MAX || elements(type(0).shape()) == 0) return false;
+  if (n == 0 || k == 0 || (has(factor) && k > INT32_MAX / (255 * 255)) || elements(type(0).shape()) == 0) return false;
   if (has(zero_of_w)) {
     const Constant* zero = graph[node.inputs[zero_of_w]].constant.get();
     if (!zero || (zero->view().elements() != 1 && zero->shape != Shape{n})) return false;
