@@ -247,7 +247,8 @@ Tile make_tile(const Shape& shape) {
 void pack(float* to, const float* const* rows, int64_t k, int64_t lines, int64_t step) {
   const float *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
   const auto four = [&](int64_t i) __attribute__((always_inline)) {
-    vst4q_f32(to + group * i, {vld1q_f32(a + i), vld1q_f32(b + i), vld1q_f32(c + i), vld1q_f32(d + i)});
+    const float32x4x4_t all{{vld1q_f32(a + i), vld1q_f32(b + i), vld1q_f32(c + i), vld1q_f32(d + i)}};  // clang's vst4q is a macro
+    vst4q_f32(to + group * i, all);
   };
   for (; lines > 0; --lines, a += step, b += step, c += step, d += step, to += group * k) {
     int64_t i = 0;
@@ -257,7 +258,10 @@ void pack(float* to, const float* const* rows, int64_t k, int64_t lines, int64_t
       four(k - 4);
       continue;
     }
-    if (k >= 2) vst4_f32(to, {vld1_f32(a), vld1_f32(b), vld1_f32(c), vld1_f32(d)}), i = 2;
+    if (k >= 2) {
+      const float32x2x4_t all{{vld1_f32(a), vld1_f32(b), vld1_f32(c), vld1_f32(d)}};
+      vst4_f32(to, all), i = 2;
+    }
     if (i < k) {
       float32x4_t last = vld1q_dup_f32(a + i);
       last = vld1q_lane_f32(b + i, last, 1), last = vld1q_lane_f32(c + i, last, 2), last = vld1q_lane_f32(d + i, last, 3);
