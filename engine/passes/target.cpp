@@ -11,8 +11,9 @@ void run_target_passes(Graph& graph, const CompileOptions& options) {
       {"channels_last", channels_last, 1},
       {"canonicalise", canonicalise, 2},
       {"eliminate_common", eliminate_common, 2},
-      {"fuse_epilogues", fuse_epilogues, 3},
-      {"fuse_strips", fuse_strips, 4},
+      {"fuse_attention", fuse_attention, 3},
+      {"fuse_epilogues", fuse_epilogues, 4},
+      {"fuse_strips", fuse_strips, 5},
   };
   PassOptions pass_options;
   pass_options.disable = options.disabled_passes;
