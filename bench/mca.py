@@ -19,12 +19,13 @@ CORES = ["cortex-a76", "neoverse-n1", "neoverse-n2"]
 FEATURES = "-mattr=+dotprod,+i8mm"
 # What, file, flags, function as mangled, its multiply-add, an independent one, cores without it.
 LOOPS = [
-    ("gemm f32, conv 3x3: 8x8", "tile/neon", [], "3runILi8ELi2E", "fmla", "fmla v{}.4s, v30.4s, v31.s[0]", []),
-    ("gemm f32, conv 3x3: 7x8", "tile/neon", [], "3runILi7ELi2E", "fmla", "fmla v{}.4s, v30.4s, v31.s[0]", []),
-    ("gemm f32, conv 3x3: 6x12", "tile/neon", [], "3runILi6ELi3E", "fmla", "fmla v{}.4s, v30.4s, v31.s[0]", []),
-    ("depthwise 3x3", "conv/depthwise_neon", [], "5blockILi3ELi1ELi8E", "fmla", "fmla v{}.4s, v30.4s, v31.4s", []),
-    ("depthwise 3x3, stride 2", "conv/depthwise_neon", [], "5blockILi3ELi2ELi8E", "fmla", "fmla v{}.4s, v30.4s, v31.4s", []),
-    ("depthwise 5x5", "conv/depthwise_neon", [], "5blockILi5ELi1ELi8E", "fmla", "fmla v{}.4s, v30.4s, v31.4s", []),
+    ("gemm f32, conv: 8x8", "tile/neon", [], "10run_packedILi8ELi2E", "fmla", "fmla v{}.4s, v30.4s, v31.s[0]", []),
+    ("gemm f32, conv: 4x8", "tile/neon", [], "10run_packedILi4ELi2E", "fmla", "fmla v{}.4s, v30.4s, v31.s[0]", []),
+    ("unpacked A: 8x8", "tile/neon", [], "3runILi8ELi2E", "fmla", "fmla v{}.4s, v30.4s, v31.s[0]", []),
+    ("unpacked A: 7x8", "tile/neon", [], "3runILi7ELi2E", "fmla", "fmla v{}.4s, v30.4s, v31.s[0]", []),
+    ("depthwise 3x3", "conv/depthwise_neon", [], "5blockILi3ELi1ELi8ELb0E", "fmla", "fmla v{}.4s, v30.4s, v31.4s", []),
+    ("depthwise 3x3, stride 2", "conv/depthwise_neon", [], "5blockILi3ELi2ELi8ELb0E", "fmla", "fmla v{}.4s, v30.4s, v31.4s", []),
+    ("depthwise 5x5", "conv/depthwise_neon", [], "5blockILi5ELi1ELi8ELb0E", "fmla", "fmla v{}.4s, v30.4s, v31.4s", []),
     ("gemm s8: 8x8", "gemm_s8/neon", [], "3runILi8E", "smlal", "smlal v{}.4s, v30.4h, v15.h[0]", []),
     ("gemm s8, sdot: 8x8", "gemm_s8/neon_dot", ["-march=armv8.2-a+dotprod"], "3runILi8E", "sdot", "sdot v{}.4s, v30.16b, v31.4b[0]", []),
     ("gemm s8, smmla: 8x8", "gemm_s8/neon_i8mm", ["-march=armv8.2-a+dotprod+i8mm"], "3runILi8E", "smmla",
@@ -69,11 +70,11 @@ def main():
         sys.exit("mca.py: no llvm-mca of LLVM 17 or later is installed (Debian: llvm-19)")
     compiler = ["clang++", "--target=aarch64-linux-gnu"] if clang else ["aarch64-linux-gnu-g++", "-fno-schedule-insns"]
     bad = False
-    print(f"{'loop':26}{'core':13}{'insns':>6}{'of them':>14}{'a cycle':>9}{'ideal':>8}{'cycles':>8}{'ratio':>7}  stack  load pairs")
+    print(f"{'loop':26}{'core':13}{'insns':>6}{'of them':>14}{'a cycle':>9}{'ideal':>8}{'cycles':>8}{'ratio':>7}  stack  loads of several")
     for what, file, flags, function, instruction, alone, without in LOOPS:
         loop, count = inner_loop(assembly(compiler, file, flags), function, instruction)
         stack = sum("[sp" in line for line in loop)
-        pairs = sum(line.startswith("\tldp") for line in loop)
+        pairs = sum(line.startswith(("\tldp", "\tld1")) for line in loop)
         for core in CORES:
             if core in without:
                 continue

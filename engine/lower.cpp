@@ -270,7 +270,11 @@ bool accepts(const Plan& plan, std::span<const ConstView> inputs) {
   return true;
 }
 
-PlanCache::PlanCache(Graph graph, CompileOptions options) : graph_(std::move(graph)), options_(std::move(options)) {}
+PlanCache::PlanCache(Graph graph, CompileOptions options) : graph_(std::move(graph)), options_(std::move(options)) {
+#if defined(__arm__)
+  if (options_.strict) options_.isa = kernels::isa::scalar;  // to its vectors subnormal numbers are zero, whatever the mode
+#endif
+}
 
 std::shared_ptr<const Plan> PlanCache::get(std::span<const ConstView> inputs) {
   {

@@ -1,5 +1,6 @@
 #include "engine/op.h"
 #include <algorithm>
+#include "engine/saturate.h"
 
 namespace engine {
 const Type& InferContext::in(size_t k) const {
@@ -96,9 +97,9 @@ View RunContext::set_out(size_t k, DType dtype, std::span<const int64_t> shape) 
   if (out.found_at_run || out.view.object) {
     const View view = out.view.object->set_tensor(dtype, shape);
     if (dtype == DType::string) {
-      const __int128 characters = __int128(view.elements()) * longest_text_;
+      const int64_t characters = saturated_product(view.elements(), longest_text_);
       require(characters <= limits::bytes, Code::limit, "output ", k, " would take too many characters");
-      out.view.object->charge_text(int64_t(characters));
+      out.view.object->charge_text(characters);
     }
     return out.found_at_run ? view : out.view = view;
   }
@@ -122,19 +123,19 @@ namespace {
 // No string that an op makes is longer than the longest of each of its inputs together: what the outputs take is drawn
 // from the budget before they are made.
 void charge_strings(RunContext& context) {
-  __int128 longest = 0;
+  int64_t longest = 0;
   for (const RunContext::Input& in : context.in_) {
     if (!in.present || in.view.dtype != DType::string || (in.view.object && in.view.object->kind != ValueKind::tensor)) continue;
     size_t most = 0;
     for (const std::string& s : in.view.as<std::string>()) most = std::max(most, s.size());
-    longest += most;
+    longest = saturated_sum(longest, int64_t(most));
   }
-  context.longest_text_ = int64_t(std::min<__int128>(longest, limits::extent));
+  context.longest_text_ = std::min(longest, limits::extent);
   for (const RunContext::Output& out : context.out_) {
     if (!out.present || out.found_at_run || out.view.dtype != DType::string || !out.view.object) continue;
-    const __int128 characters = longest * out.view.elements();
-    require(characters <= limits::bytes, Code::limit, "strings would take ", int64_t(std::min<__int128>(characters, INT64_MAX)), " bytes");
-    out.view.object->charge_text(int64_t(characters));
+    const int64_t characters = saturated_product(longest, out.view.elements());
+    require(characters <= limits::bytes, Code::limit, "strings would take ", characters, " bytes");
+    out.view.object->charge_text(characters);
   }
 }
 }  // namespace

@@ -1,5 +1,6 @@
 #include "engine/type.h"
 #include <algorithm>
+#include "engine/saturate.h"
 
 namespace engine {
 // op: 's' symbol, '?' unknown, or an operator.
@@ -35,10 +36,8 @@ bool operator==(const Dim& a, const Dim& b) {
 }
 
 namespace {
-// Arithmetic that saturates at the limits, so that bounds never overflow.
-int64_t clamp(__int128 v) {
-  return static_cast<int64_t>(std::clamp<__int128>(v, -limits::extent, limits::extent));
-}
+// Bounds never overflow: arithmetic on them saturates.
+int64_t clamp(int64_t v) { return std::clamp(v, -limits::extent, limits::extent); }
 int64_t wrapping_add(int64_t a, int64_t b) { return int64_t(uint64_t(a) + uint64_t(b)); }
 int64_t floor_div(int64_t a, int64_t b) { return a / b - ((a % b != 0 && (a < 0) != (b < 0)) ? 1 : 0); }
 }  // namespace
@@ -56,14 +55,14 @@ Dim Dim::combine(char op, const Dim& a, const Dim& b) {
     if (b == Dim(1)) return op == '/' ? a : Dim(0);
   }
   if (a.known() && b.known()) {
-    const __int128 x = a.value_, y = b.value_;
+    const int64_t x = a.value_, y = b.value_;
     switch (op) {
-      case '+': return int64_t(x + y);
-      case '-': return int64_t(x - y);
+      case '+': return wrapping_add(x, y);
+      case '-': return wrapping_add(x, wrapping_add(~y, 1));
       case '*': {
-        const __int128 product = x * y;
+        const int64_t product = saturated_product(x, y);
         require(product == clamp(product), Code::limit, "a size overflows");
-        return int64_t(product);
+        return product;
       }
       case '/': return floor_div(a.value_, b.value_);
       default: return a.value_ - floor_div(a.value_, b.value_) * b.value_;
@@ -85,14 +84,14 @@ Dim Dim::combine(char op, const Dim& a, const Dim& b) {
   }
   if (a.expr_ && a.expr_->op == '*' && (op == '/' || op == '*') && b.known() && a.expr_->b.known()) {
     const int64_t c = a.expr_->b.value_;
-    if (op == '*') return combine('*', a.expr_->a, clamp(__int128(c) * b.value_));
+    if (op == '*') return combine('*', a.expr_->a, clamp(saturated_product(c, b.value_)));
     if (b.value_ > 0 && c % b.value_ == 0) return combine('*', a.expr_->a, c / b.value_);  // (x * 6) / 3
   }
   int64_t lower = 0, upper = limits::extent;
-  if (op == '+') lower = clamp(__int128(a.lower()) + b.lower()), upper = clamp(__int128(a.upper()) + b.upper());
-  if (op == '-') lower = clamp(__int128(a.lower()) - b.upper()), upper = clamp(__int128(a.upper()) - b.lower());
+  if (op == '+') lower = clamp(saturated_sum(a.lower(), b.lower())), upper = clamp(saturated_sum(a.upper(), b.upper()));
+  if (op == '-') lower = clamp(saturated_sum(a.lower(), wrapping_add(~b.upper(), 1))), upper = clamp(saturated_sum(a.upper(), wrapping_add(~b.lower(), 1)));
   if (op == '*' && a.lower() >= 0 && b.lower() >= 0)
-    lower = clamp(__int128(a.lower()) * b.lower()), upper = clamp(__int128(a.upper()) * b.upper());
+    lower = clamp(saturated_product(a.lower(), b.lower())), upper = clamp(saturated_product(a.upper(), b.upper()));
   if (op == '/' && a.lower() >= 0 && b.lower() > 0) lower = a.lower() / b.upper(), upper = a.upper() / b.lower();
   if (op == '%' && b.lower() > 0) lower = 0, upper = b.upper() - 1;
   const auto size = [](const Dim& d) { return d.expr_ ? d.expr_->size : 1; };
@@ -172,20 +171,20 @@ constexpr int64_t most_turns = int64_t{1} << 31;  // of a tensor without element
 }
 
 int64_t elements(std::span<const int64_t> shape) {
-  __int128 count = 1, positive = 1;
+  int64_t count = 1, positive = 1;
   for (int64_t d : shape) {
     require(d >= 0, Code::invalid_model, "negative extent in shape ", to_text(shape));
-    count *= d, positive *= std::max<int64_t>(d, 1);
+    count = saturated_product(count, d), positive = saturated_product(positive, std::max<int64_t>(d, 1));
     require(positive <= limits::bytes, Code::limit, "shape ", to_text(shape), " is larger than this build allows");
   }
   require(count > 0 || positive <= most_turns, Code::limit, "shape ", to_text(shape), " is larger than this build allows");
-  return static_cast<int64_t>(count);
+  return count;
 }
 
 int64_t bytes_of(DType dtype, std::span<const int64_t> shape) {
-  const __int128 bytes = (__int128(elements(shape)) * bits_of(dtype) + 7) / 8;
+  const int64_t bytes = (elements(shape) * bits_of(dtype) + 7) / 8;
   require(bytes <= limits::bytes, Code::limit, name(dtype), to_text(shape), " is larger than this build allows");
-  return static_cast<int64_t>(bytes);
+  return bytes;
 }
 
 int64_t normal_axis(int64_t axis, int64_t rank, const char* what) {

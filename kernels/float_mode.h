@@ -16,6 +16,10 @@ class FloatMode {
     uint64_t bits;
     asm volatile("mrs %0, fpcr" : "=r"(bits));
     return FloatMode(bits);
+#elif defined(__arm__)
+    uint32_t bits;
+    asm volatile("vmrs %0, fpscr" : "=r"(bits));
+    return FloatMode(bits & ~exceptions);
 #else
     return FloatMode(0);
 #endif
@@ -25,6 +29,8 @@ class FloatMode {
     _mm_setcsr(static_cast<uint32_t>(bits_) | (_mm_getcsr() & exceptions));
 #elif defined(__aarch64__)
     asm volatile("msr fpcr, %0" : : "r"(bits_));
+#elif defined(__arm__)
+    asm volatile("vmsr fpscr, %0" : : "r"(static_cast<uint32_t>(bits_)));
 #endif
   }
   // The same, but that a subnormal number is read as zero and zero is written in its place: x86 takes some 150 cycles
@@ -35,7 +41,8 @@ class FloatMode {
  private:
 #if defined(__x86_64__)
   static constexpr uint64_t exceptions = 0x3f, flush = 0x8040;  // flush to zero; denormals are zeros
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) || defined(__arm__)
+  [[maybe_unused]] static constexpr uint64_t exceptions = 0xf000009f;  // and the flags of comparisons
   static constexpr uint64_t flush = uint64_t{1} << 24;
 #else
   static constexpr uint64_t flush = 0;

@@ -65,7 +65,12 @@ void free(void* p) {
 }
 void* mmap(void* at, size_t bytes, int protection, int flags, int file, off_t offset) noexcept {
   if (fails()) return MAP_FAILED;
-  void* made = reinterpret_cast<void*>(syscall(SYS_mmap, at, bytes, protection, flags, file, offset));
+#ifdef SYS_mmap
+  const long made_at = syscall(SYS_mmap, at, bytes, protection, flags, file, offset);
+#else  // of 32 bits: the offset is in units of 4 KiB
+  const long made_at = syscall(SYS_mmap2, at, bytes, protection, flags, file, offset >> 12);
+#endif
+  void* made = reinterpret_cast<void*>(made_at);
   if (made != MAP_FAILED) live_mappings += int64_t(bytes);
   return made;
 }

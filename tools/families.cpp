@@ -2,6 +2,7 @@
 #include "kernels/attention/attention.h"
 #include "kernels/conv_transpose/conv_transpose.h"
 #include "kernels/gemm_s8/gemm_s8.h"
+#include "kernels/half/half.h"
 #include "kernels/image/image.h"
 #include "kernels/jit.h"
 #include "kernels/norm/norm.h"
@@ -37,6 +38,7 @@ std::span<const KernelRow> kernel_rows() {
     add(all, "reduce", reduce::rows());
     add(all, "softmax", softmax::rows());
     add(all, "quantize", quantize::rows());
+    add(all, "half", half::rows());
     add(all, "norm", norm::rows());
     add(all, "attention", attention::rows());
     add(all, "resize", resize::rows());

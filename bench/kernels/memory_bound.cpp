@@ -5,6 +5,7 @@
 #include <vector>
 #include "bench/kernels/problems.h"
 #include "kernels/os.h"
+#include "kernels/half/half.h"
 #include "kernels/norm/norm.h"
 #include "kernels/pad/pad.h"
 #include "kernels/pool/pool.h"
@@ -142,6 +143,15 @@ void add_quantize(const quantize::Row& row, int threads) {
   }
 }
 
+void add_half(const half::Row& row, int threads) {
+  for (const bool back : {false, true}) {
+    const half::Spec spec{back};
+    const int64_t n = 1 << 20;
+    add(row.name, back ? "from_half_1M" : "to_half_1M", threads, back ? n / 2 : n, back ? n : n / 2,
+        [kernel = row.make(spec), spec](const float* x, float* y, ThreadPool& pool) { kernel.run(x, y, 1 << 20, spec, pool); });
+  }
+}
+
 void add_norm(const norm::Row& row, int threads) {
   for (const auto& [rows, n] : {std::pair<int64_t, int64_t>{1, 768}, {128, 768}, {128, 384}, {512, 1024}}) {
     const auto scale = std::make_shared<Numbers>(n);
@@ -220,6 +230,8 @@ void add_memory_bound(isa::Mask have, int threads) {
     if (isa::runs(row.isa, have)) add_softmax(row, threads);
   for (const auto& row : quantize::rows())
     if (isa::runs(row.isa, have)) add_quantize(row, threads);
+  for (const auto& row : half::rows())
+    if (isa::runs(row.isa, have)) add_half(row, threads);
   for (const auto& row : norm::rows())
     if (isa::runs(row.isa, have)) add_norm(row, threads);
   for (const auto& row : transpose::rows())

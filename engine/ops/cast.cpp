@@ -2,6 +2,7 @@
 #include <charconv>
 #include "engine/op.h"
 #include "engine/ops/real_to_int.h"
+#include "kernels/half/half.h"
 
 namespace engine {
 namespace {
@@ -140,10 +141,20 @@ void simplify(const Cast& op, NodeId n, Rewriter& rewriter) {
   const Node& node = rewriter.graph[n];
   if (rewriter.graph[node.inputs[0]].type.dtype == op.to) rewriter.replace(node.outputs[0], node.inputs[0]);
 }
+std::optional<Lowered> lower(const Cast& op, const LowerContext& c) {
+  const DType from = c.in(0).dtype;
+  const kernels::half::Spec spec{.back = from == DType::f16};
+  if (!(from == DType::f32 && op.to == DType::f16) && !(spec.back && op.to == DType::f32)) return std::nullopt;
+  auto choice = kernels::half::select(spec, c.isa);
+  if (!choice) return std::nullopt;
+  return Lowered{choice.name, [kernel = std::move(choice.kernel), spec](RunContext& r) {
+    kernel.run(r.in(0).data, r.out(0).data, r.out(0).elements(), spec, r.pool(), r.threads());
+  }};
+}
 }  // namespace
 
 const OpDef<Cast>& def(const Cast&) {
-  static constexpr OpDef<Cast> def{.infer = infer, .reference = reference, .simplify = simplify};
+  static constexpr OpDef<Cast> def{.infer = infer, .reference = reference, .lower = lower, .simplify = simplify};
   return def;
 }
 }  // namespace engine

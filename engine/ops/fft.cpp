@@ -39,7 +39,7 @@ Fft::Fft(int64_t n) : n_(n), factors_(factor(n)), roots_(size_t(n)), work_(size_
     for (int64_t k = 0; k < n; ++k) roots_[k] = root(k, n);
     return;
   }
-  for (int64_t k = 0; k < n; ++k) roots_[k] = root(int64_t(__int128(k) * k % (2 * n)), 2 * n);
+  for (int64_t k = 0, square = 0; k < n; square = (square + 2 * k + 1) % (2 * n), ++k) roots_[k] = root(square, 2 * n);  // k² mod 2n
   const auto length = int64_t(std::bit_ceil(uint64_t(2 * n - 1)));
   of_filter_ = std::make_unique<Fft>(length);
   filter_.resize(size_t(length)), work_.resize(size_t(length));

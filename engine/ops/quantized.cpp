@@ -1,7 +1,9 @@
-// QuantizedConv and QuantizedMatMul: products of 8-bit integers, summed exactly and requantised. What runs them fast are the
-// floating-point kernels that passes/expand_quantized.cpp gives them to, wherever their sums are exact.
+// QuantizedConv and QuantizedMatMul: products of 8-bit integers, summed exactly and requantised. What runs them fast are
+// products of bytes (lower_quantized.cpp), or the floating-point kernels that passes/expand_quantized.cpp gives them to, wherever
+// their sums are exact.
 #include <algorithm>
 #include "engine/op.h"
+#include "engine/ops/lowering.h"
 #include "engine/ops/strides.h"
 
 namespace engine {
@@ -145,7 +147,7 @@ const OpDef<QuantizedConv>& def(const QuantizedConv&) {
   return def;
 }
 const OpDef<QuantizedMatMul>& def(const QuantizedMatMul&) {
-  static constexpr OpDef<QuantizedMatMul> def{.infer = infer, .reference = reference, .flops = flops<QuantizedMatMul>};
+  static constexpr OpDef<QuantizedMatMul> def{.infer = infer, .reference = reference, .lower = lower_quantized_mat_mul, .flops = flops<QuantizedMatMul>};
   return def;
 }
 }  // namespace engine

@@ -14,9 +14,12 @@ template <class T> int64_t count(T start, T limit, T delta) {
     return n > 0 ? int64_t(n) : 0;
   } else {
     check(delta.v != 0, "the step is zero");
-    const __int128 distance = __int128(limit.v) - start.v, step = delta.v;
-    const __int128 n = distance == 0 || (distance < 0) != (step < 0) ? 0 : (distance + step + (step > 0 ? -1 : 1)) / step;
-    require(n <= limits::extent, Code::limit, "would have too many elements");
+    const bool up = delta.v > 0;
+    if (up ? limit.v <= start.v : limit.v >= start.v) return 0;
+    // Which 64 bits hold without a sign.
+    const uint64_t distance = up ? uint64_t(limit.v) - uint64_t(start.v) : uint64_t(start.v) - uint64_t(limit.v);
+    const uint64_t step = up ? uint64_t(delta.v) : -uint64_t(delta.v), n = distance / step + (distance % step != 0);
+    require(n <= uint64_t(limits::extent), Code::limit, "would have too many elements");
     return int64_t(n);
   }
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include "engine/fold.h"
 #include "engine/op.h"
+#include "engine/ops/lowering.h"
 #include "engine/passes/target.h"
 
 namespace engine {
@@ -192,9 +193,19 @@ class Expander {
 };
 }  // namespace
 
-bool expand_quantized(Graph& graph) {
+namespace {
+template <class Wanted> bool expand(Graph& graph, const Wanted& wanted) {
   Rewriter rewriter(graph);
-  for (size_t n = 0, count = graph.nodes.size(); n < count; ++n) Expander(rewriter, graph.nodes[n]).run();
+  for (size_t n = 0, count = graph.nodes.size(); n < count; ++n)
+    if (wanted(graph.nodes[n])) Expander(rewriter, graph.nodes[n]).run();
   return rewriter.commit();
+}
+}  // namespace
+
+bool expand_quantized(Graph& graph) {
+  return expand(graph, [](const Node&) { return true; });
+}
+bool expand_quantized_but_products(Graph& graph) {
+  return expand(graph, [&](const Node& node) { return !is_product_of_bytes(graph, node); });
 }
 }  // namespace engine

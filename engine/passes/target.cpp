@@ -1,10 +1,11 @@
 #include "engine/passes/target.h"
 #include "engine/passes/passes.h"
+#include "kernels/gemm_s8/gemm_s8.h"
 
 namespace engine {
 void run_target_passes(Graph& graph, const CompileOptions& options) {
-  static constexpr Pass passes[] = {
-      {"expand_quantized", expand_quantized, 0},
+  const Pass passes[] = {
+      {"expand_quantized", kernels::gemm_s8::pays(options.isa) ? expand_quantized_but_products : expand_quantized, 0},
       {"fold_pads", fold_pads, 0},  // also those that inference has decided now
       {"widen_half", widen_half, 0},
       {"channels_last", channels_last, 1},

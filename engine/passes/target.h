@@ -5,6 +5,7 @@
 
 namespace engine {
 bool expand_quantized(Graph&);
+bool expand_quantized_but_products(Graph&);  // those that a kernel for bytes takes
 bool widen_half(Graph&);
 bool channels_last(Graph&);
 bool fuse_attention(Graph&);

@@ -1,6 +1,6 @@
 // Convolution as matrix products over register tiles, for every backend: 1x1 as one gemm over all pixels, others as an
 // implicit gemm over (kh, kw, channels), row of pixels by row of pixels. Groups are convolutions side by side.
-#include "kernels/conv/conv.h"
+#include "kernels/conv/packed.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/split.h"
 #include "kernels/tile/tile.h"
@@ -257,11 +257,13 @@ Support supports_dense(const tile::Backend& backend, const Spec& spec) {
 }
 
 Kernel make_dense(const tile::Backend& backend, const Spec& s) {
+  const bool strided = s.stride_h > 1 || s.stride_w > 1;
   if (s.kernel_h == 1 && s.kernel_w == 1 && s.groups == 1 && !s.nchw_input &&
-      (!s.by_rows || (s.stride_h == 1 && s.stride_w == 1)) && s.pad_top + s.pad_left + s.pad_bottom + s.pad_right == 0) {
+      !(strided && (s.by_rows || backend.pack)) && s.pad_top + s.pad_left + s.pad_bottom + s.pad_right == 0) {
     auto conv = std::make_shared<const PixelGemm>(s, backend);
     return conv->ok() ? conv : nullptr;
   }
+  if (Kernel conv = make_packed(backend, s)) return conv;
   auto conv = std::make_shared<const ImplicitGemm>(backend, s);
   return conv->ok() ? conv : nullptr;
 }

@@ -15,11 +15,14 @@ constexpr int together = 8;  // pixels: their sums hide the latency of the multi
 
 #define UNROLL _Pragma("GCC unroll 32") for
 
-// `count` neighbouring pixels from `ow` on, and `taps` columns of the kernel from `kw0` on, which lie inside x for all of them.
-template <int taps, int stride, int count> void block(const PixelRow& r, int64_t ow, int64_t kw0, int64_t c0, int64_t c1) {
-  constexpr int columns = (count - 1) * stride + taps;
+// `count` neighbouring pixels from `ow` on, and `taps` columns of the kernel from `kw0` on, which lie inside x for all of them. At
+// `edges`, up to half of the taps on either side lie in the padding.
+template <int taps, int stride, int count, bool edges>
+void block(const PixelRow& r, int64_t ow, int64_t kw0, int64_t c0, int64_t c1) {
+  constexpr int columns = (count - 1) * stride + taps, reach = taps / 2;
   const float* const first = r.x + ow * r.x_step + kw0 * r.x_tap;
   const int64_t y_step = r.y_step, x_tap = r.x_tap, x_row = r.x_row, channels = r.channels;
+  const int64_t from_left = r.pad_left - ow * stride, from_right = r.width + from_left;  // the columns that are inside
   for (int64_t c = c0; c < c1; c += lanes) {
     float32x4_t sum[count];
     const float32x4_t start = r.bias ? vld1q_f32(r.bias + c) : vdupq_n_f32(0);
@@ -36,7 +39,8 @@ template <int taps, int stride, int count> void block(const PixelRow& r, int64_t
       float32x4_t value[columns + 1];
       const float* from = x;
       UNROLL(int j = 0; j < columns; ++j) {
-        value[j] = vld1q_f32(from);
+        const bool padding = edges && ((j < reach && j < from_left) || (j >= columns - reach && j >= from_right));
+        value[j] = padding ? vdupq_n_f32(0) : vld1q_f32(from);
         from += x_tap;
       }
       UNROLL(int k = 0; k < taps; ++k) {
@@ -54,27 +58,36 @@ template <int taps, int stride, int count> void block(const PixelRow& r, int64_t
 using Block = void (*)(const PixelRow&, int64_t ow, int64_t kw0, int64_t c0, int64_t c1);
 
 // By pixels; and one pixel, by columns of the kernel that do not lie in the padding.
-template <int kernel_w, int stride, int... i> constexpr auto by_count(std::integer_sequence<int, i...>) {
-  return std::array<Block, sizeof...(i)>{block<kernel_w, stride, i + 1>...};
+template <int kernel_w, int stride, bool edges, int... i> constexpr auto by_count(std::integer_sequence<int, i...>) {
+  return std::array<Block, sizeof...(i)>{block<kernel_w, stride, i + 1, edges>...};
 }
 template <int... i> constexpr auto by_taps(std::integer_sequence<int, i...>) {
-  return std::array<Block, sizeof...(i)>{block<i, 1, 1>...};
+  return std::array<Block, sizeof...(i)>{block<i, 1, 1, false>...};
 }
 
 template <int kernel_w, int stride> void run(const PixelRow& r, int64_t c0, int64_t c1) {
-  static constexpr auto inner = by_count<kernel_w, stride>(std::make_integer_sequence<int, together>());
+  constexpr auto counts = std::make_integer_sequence<int, together>();
+  static constexpr auto inner = by_count<kernel_w, stride, false>(counts), edge = by_count<kernel_w, stride, true>(counts);
   static constexpr auto border = by_taps(std::make_integer_sequence<int, kernel_w>());
   const int64_t whole = c0 + (c1 - c0) / lanes * lanes;
   if (whole < c1) N_NEON::function()(r, whole, c1);
+  // Pixels with more in the padding than blocks take come alone.
+  constexpr int reach = kernel_w / 2;
+  const auto out_left = [&](int ow) { return r.pad_left - ow * stride; };
+  const auto out_right = [&](int ow) { return ow * stride - r.pad_left + kernel_w - r.width; };
+  int last = r.out_width;
+  while (last > 0 && out_right(last - 1) > reach) --last;
   for (int ow = 0; ow < r.out_width;) {
-    if (ow >= r.inner_first && ow < r.inner_last) {
-      const int left = r.inner_last - ow, blocks = (left + together - 1) / together, count = (left + blocks - 1) / blocks;
-      inner[static_cast<size_t>(count - 1)](r, ow, 0, c0, whole);
-      ow += count;
+    const int left = last - ow, blocks = (left + together - 1) / together;
+    if (left <= 0 || out_left(ow) > reach) {
+      const int at = -out_left(ow), kw0 = std::clamp(-at, 0, kernel_w), kw1 = std::clamp(r.width - at, kw0, kernel_w);
+      border[static_cast<size_t>(kw1 - kw0)](r, ow++, kw0, c0, whole);
       continue;
     }
-    const int left = ow * stride - r.pad_left, kw0 = std::clamp(-left, 0, kernel_w), kw1 = std::clamp(r.width - left, kw0, kernel_w);
-    border[static_cast<size_t>(kw1 - kw0)](r, ow++, kw0, c0, whole);
+    const int count = (left + blocks - 1) / blocks;
+    const auto& functions = out_left(ow) > 0 || out_right(ow + count - 1) > 0 ? edge : inner;
+    functions[static_cast<size_t>(count - 1)](r, ow, 0, c0, whole);
+    ow += count;
   }
 }
 

@@ -238,7 +238,9 @@ Support supports_winograd(const tile::Backend& backend, const Spec& s, int m) {
   const double waste = pixels > 0 ? across * across * m * m / pixels : 1;
   const double per_tile_in = m == 4 ? 340 : 240, per_tile_out = m == 4 ? 260 : 190, bytes_per_cycle = 5;
   const double dilated = s.dilation_h * s.dilation_w > 1 ? 2.5 : 1;
-  const double products = tile::cost(backend, s.out_channels) * (m == 4 ? 1.6 : 1) * planes / (taps * m * m);
+  // Waits are as long for narrow vectors, beside products that take longer.
+  const double waits = m == 4 ? backend.lanes > 4 ? 0.6 : 0.15 : 0;
+  const double products = tile::cost(backend, s.out_channels) * (1 + waits) * planes / (taps * m * m);
   const double transforms = dilated * (per_tile_in / out + per_tile_out / static_cast<double>(s.channels)) /
                             backend.lanes / (taps * m * m);
   const double weights = pixels > 0 ? (planes - taps) * bytes / (taps * pixels) / bytes_per_cycle : 0;

@@ -8,16 +8,20 @@ using tile::Place;
 constexpr int64_t bytes = sizeof(float);
 constexpr int64_t k_limit = 768;              // a longer reduction is cut evenly, to keep a panel's block in cache
 constexpr int64_t a_block_bytes = 512 << 10;  // of A, read again for each panel
+constexpr int64_t packed_floats = 16 << 10;   // of A, on the stack: 48 rows of the longest block of k
 
 class TiledGemm final : public Gemm {
  public:
   TiledGemm(const tile::Backend& backend, const Spec& spec, int64_t lda)
       : spec_(spec),
         panels_(backend, spec.n, lda * bytes, std::numeric_limits<int64_t>::max()),
-        k_(tile::KBlocks::even(spec.k, k_limit)),
-        epilogue_(backend, spec.epilogue) {
+        k_(tile::KBlocks::even(spec.k, backend.group ? Rows::most_k : k_limit)),
+        epilogue_(backend, spec.epilogue),
+        group_(backend.group),
+        pack_group_(backend.pack) {
     direct_ = spec.b == B::dynamic && !spec.transposed_b;
-    ok_ = fill(backend, packed_tiles_, false) && (!direct_ || fill(backend, direct_tiles_, true));
+    ok_ = fill(backend, packed_tiles_, {}) && (!direct_ || fill(backend, direct_tiles_, {.direct = true})) &&
+          (!group_ || fill(backend, group_tiles_, {.packed = true}));
   }
   bool ok() const { return ok_; }
 
@@ -44,7 +48,8 @@ class TiledGemm final : public Gemm {
       b = packed;
     }
     run_divided(pool, max_threads, step, [&](int64_t m0, int64_t m1, int64_t first, int64_t last) {
-      block(args, b, direct, m0, m1 - m0, static_cast<int>(first), static_cast<int>(last));
+      if (group_ && !direct && (args.rows || args.m >= group_)) packed_rows(args, b, m0, m1 - m0, static_cast<int>(first), static_cast<int>(last));
+      else block(args, b, direct, m0, m1 - m0, static_cast<int>(first), static_cast<int>(last));
     });
   }
 
@@ -61,12 +66,10 @@ class TiledGemm final : public Gemm {
   bool direct(int64_t m) const { return direct_ && m <= 4 * full_rows(); }
   size_t panel_bytes() const { return static_cast<size_t>(panels_.padded() * spec_.k * bytes); }
 
-  bool fill(const tile::Backend& backend, Tiles& tiles, bool direct) {
+  bool fill(const tile::Backend& backend, Tiles& tiles, tile::Shape shape) {
     for (int last = panels_.count == 1; last < 2; ++last) {
-      tile::Shape shape;
       shape.vectors = last ? panels_.last_vectors : panels_.vectors;
       shape.tail = last ? panels_.tail : 0;
-      shape.direct = direct;
       for (int i = 0; i < k_.count(); ++i) {
         const Place place = tile::place(i, k_.count());
         auto& row = tiles.by_rows[last][static_cast<int>(place)];
@@ -99,47 +102,93 @@ class TiledGemm final : public Gemm {
     }
   }
 
+  const float* packed_b(const float* b, int i, int p) const { return b + panels_.column(p) * spec_.k + k_.begin(i) * panels_.width(p); }
+
+  // What tiles of one panel are given: C's rows from m0 on.
+  tile::Args start(const Args& args, pointwise::Cursors& cursors, int i, int p, int64_t m0) const {
+    const int64_t column = panels_.column(p);
+    tile::Args t{};
+    t.c = args.c + m0 * args.ldc + column;
+    t.ldc = args.ldc * bytes;
+    t.bias = args.bias ? args.bias + column : nullptr;
+    t.k = k_.size(i);
+    t.outer = 1;
+    t.cursors = cursors.at.data();
+    return t;
+  }
+
   // Panels [first, last) of C, for some of its rows; this thread's next panel is likely to be the one behind them.
   void block(const Args& args, const float* b, bool direct, int64_t m0, int64_t m, int first, int last) const {
     const Tiles& tiles = direct ? direct_tiles_ : packed_tiles_;
-    const auto packed = [&](int i, int p) { return b + panels_.column(p) * spec_.k + k_.begin(i) * panels_.width(p); };
     for (int i = 0; i < k_.count(); ++i) {
       const int64_t k0 = k_.begin(i);
       const Place place = tile::place(i, k_.count());
       for (int p = first; p < last; ++p) {
         const auto& by_rows = tiles.by_rows[p == panels_.count - 1][static_cast<int>(place)];
-        const int64_t column = panels_.column(p);
-        pointwise::Cursors cursors(epilogue_.in_tile, args.operands, m0, column);
-        tile::Args t{};
+        pointwise::Cursors cursors(epilogue_.in_tile, args.operands, m0, panels_.column(p));
+        tile::Args t = start(args, cursors, i, p, m0);
         t.a = args.a + m0 * args.lda + k0;
         t.lda = args.lda * bytes;
-        t.c = args.c + m0 * args.ldc + column;
-        t.ldc = args.ldc * bytes;
-        t.bias = args.bias ? args.bias + column : nullptr;
-        t.k = k_.size(i);
-        t.outer = 1;
-        t.cursors = cursors.at.data();
         t.b_stride = args.ldb * bytes;
-        const float* panel = direct ? b + k0 * args.ldb + column : packed(i, p);
+        const float* panel = direct ? b + k0 * args.ldb + panels_.column(p) : packed_b(b, i, p);
         if (!direct) {
           const int next_i = p + 1 < last ? i : i + 1 < k_.count() ? i + 1 : 0;
           const int next_p = p + 1 < last ? p + 1 : next_i ? first : last;
-          if (next_p < panels_.count) t.prefetch = packed(next_i, next_p);
+          if (next_p < panels_.count) t.prefetch = packed_b(b, next_i, next_p);
           else t.prefetch = static_cast<const float*>(args.next);
           if (t.prefetch) t.prefetch_end = t.prefetch + k_.size(next_i) * panels_.width(next_p < panels_.count ? next_p : 0);
         }
         const tile::RowSplit split(m, static_cast<int>(by_rows.size()) - 1);
-        const auto run = [&](int rows, int64_t count) {
-          if (count <= 0) return;
-          t.b = panel;
-          t.tiles = count;
-          t.shape = by_rows[rows].shape.get();
-          by_rows[rows].function(&t);  // leaves a, c and the cursors at the row after
-        };
-        run(split.rows, split.larger);
-        run(split.rows - 1, split.smaller);
+        run_tiles(t, by_rows[split.rows], panel, split.larger);
+        run_tiles(t, by_rows[split.rows - 1], panel, split.smaller);
       }
     }
+    pass(args, m0, m, first, last);
+  }
+
+  // The same for packed rows of A, as many at a time as a first- or second-level cache holds beside a panel.
+  void packed_rows(const Args& args, const float* b, int64_t m0, int64_t m, int first, int last) const {
+    alignas(64) float a[packed_floats];
+    for (int i = 0; i < k_.count(); ++i) {
+      const int64_t k0 = k_.begin(i), k = k_.size(i), full = full_rows();
+      const auto place = static_cast<int>(tile::place(i, k_.count()));
+      const int64_t most = packed_floats / std::max<int64_t>(k, 1) / full * full;
+      for (int64_t row = m0; row < m0 + m; row += most) {
+        const int64_t rows = std::min(most, m0 + m - row);
+        if (args.rows) args.rows->pack(a, row, rows, k0, k);
+        else pack_rows(a, args, row, rows, k0, k);
+        for (int p = first; p < last; ++p) {
+          const auto& by_rows = group_tiles_.by_rows[p == panels_.count - 1][place];
+          pointwise::Cursors cursors(epilogue_.in_tile, args.operands, row, panels_.column(p));
+          tile::Args t = start(args, cursors, i, p, row);
+          t.a = a;
+          t.lda = k * group_ * bytes;
+          run_tiles(t, by_rows[full], packed_b(b, i, p), rows / full);
+          run_tiles(t, by_rows[rows % full], packed_b(b, i, p), rows % full ? 1 : 0);
+        }
+      }
+    }
+    pass(args, m0, m, first, last);
+  }
+
+  void pack_rows(float* to, const Args& args, int64_t row, int64_t rows, int64_t k0, int64_t k) const {
+    for (int64_t r = 0; r < rows; r += group_, to += group_ * k) {
+      const float* from[8];
+      for (int64_t i = 0; i < group_; ++i) from[i] = args.a + (row + std::min(r + i, rows - 1)) * args.lda + k0;
+      pack_group_(to, from, k, 1, 0);
+    }
+  }
+
+  static void run_tiles(tile::Args& t, const tile::Tile& tile, const float* panel, int64_t count) {
+    if (count <= 0) return;
+    t.b = panel;
+    t.tiles = count;
+    t.shape = tile.shape.get();
+    tile.function(&t);  // leaves a, c and the cursors at the row after
+  }
+
+  // The epilogue that tiles have not.
+  void pass(const Args& args, int64_t m0, int64_t m, int first, int last) const {
     if (!epilogue_.pass) return;
     const int64_t c0 = panels_.column(first), c1 = last == panels_.count ? spec_.n : panels_.column(last);
     const pointwise::Operands operands = pointwise::offset(spec_.epilogue, args.operands, m0, c0);
@@ -151,7 +200,9 @@ class TiledGemm final : public Gemm {
   tile::Panels panels_;
   tile::KBlocks k_;
   tile::Epilogue epilogue_;
-  Tiles packed_tiles_, direct_tiles_;
+  int group_;  // of rows that are packed together, or 0
+  void (*pack_group_)(float*, const float* const*, int64_t, int64_t, int64_t);
+  Tiles packed_tiles_, direct_tiles_, group_tiles_;
   bool direct_ = false, ok_ = false;
 };
 

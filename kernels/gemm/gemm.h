@@ -22,10 +22,20 @@ struct Spec {
   bool operator==(const Spec&) const = default;
 };
 
+// Rows of A that are not in memory as such: made where they are packed, for a backend that packs them.
+class Rows {
+ public:
+  static constexpr int64_t most_k = 320;  // at once
+  virtual ~Rows() = default;
+  // `count` rows from `first` on, k of each from k0 on, as the backend's groups: [group][k][row]. What stands for rows past the
+  // last one, in its group, does not matter.
+  virtual void pack(float* to, int64_t first, int64_t count, int64_t k0, int64_t k) const = 0;
+};
+
 // C overlaps nothing else. Strides are in floats. Pointers need the alignment of a float only.
 struct Args {
-  const float* a;
-  int64_t lda;
+  const float* a = nullptr;
+  int64_t lda = 0;
   const void* b;    // what pack_b wrote, or the matrix itself
   int64_t ldb = 0;  // of a dynamic B
   float* c;
@@ -34,6 +44,7 @@ struct Args {
   const pointwise::Operand* operands = nullptr;
   int64_t m = 0;
   void* scratch = nullptr;  // scratch_bytes(m), any alignment
+  const Rows* rows = nullptr;  // instead of a and lda
   const void* next = nullptr;  // the packed B of the next product, to be brought closer
 };
 

@@ -44,10 +44,12 @@ class Packed final : public Gemm {
 
   void rows(const Args& args, int64_t m0, int64_t panel0, int64_t panel1) const {
     alignas(16) std::byte a[most_rows * k_block * sizeof(int16_t)];
+    const auto* from = static_cast<const uint8_t*>(args.a) + m0 * args.lda;
+    const uint8_t flip = s_.unsigned_a ? 0x80 : 0;
     const int64_t m = std::min<int64_t>(most_rows, args.m - m0), padded = round_up(m, t_.rows_together);
     for (int64_t k0 = 0; k0 == 0 || k0 < s_.k; k0 += k_block) {
       const int64_t k = std::min(k_block, s_.k - k0);
-      pack_as(a, m, padded, k, t_.a_group, [&](int64_t row, int64_t i) { return args.a[(m0 + row) * args.lda + k0 + i]; });
+      pack_as(a, m, padded, k, t_.a_group, [&, flip](int64_t row, int64_t i) { return static_cast<int8_t>(from[row * args.lda + k0 + i] ^ flip); });
       for (int64_t p = panel0; p < panel1; ++p) {
         TileArgs t;
         t.a = a;
@@ -100,4 +102,14 @@ std::span<const Row> rows() {
 }
 
 Choice select(const Spec& spec, isa::Mask have) { return choose(rows(), spec, have); }
+
+bool pays(isa::Mask have) {
+#if defined(__x86_64__)
+  return isa::runs(isa::avx512_vnni, have);
+#elif defined(__aarch64__)
+  return isa::runs(isa::neon_dot, have);
+#else
+  return (void)have, false;
+#endif
+}
 }  // namespace kernels::gemm_s8

@@ -1,4 +1,5 @@
-// C[M,N] = A[M,K] · B[K,N] of signed bytes, in int32 that wraps, row-major. B is constant.
+// C[M,N] = A[M,K] · B[K,N] of signed bytes, in int32 that wraps, row-major. B is constant. Bytes of A may be unsigned: then each
+// counts as 128 less.
 //
 // A kernel is made for N and K, and serves every M and thread count. The packing of B depends on B, N, K and the row only.
 #pragma once
@@ -8,11 +9,12 @@
 namespace kernels::gemm_s8 {
 struct Spec {
   int64_t n = 0, k = 0;
+  bool unsigned_a = false;
 };
 
 // C overlaps nothing else. Strides are in elements.
 struct Args {
-  const int8_t* a;
+  const void* a;
   int64_t lda;
   const void* b;  // what pack_b wrote
   int32_t* c;
@@ -33,4 +35,6 @@ using Row = kernels::Row<Spec, Kernel>;
 using Choice = kernels::Choice<Kernel>;
 std::span<const Row> rows();
 Choice select(const Spec&, isa::Mask have = isa::detected());
+// Whether an instruction makes more products of bytes than of floats: where it does not, what is exact in f32 is as fast there.
+bool pays(isa::Mask have);
 }  // namespace kernels::gemm_s8

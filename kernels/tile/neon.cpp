@@ -1,17 +1,20 @@
-// Register tiles in NEON intrinsics, for the 32 vector registers of 64-bit ARM.
+// Register tiles in NEON intrinsics, for the 32 vector registers of 64-bit ARM: lanes of A are multiplied by the vectors of a
+// panel.
 //
-// Four k of a row of A are one load, whose lanes are multiplied by the panel's vectors: two loads per eight
-// multiply-adds and less. Rows are pointers with one common offset, so that a step costs two additions.
+// Packed rows are four to a vector, and four vectors, of k or of columns, to a load. Of rows as they are, four k of one are a
+// load. Rows are pointers with one common offset, so that a step costs two additions.
 #if defined(__aarch64__)
 #include <arm_neon.h>
 #include "kernels/pointwise/neon.h"
+#include "kernels/tile/neon_packed.h"
 #include "kernels/tile/tile.h"
 
 namespace kernels::tile {
 namespace {
 constexpr int lanes = 4;
 // Rows by vectors: the sums, four k of each row and a vector of B for each column fit the registers.
-constexpr std::array<int, 5> max_rows{0, 8, 8, 6, 0};
+constexpr int most_rows = 8, group = 4;
+constexpr std::array<int, 5> max_rows{0, most_rows, most_rows, 0, 0};
 constexpr float zeros[max_tap_k] = {};  // what rows in the padding read
 
 #define UNROLL _Pragma("GCC unroll 16") for
@@ -105,17 +108,17 @@ INLINE const float* strided(Sums<M, V>& sum, const float* a, int64_t lda, const 
 // f(sum, what lies at from) for each sum: rows are `stride` bytes apart, and a row is one value where `broadcast`.
 template <int M, int V, class F> INLINE void combine(Sums<M, V>& sum, const float* from, int64_t stride, bool broadcast, int tail, F f) {
   if (broadcast) {
-    UNROLL(int m = 0; m < M; ++m) {
-      const float32x4_t value = vdupq_n_f32(*offset(from, m * stride));
+    UNROLL(int m = 0; m < M; ++m, from = offset(from, stride)) {
+      const float32x4_t value = vdupq_n_f32(*from);
       UNROLL(int v = 0; v < V; ++v) sum[m * V + v] = f(sum[m * V + v], value);
     }
   } else if (!tail) {
-    UNROLL(int m = 0; m < M; ++m) {
-      UNROLL(int v = 0; v < V; ++v) sum[m * V + v] = f(sum[m * V + v], vld1q_f32(offset(from, m * stride) + v * lanes));
+    UNROLL(int m = 0; m < M; ++m, from = offset(from, stride)) {
+      UNROLL(int v = 0; v < V; ++v) sum[m * V + v] = f(sum[m * V + v], vld1q_f32(from + v * lanes));
     }
   } else {
-    UNROLL(int m = 0; m < M; ++m) {
-      UNROLL(int v = 0; v < V; ++v) sum[m * V + v] = f(sum[m * V + v], load(offset(from, m * stride) + v * lanes, v < V - 1, tail));
+    UNROLL(int m = 0; m < M; ++m, from = offset(from, stride)) {
+      UNROLL(int v = 0; v < V; ++v) sum[m * V + v] = f(sum[m * V + v], load(from + v * lanes, v < V - 1, tail));
     }
   }
 }
@@ -130,14 +133,26 @@ template <int M, int V> INLINE void apply(Sums<M, V>& sum, const pointwise::Stag
 
 template <int M, int V> INLINE void store(float* c, int64_t ldc, const Sums<M, V>& sum, int tail) {
   UNROLL(int m = 0; m < M; ++m) {
-    float* row = const_cast<float*>(offset(c, m * ldc));
-    UNROLL(int v = 0; v < V; ++v) tail && v == V - 1 ? store_first(row + v * lanes, sum[m * V + v], tail) : vst1q_f32(row + v * lanes, sum[m * V + v]);
+    UNROLL(int v = 0; v < V; ++v) tail && v == V - 1 ? store_first(c + v * lanes, sum[m * V + v], tail) : vst1q_f32(c + v * lanes, sum[m * V + v]);
+    c = const_cast<float*>(offset(c, ldc));
   }
+}
+
+// What follows the sums of a tile, and the way to the next one. `a_step`: bytes.
+template <int M, int V> INLINE void finish(Args& args, const Shape& s, Sums<M, V>& sum, int operands, int64_t a_step) {
+  float* const c = args.c;
+  const int64_t ldc = args.ldc;
+  if (s.accumulate) combine<M, V>(sum, c, ldc, false, s.tail, vaddq_f32);
+  for (const pointwise::Stage& stage : s.epilogue) apply<M, V>(sum, stage, args.cursors, s.tail);
+  for (int i = 0; i < operands; ++i) args.cursors[i].data = offset(args.cursors[i].data, M * args.cursors[i].stride);
+  s.tail ? store<M, V>(c, ldc, sum, s.tail) : store<M, V>(c, ldc, sum, 0);
+  args.a = offset(args.a, a_step);
+  args.c = const_cast<float*>(offset(c, M * ldc));
 }
 
 template <int M, int V> void run(Args* args) {
   const Shape& s = *args->shape;
-  const int64_t lda = args->lda, ldc = args->ldc;
+  const int64_t lda = args->lda;
   const int operands = s.epilogue.empty() ? 0 : s.epilogue.operand_count();
   for (int64_t tile = 0; tile < args->tiles; ++tile) {
     Sums<M, V> sum;
@@ -161,30 +176,101 @@ template <int M, int V> void run(Args* args) {
         b = s.direct ? direct<M, V>(sum, row, b, args->k, args->b_stride, s.tail) : dense<M, V>(sum, row, b, args->k);
       }
     }
-    float* const c = args->c;
-    if (s.accumulate) combine<M, V>(sum, c, ldc, false, s.tail, vaddq_f32);
-    for (const pointwise::Stage& stage : s.epilogue) apply<M, V>(sum, stage, args->cursors, s.tail);
-    for (int i = 0; i < operands; ++i) args->cursors[i].data = offset(args->cursors[i].data, M * args->cursors[i].stride);
-    s.tail ? store<M, V>(c, ldc, sum, s.tail) : store<M, V>(c, ldc, sum, 0);
-    args->a = offset(args->a, M * lda);
-    args->c = const_cast<float*>(offset(c, M * ldc));
+    finish<M, V>(*args, s, sum, operands, M * lda);
   }
 }
 
-template <int V, int... M> constexpr auto functions(std::integer_sequence<int, M...>) {
-  return std::array<Tile::Function, sizeof...(M)>{run<M + 1, V>...};
+// One k of packed rows, in groups.
+template <int M, int V> INLINE void multiply_packed(Sums<M, V>& sum, const float32x4_t* groups, const float32x4_t* column) {
+  UNROLL(int m = 0; m < M; ++m) {
+    const float32x4_t a = groups[m / group];
+    UNROLL(int v = 0; v < V; ++v) {
+      float32x4_t& to = sum[m * V + v];
+      to = m % group == 0   ? vfmaq_laneq_f32(to, column[v], a, 0)
+           : m % group == 1 ? vfmaq_laneq_f32(to, column[v], a, 1)
+           : m % group == 2 ? vfmaq_laneq_f32(to, column[v], a, 2)
+                            : vfmaq_laneq_f32(to, column[v], a, 3);
+    }
+  }
 }
-template <int V> constexpr auto by_rows = functions<V>(std::make_integer_sequence<int, max_rows[V]>());
+
+// `count` k: 4 or 1. Groups are `step` floats apart.
+template <int M, int V, int count> INLINE void multiply_packed(Sums<M, V>& sum, const float*& a, int64_t step, const float*& b) {
+  constexpr int groups = (M + group - 1) / group;
+  float32x4_t rows[count][groups], column[count * V];
+  UNROLL(int g = 0; g < groups; ++g) {
+    UNROLL(int i = 0; i < count; ++i) rows[i][g] = vld1q_f32(a + g * step + i * group);
+  }
+  UNROLL(int i = 0; i < count * V; ++i) column[i] = vld1q_f32(b + i * lanes);
+  UNROLL(int i = 0; i < count; ++i) multiply_packed<M, V>(sum, rows[i], column + i * V);
+  a += count * group, b += count * V * lanes;
+}
+
+template <int M, int V> INLINE void packed(Sums<M, V>& sum, const float* a, int64_t step, const float* b, int64_t k, const float* start) {
+  if constexpr (M == 8 && V == 2) {
+    sums_of_8x8(sum, a, a + step, b, k, start);
+  } else {
+    UNROLL(int m = 0; m < M; ++m) {
+      UNROLL(int v = 0; v < V; ++v) sum[m * V + v] = vld1q_f32(start + v * lanes);
+    }
+    for (; k >= 4; k -= 4) multiply_packed<M, V, 4>(sum, a, step, b);
+    for (; k > 0; --k) multiply_packed<M, V, 1>(sum, a, step, b);
+  }
+}
+
+template <int M, int V> void run_packed(Args* args) {
+  const Shape& s = *args->shape;
+  const int operands = s.epilogue.empty() ? 0 : s.epilogue.operand_count();
+  float start[V * lanes] = {};
+  if (s.bias) std::copy_n(args->bias, s.tail ? (V - 1) * lanes + s.tail : V * lanes, start);
+  for (int64_t tile = 0; tile < args->tiles; ++tile) {
+    Sums<M, V> sum;
+    packed<M, V>(sum, args->a, args->lda / static_cast<int64_t>(sizeof(float)), args->b, args->k, start);
+    finish<M, V>(*args, s, sum, operands, (M + group - 1) / group * args->lda);
+  }
+}
+
+template <bool packed, int V, int... M> constexpr auto functions(std::integer_sequence<int, M...>) {
+  return std::array<Tile::Function, sizeof...(M)>{(packed ? run_packed<M + 1, V> : run<M + 1, V>)...};
+}
+template <bool packed, int V> constexpr auto by_rows = functions<packed, V>(std::make_integer_sequence<int, max_rows[V]>());
 
 Tile make_tile(const Shape& shape) {
   const size_t row = static_cast<size_t>(shape.rows) - 1;
-  const Tile::Function function = shape.vectors == 1   ? by_rows<1>[row]
-                                  : shape.vectors == 2 ? by_rows<2>[row]
-                                                       : by_rows<3>[row];
+  const Tile::Function function = shape.packed ? shape.vectors == 1 ? by_rows<true, 1>[row] : by_rows<true, 2>[row]
+                                  : shape.vectors == 1 ? by_rows<false, 1>[row]
+                                                       : by_rows<false, 2>[row];
   return {function, std::make_shared<const Shape>(shape), nullptr};
+}
+
+// [k][row]: what four registers of rows are when they are stored interleaved.
+void pack(float* to, const float* const* rows, int64_t k, int64_t lines, int64_t step) {
+  const float *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
+  const auto four = [&](int64_t i) __attribute__((always_inline)) {
+    const float32x4x4_t all{{vld1q_f32(a + i), vld1q_f32(b + i), vld1q_f32(c + i), vld1q_f32(d + i)}};  // clang's vst4q is a macro
+    vst4q_f32(to + group * i, all);
+  };
+  for (; lines > 0; --lines, a += step, b += step, c += step, d += step, to += group * k) {
+    int64_t i = 0;
+    for (; i + 4 <= k; i += 4) four(i);
+    if (i == k) continue;
+    if (k >= 4) {
+      four(k - 4);
+      continue;
+    }
+    if (k >= 2) {
+      const float32x2x4_t all{{vld1_f32(a), vld1_f32(b), vld1_f32(c), vld1_f32(d)}};
+      vst4_f32(to, all), i = 2;
+    }
+    if (i < k) {
+      float32x4_t last = vld1q_dup_f32(a + i);
+      last = vld1q_lane_f32(b + i, last, 1), last = vld1q_lane_f32(c + i, last, 2), last = vld1q_lane_f32(d + i, last, 3);
+      vst1q_f32(to + group * i, last);
+    }
+  }
 }
 }  // namespace
 
-const Backend neon{"neon", isa::neon, lanes, max_rows, 2, 1.0 / (2 * lanes), make_tile, pointwise::neon_refusal};
+const Backend neon{"neon", isa::neon, lanes, max_rows, 2, 1.0 / (2 * lanes), make_tile, pointwise::neon_refusal, group, pack};
 }  // namespace kernels::tile
 #endif

@@ -8,7 +8,8 @@
 // summed in this order by fused multiply-adds where the instruction set has them, so that an element's value does not
 // depend on the tile it lies in. C comes last: the error of a long reduction grows with the terms of a block, not with
 // all of them. B is walked once in order [outer][tap][k][columns rounded up to whole vectors], or,
-// when `direct`, is a plain matrix with b_stride from k to k. A tap adds to the rows [first, last) only: the others
+// when `direct`, is a plain matrix with b_stride from k to k. Packed rows of A lie in groups, [group][k][row of the group], with
+// lda from group to group, and have one tap. A tap adds to the rows [first, last) only: the others
 // would read padding.
 #pragma once
 #include <vector>
@@ -30,8 +31,9 @@ struct Shape {
   bool bias = false;        // start from it; else from zero
   bool strided = false;  // k_step is read; else it is one float
   bool direct = false;
+  bool packed = false;  // rows of A are: Backend::group
   std::vector<Tap> taps{{}};
-  pointwise::Chain epilogue;
+  pointwise::Chain epilogue = {};
   bool operator==(const Shape&) const = default;
 };
 
@@ -68,6 +70,10 @@ struct Backend {
   double cost;                                               // estimated cycles per multiply-add
   Tile (*make)(const Shape&);                                // false where executable memory is denied
   std::string (*epilogue_refusal)(const pointwise::Chain&);  // why the chain cannot be part of a tile, or empty
+  // Where it pays to pack rows of A first: how many are a group, and what makes [line][k][row] of a group's rows,
+  // whose lines of k floats are `step` apart.
+  int group = 0;
+  void (*pack)(float* to, const float* const* rows, int64_t k, int64_t lines, int64_t step) = nullptr;
 };
 
 // Estimated cycles per multiply-add for so many columns: those past the last are computed for nothing, and a tile of one

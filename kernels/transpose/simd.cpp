@@ -17,7 +17,7 @@ using kernels::HWY_NAMESPACE::store_first;
 using kernels::HWY_NAMESPACE::Vec;
 using kernels::HWY_NAMESPACE::vector;
 
-constexpr hn::Repartition<double, Float> pairs;
+constexpr hn::Repartition<uint64_t, Float> pairs;  // 32-bit ARM has no vectors of double
 HWY_INLINE Vec lower_pairs(Vec a, Vec b) {
   return hn::BitCast(vector, hn::InterleaveLower(pairs, hn::BitCast(pairs, a), hn::BitCast(pairs, b)));
 }

@@ -33,7 +33,7 @@ struct Built {
 };
 
 struct Ran {
-  std::vector<std::string> steps;
+  std::vector<std::string> steps, kernels;  // of each: its op, and its kernel or "reference"
   std::vector<Object> outputs;
 };
 inline Ran run(const Graph& graph, const CompileOptions& options, int threads) {
@@ -46,7 +46,7 @@ inline Ran run(const Graph& graph, const CompileOptions& options, int threads) {
   for (ValueId v : graph.inputs) inputs.push_back(random_constant(graph[v].type.shape(), 77 + unsigned(inputs.size()))), views.push_back(inputs.back()->view());
   Ran ran;
   for (const ConstView& out : frame.run(views)) ran.outputs.emplace_back().assign(out);
-  for (const Step& step : frame.plan()->steps) ran.steps.emplace_back(name(step.op.id()));
+  for (const Step& step : frame.plan()->steps) ran.steps.emplace_back(name(step.op.id())), ran.kernels.emplace_back(step.kernel);
   return ran;
 }
 

@@ -264,6 +264,7 @@ TEST(Lowering, Rnn) {
         op.kind = kind, op.direction = direction, op.hidden = hidden, op.linear_before_reset = kind == RnnKind::gru;
         check({op, {{{time, batch, input}}, {{d, g * hidden, input}, true}, {{d, g * hidden, hidden}, true}, {{d, 2 * g * hidden}, true}}});
       }
+}
 
 // A sequence that ends before the input does.
 TEST(Lowering, RnnOfSomeSteps) {

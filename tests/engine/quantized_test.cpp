@@ -1,4 +1,5 @@
 // Products of 8-bit integers: by hand, and by every kernel there is against the reference, to the bit.
+#include "kernels/gemm_s8/gemm_s8.h"
 #include "tests/engine/compiled.h"
 #include "tests/engine/op_case.h"
 
@@ -86,7 +87,8 @@ int64_t left_to_reference(const Quantised& q) {
             return -1;
           }
       }
-      left = count(got.steps, "QuantizedConv") + count(got.steps, "QuantizedMatMul");
+      left = 0;
+      for (size_t k = 0; k < got.steps.size(); ++k) left += got.kernels[k] == "reference" && got.steps[k].starts_with("Quantized");
     }
   }
   return left;
@@ -160,6 +162,29 @@ TEST(Quantized, ProductsHaveTheBitsOfTheReference) {
       q.product(QuantizedMatMul{}, {a, b, zero, zero_of_b});
       EXPECT_EQ(left_to_reference(q), 0);
     }
+}
+
+// Sums far beyond what f32 has exactly, operands of either sign, and zero points that the run gives.
+TEST(Quantized, ProductsOfBytesAreOneStep) {
+  for (const auto& level : kernels::isa::levels()) {
+    if (!kernels::isa::runs(level.mask, kernels::isa::detected()) || !kernels::gemm_s8::pays(level.mask)) continue;
+    for (const DType a_type : {DType::u8, DType::i8})
+      for (const DType b_type : {DType::u8, DType::i8})
+        for (const int64_t n : {1, 8, 19}) {
+          SCOPED_TRACE(cat(level.name, ' ', name(a_type), ' ', name(b_type), " n ", n));
+          Quantised q;
+          const ValueId a = q.quantised({2, 9, 3000}, a_type, 1), zero = q.r.add(QuantizeLinear{a_type}, {q.input({1}), q.number(DType::f32, 0.01), q.number(a_type, 9)}, {"zero"})[0];
+          const ValueId b = q.bytes(b_type, {3000, n}), factors = q.graph.add_constant(f32({n}, Numbers(size_t(n), 1e-5)));
+          q.product(QuantizedMatMul{}, {a, b, zero});
+          q.product(QuantizedMatMul{false, b_type}, {a, b, zero, q.bytes(b_type, {n}), q.graph.add_constant(q.random(DType::i32, {n}, -2000000000, 2000000000)), factors, q.number(b_type, 100)});
+          CompileOptions reference, options;
+          reference.reference_only = true, options.isa = level.mask;
+          const Ran want = test::run(q.graph, reference, 1), got = test::run(q.graph, options, 2);
+          EXPECT_EQ(std::ranges::count_if(got.kernels, [](const std::string& kernel) { return kernel.starts_with("gemm_s8"); }), 2);
+          for (size_t k = 0; k < want.outputs.size(); ++k)
+            EXPECT_EQ(std::memcmp(want.outputs[k].view().data, got.outputs[k].view().data, size_t(bytes_of(want.outputs[k].view().dtype, want.outputs[k].view().shape))), 0) << k;
+        }
+  }
 }
 
 TEST(Quantized, WhatCannotBeExactInFloatIsLeftToTheReference) {

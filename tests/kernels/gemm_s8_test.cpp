@@ -15,14 +15,14 @@ template <class T> struct Numbers {
   T& operator[](int64_t i) const { return data()[i]; }
 };
 
-void check(const gemm_s8::Row& row, int64_t m, int64_t n, int64_t k, int64_t pad, bool extreme = false) {
+void check(const gemm_s8::Row& row, int64_t m, int64_t n, int64_t k, int64_t pad, bool extreme = false, bool unsigned_a = false) {
   SCOPED_TRACE(std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k) + " seed " + std::to_string(test::seed()));
   const int64_t lda = k + pad, ldb = n + pad, ldc = n + pad;
   const Numbers<int8_t> a(m * lda), b(k * ldb);
   std::minstd_rand random(test::seed());
   for (const auto* numbers : {&a, &b})
     for (size_t i = 0; i < numbers->n; ++i) numbers->data()[i] = extreme ? -128 : static_cast<int8_t>(random());
-  const gemm_s8::Spec spec{n, k};
+  const gemm_s8::Spec spec{n, k, unsigned_a};
   ASSERT_EQ(row.supports(spec).refusal, "");
   const gemm_s8::Kernel kernel = row.make(spec);
   std::vector<std::max_align_t> packed(kernel->packed_bytes() / sizeof(std::max_align_t) + 1);
@@ -35,7 +35,7 @@ void check(const gemm_s8::Row& row, int64_t m, int64_t n, int64_t k, int64_t pad
       for (int64_t j = 0; j < ldc; ++j) {
         int64_t want = j < n ? 0 : 77;
         if (j < n)
-          for (int64_t x = 0; x < k; ++x) want += int64_t{a[i * lda + x]} * b[x * ldb + j];
+          for (int64_t x = 0; x < k; ++x) want += int64_t{unsigned_a ? static_cast<uint8_t>(a[i * lda + x]) - 128 : a[i * lda + x]} * b[x * ldb + j];
         ASSERT_EQ(c[i * ldc + j], static_cast<int32_t>(want)) << i << "," << j << " on " << threads << " threads";
       }
     ASSERT_TRUE(a.memory.intact() && b.memory.intact() && c.memory.intact());
@@ -60,6 +60,11 @@ TEST_P(GemmS8Row, LongReductionsAndManyPanels) {
   check(row, 5, 12, 2100, 1);
   check(row, 70, 90, 64, 0);
   check(row, 3, 8, 1024, 0, true);
+}
+
+TEST_P(GemmS8Row, UnsignedBytes) {
+  check(row, 9, 9, 33, 1, false, true);
+  check(row, 8, 16, 1040, 0, true, true);
 }
 
 TEST_P(GemmS8Row, SumsWrap) { check(row, 1, 1, 140000, 0, true); }
