@@ -1,6 +1,6 @@
 #include <algorithm>
 #include <charconv>
-#include "engine/op.h"
+#include "engine/device_lowering.h"
 #include "engine/ops/real_to_int.h"
 
 namespace engine {
@@ -118,6 +118,12 @@ void reference(const Cast& op, RunContext& c) {
   with_carrier(x.dtype, [&]<class T>(T) { convert<T>(op, x, y); });
 }
 
+std::optional<Lowered> lower(const Cast& op, const LowerContext& c) {
+  if (!c.target) return std::nullopt;
+  return lower_on_device(c, &kernels::cuda::Backend::cast, {c.in(0).dtype, op.to, elements(c.in(0).shape())},
+                         [x = device_input(c, 0)](RunContext& r) { return kernels::cuda::CopyArgs{x.at<void>(r), out_at<void>(r)}; });
+}
+
 void simplify(const Cast& op, NodeId n, Rewriter& rewriter) {
   const Node& node = rewriter.graph[n];
   if (rewriter.graph[node.inputs[0]].type.dtype == op.to) rewriter.replace(node.outputs[0], node.inputs[0]);
@@ -125,7 +131,7 @@ void simplify(const Cast& op, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Cast>& def(const Cast&) {
-  static constexpr OpDef<Cast> def{.infer = infer, .reference = reference, .simplify = simplify};
+  static constexpr OpDef<Cast> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .simplify = simplify};
   return def;
 }
 }  // namespace engine

@@ -1,5 +1,5 @@
 #include <algorithm>
-#include "engine/op.h"
+#include "engine/device_lowering.h"
 #include "engine/ops/moments.h"
 #include "engine/ops/strides.h"
 
@@ -60,6 +60,19 @@ void reference(const LayerNorm& op, RunContext& c) {
       for (int64_t r = 0; r < count; ++r) store(c.out(k), r, k == 1 ? inverses[r].mean : inverses[r].variance);
 }
 
+// Of f32, with one scale and one bias for each element of a row.
+std::optional<Lowered> lower(const LayerNorm& op, const LowerContext& c) {
+  const Shape x = c.in(0).shape();
+  const int64_t axis = normal_axis(op.axis, int64_t(x.size())), size = product(std::span(x).subspan(size_t(axis)));
+  if (!c.target || c.node.outputs.size() > 1) return std::nullopt;
+  for (size_t k = 0; k < c.node.inputs.size(); ++k)
+    if (c.has(k) && (c.in(k).dtype != DType::f32 || (k && elements(c.in(k).shape()) != size))) return std::nullopt;
+  const kernels::cuda::NormProblem problem{product(std::span(x).first(size_t(axis))), size, 1, 1, op.epsilon, op.rms};
+  return lower_on_device(c, &kernels::cuda::Backend::norm, problem, [x = device_input(c, 0), scale = device_input(c, 1), bias = device_input(c, 2)](RunContext& r) {
+    return kernels::cuda::NormArgs{x.at(r), scale.at(r), bias.at(r), out_at(r)};
+  });
+}
+
 // Two passes for the moments, one for the result.
 double flops(const LayerNorm&, std::span<const Type> in, std::span<const Type>) {
   return in[0].determined() ? 7.0 * double(elements(in[0].shape())) : 0;
@@ -67,7 +80,7 @@ double flops(const LayerNorm&, std::span<const Type> in, std::span<const Type>) 
 }  // namespace
 
 const OpDef<LayerNorm>& def(const LayerNorm&) {
-  static constexpr OpDef<LayerNorm> def{.infer = infer, .reference = reference, .flops = flops};
+  static constexpr OpDef<LayerNorm> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .flops = flops};
   return def;
 }
 }  // namespace engine

@@ -14,6 +14,8 @@ void run_target_passes(Graph& graph, const CompileOptions& options) {
   };
   PassOptions pass_options;
   pass_options.disable = options.disabled_passes;
+  if (options.device) pass_options.disable.push_back("fuse_strips");  // whose strips are made for a CPU's caches
   run_passes(graph, passes, pass_options);
+  if (options.device) place_on_device(graph, options);
 }
 }  // namespace engine

@@ -12,7 +12,7 @@ struct Position {
   int64_t x, y;
 };
 __device__ Position position(const CopyProblem& p, int dims, int64_t i) {
-  Position at{0, 0};
+  Position at{p.x_first, p.y_first};
   for (int d = dims; d-- > 0;) {
     const int64_t k = i % p.extents[d];
     i /= p.extents[d];
@@ -96,8 +96,9 @@ const char* refuse_tiles(const CopyProblem& p) {
 }
 double cost_of_tiles(const CopyProblem&) { return 2; }
 Failure run_tiles(const CopyProblem& given, const CopyArgs& args, Stream* stream) {
+  const int from = run_of_x(given);
   CopyProblem p = given;  // the dim along which x runs moves to the last but one
-  for (int d = run_of_x(p); d + 2 < p.dims; ++d)
+  for (int d = from; d + 2 < p.dims; ++d)
     std::swap(p.extents[d], p.extents[d + 1]), std::swap(p.x_strides[d], p.x_strides[d + 1]), std::swap(p.y_strides[d], p.y_strides[d + 1]);
   const int64_t count = count_of(p), rows = p.extents[p.dims - 2], columns = p.extents[p.dims - 1];
   if (count == 0) return nullptr;

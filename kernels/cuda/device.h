@@ -6,6 +6,8 @@
 //   launch<T>(…)       starts a kernel whose shared memory is a T; void: it has none
 //   copy_async, commit_async, wait_async<N>   from device to shared memory, beside the computation; complete for this thread
 //                      when at most N commits are left, for others behind a barrier
+//   INLAY_CALLED       a function of one copy, which kernels call: what is large, and inlined everywhere would be many times as large
+//   __grid_constant__  of a parameter that is passed on by reference, and not copied
 //   linear_thread()    the thread's number in the grid's x dimension; linear_threads() how many there are
 #pragma once
 #include <cmath>
@@ -16,6 +18,8 @@
 
 #if defined(__CUDACC__)
 #include <cuda_runtime.h>
+
+#define INLAY_CALLED __noinline__
 
 namespace kernels::cuda {
 struct Stream {
@@ -62,7 +66,7 @@ namespace kernels::cuda {
 __device__ inline int64_t linear_thread() { return int64_t(blockIdx.x) * blockDim.x + threadIdx.x; }
 __device__ inline int64_t linear_threads() { return int64_t(gridDim.x) * blockDim.x; }
 
-constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+__host__ __device__ constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // Blocks for `count` elements in a grid-stride loop: enough to fill any device, and few enough that each has some work.
 inline unsigned blocks_for(int64_t count, int per_block) {
   constexpr int64_t most = 1 << 16;

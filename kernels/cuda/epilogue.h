@@ -91,7 +91,7 @@ inline const char* refusal_of(const Chain& chain) {
 }
 
 // The chain on the element in this row and column.
-__device__ inline float apply(const Epilogue& e, float x, int64_t row, int64_t column) {
+INLAY_CALLED __device__ inline float apply(const Epilogue& e, float x, int64_t row, int64_t column) {
   for (int i = 0; i < e.size; ++i) {
     const EpilogueStage& s = e.stages[i];
     if (!s.binary) {

@@ -5,7 +5,7 @@ namespace kernels::cuda {
 namespace {
 constexpr int threads = 256;
 
-__global__ void __launch_bounds__(threads) chain_f32(Epilogue chain, const float* x, float* y, int64_t x_stride, int64_t y_stride,
+__global__ void __launch_bounds__(threads) chain_f32(const __grid_constant__ Epilogue chain, const float* x, float* y, int64_t x_stride, int64_t y_stride,
                                                      int64_t rows, int64_t columns, int64_t count) {
   for (int64_t i = linear_thread(); i < count; i += linear_threads()) {
     const int64_t row = i / columns, column = i % columns;
@@ -18,7 +18,7 @@ double cost(const PointwiseProblem& p) { return p.chain.size; }
 Failure run(const PointwiseProblem& p, const PointwiseArgs& args, Stream* stream) {
   const int64_t count = p.outer * p.rows * p.columns;
   if (count == 0) return nullptr;
-  return launch<void>(chain_f32, blocks_for(count, threads), threads, stream, Epilogue(p.chain, args.operands), args.x, args.y, p.x_stride,
+  return launch<void>(chain_f32, blocks_for(count, threads), threads, stream, Epilogue(p.chain, args.operands.data()), args.x, args.y, p.x_stride,
                       p.y_stride, p.rows, p.columns, count);
 }
 }  // namespace

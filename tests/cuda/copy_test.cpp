@@ -16,7 +16,7 @@ void check(const CopyProblem& p, size_t x_elements, size_t y_elements) {
   int64_t count = 1;
   for (int d = 0; d < p.dims; ++d) count *= p.extents[d];
   for (int64_t i = 0; i < count; ++i) {
-    int64_t rest = i, from = 0, to = 0;
+    int64_t rest = i, from = p.x_first, to = p.y_first;
     for (int d = p.dims; d-- > 0; rest /= p.extents[d]) from += rest % p.extents[d] * p.x_strides[d], to += rest % p.extents[d] * p.y_strides[d];
     std::memcpy(&want[size_t(to * p.element_bytes)], &x[size_t(from * p.element_bytes)], size_t(p.element_bytes));
   }
@@ -68,6 +68,7 @@ TEST(CudaCopy, SlicesBroadcastsAndParts) {
   check({.element_bytes = 8, .dims = 1, .extents = {257}, .x_strides = {2}, .y_strides = {1}}, 600, 257);
   check({.element_bytes = 4, .dims = 2, .extents = {5, 300}, .x_strides = {1, 0}, .y_strides = {300, 1}}, 5, 1500);
   check({.element_bytes = 2, .dims = 2, .extents = {7, 12}, .x_strides = {12, 1}, .y_strides = {40, 1}}, 84, 300);
+  check({.element_bytes = 4, .dims = 2, .extents = {40, 33}, .x_strides = {1, 41}, .y_strides = {34, 1}, .x_first = 5, .y_first = 3}, 1400, 1400);
   check({.element_bytes = 1, .dims = 3, .extents = {3, 0, 4}, .x_strides = {4, 4, 1}, .y_strides = {4, 4, 1}}, 4, 4);
 }
 

@@ -30,7 +30,7 @@ void check(const Chain& chain, int64_t outer, int64_t rows, int64_t columns, int
   const cuda::PointwiseProblem problem{chain, outer, rows, columns, stride, stride};
   ASSERT_EQ(row.refusal(problem), nullptr);
   const test::OnDevice<float> in(x);
-  const auto got = test::run(row, problem, cuda::PointwiseArgs{in.data(), nullptr, device.data()}, &cuda::PointwiseArgs::y, size_t(n));
+  const auto got = test::run(row, problem, cuda::PointwiseArgs{in.data(), nullptr, device}, &cuda::PointwiseArgs::y, size_t(n));
   for (int64_t i = 0; i < n; ++i) {
     if (i % stride >= columns) EXPECT_TRUE(std::isnan(got[size_t(i)])) << "between rows";
     else ASSERT_TRUE(test::near(got[size_t(i)], want[size_t(i)], 0)) << i << ": " << got[size_t(i)] << " not " << want[size_t(i)];

@@ -19,6 +19,8 @@
 #define __device__
 #define __host__
 #define __forceinline__ inline
+#define __grid_constant__
+#define INLAY_CALLED [[gnu::noinline]]
 #define __launch_bounds__(...)
 #define __restrict__ __restrict
 
