@@ -9,6 +9,7 @@ std::span<const Pass> pipeline() {
     std::vector<Pass> all(general.begin(), general.end());
     all.push_back({"fold_batch_norm", fold_batch_norm, 1});
     all.push_back({"fuse_activations", fuse_activations, 1});
+    all.push_back({"fuse_norms", fuse_norms, 1});
     for (Pass pass : general) {
       pass.stage = 1;
       all.push_back(pass);

@@ -13,6 +13,7 @@ struct ConvertOptions {
 bool fold_batch_norm(
     engine::Graph&);  // into the weights of a convolution or product before it; else a scale and an offset
 bool fuse_activations(engine::Graph&);  // SiLU, hard swish, mish, GELU: from several nodes to one
+bool fuse_norms(engine::Graph&);        // layer normalisation, with and without a mean: from several nodes to one
 
 // The general passes, and those that undo an exporter's habits.
 std::span<const engine::Pass> pipeline();

@@ -18,10 +18,13 @@ Types at_bounds(Types types) {
   return types;
 }
 
-double body_flops(const Graph& body) {
-  double sum = 0;
-  for (const Node& node : body.nodes)
-    sum += node.op.get_if<schema::Fused>() ? body_flops(*node.bodies[0]) : cost(node.op, types_of(body, node.inputs), types_of(body, node.outputs)).flops;
+// What a step of several nodes computes; what it reads and writes is another matter.
+Cost body_cost(const Graph& body) {
+  Cost sum;
+  for (const Node& node : body.nodes) {
+    const Cost c = node.op.get_if<schema::Fused>() ? body_cost(*node.bodies[0]) : cost(node.op, types_of(body, node.inputs), types_of(body, node.outputs));
+    sum.flops += c.flops, sum.border += c.border;
+  }
   return sum;
 }
 
@@ -114,7 +117,8 @@ class Compiler {
     step.cost = cost(node.op, most_in, most_out);
     step.work = work_of(node.op, most_in, most_out);
     if (node.op.get_if<schema::Fused>()) {
-      step.cost.flops = body_flops(*node.bodies[0]);
+      const Cost inside = body_cost(*node.bodies[0]);
+      step.cost.flops = inside.flops, step.cost.border = inside.border;
       step.work = std::max(step.work, step.cost.flops);
     }
     int64_t scratch = 0;
@@ -263,6 +267,7 @@ Plan compile(const Graph& graph, const Types& inputs, const CompileOptions& opti
     outputs = compiler.outputs();
     break;
   }
+  if (!options.all_threads) choose_threads(plan);
   for (const auto& out : parts.outputs) plan.outputs.push_back({out.from_tail, out.from_tail ? uint32_t(out.index) : outputs[out.index]});
   if (!parts.tail.nodes.empty()) {
     for (size_t k : parts.crossing) plan.crossing.push_back(outputs[k]);

@@ -160,6 +160,7 @@ Cost cost(const Op& op, std::span<const Type> in, std::span<const Type> out) {
     if (def(p).alias) result.bytes = 0;
     else if (def(p).flops) result.flops = def(p).flops(p, in, out);
     else if (!out.empty() && out[0].is_tensor() && out[0].determined()) result.flops = double(elements(out[0].shape()));
+    if (def(p).border) result.border = def(p).border(p, in);
   }, op);
   return result;
 }

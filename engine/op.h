@@ -159,6 +159,7 @@ struct Part {
 struct Cost {
   double flops = 0;   // additions and multiplications; any other function of an element counts as one
   double bytes = 0;   // read and written
+  double border = 0;  // bytes of input 0 that both the upper and the lower half of output 0's rows are made of
 };
 
 template <class T, int k> int input_at(const T&, const Node&) { return k; }
@@ -188,6 +189,8 @@ template <class T> struct OpDef {
   bool random = false;
   // Null: one operation per element of output 0.
   double (*flops)(const T&, std::span<const Type> in, std::span<const Type> out) = nullptr;
+  // See Cost. Null: none.
+  double (*border)(const T&, std::span<const Type> in) = nullptr;
 };
 
 // One per op. A missing struct does not compile, a missing definition does not link.

@@ -17,6 +17,7 @@ struct CompileOptions {
   kernels::isa::Mask isa = kernels::isa::detected();
   bool strict = false;  // no kernel whose error is larger than a direct sum's (no Winograd convolution), and subnormals are kept
   bool reference_only = false;              // no kernels: what every other plan is compared with
+  bool all_threads = false;                 // as many for a step as the session has, even where one is faster
   bool keep_refusals = false;               // fill Plan::refusals
   int64_t max_arena_bytes = limits::bytes;  // of one plan: compiling fails above it
   // Of a session, all it holds at once: arenas, values outside of them, and what folding, packing and references make.
@@ -137,6 +138,9 @@ inline constexpr size_t arena_alignment = 64;
 
 // engine/schedule.cpp: the order of nodes that needs the least memory among those tried.
 std::vector<NodeId> schedule(const Graph&);
+// And one thread for all steps of a plan, if a second would not make it faster: its steps are so small that the second is paid
+// for by handing over work, and lines, from core to core.
+void choose_threads(Plan&);
 
 // engine/packed.cpp: a weight in the form one kernel reads, shared by the whole process for as long as a plan holds it.
 // `packing` says everything that the packed bytes depend on, beside the weight's contents.

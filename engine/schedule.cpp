@@ -79,4 +79,32 @@ std::vector<NodeId> schedule(const Graph& graph) {
   std::vector<NodeId> other = greedy(graph, sizes);
   return peak(graph, other, sizes) < peak(graph, given, sizes) ? other : given;
 }
+
+void choose_threads(Plan& plan) {
+  // Of a present core, within a factor of two or so: both sums below are wrong by the same factor.
+  constexpr double flops = 120, bytes = 60;  // in a nanosecond, on one thread
+  constexpr double hand_over = 1500;         // ns: a step's tasks to another thread, and waiting for it
+  constexpr double from_other = 0.2;         // ns per byte that another core wrote
+  constexpr double least = 3000;             // ns of a step that kernels divide: see kernels/split.h
+  constexpr double gain = 0.95;
+  std::vector<bool> divided(plan.values.size());  // by root: whether two threads wrote it
+  double alone = 0, shared = 0;                   // ns
+  for (const Step& step : plan.steps) {
+    const double time = std::max(step.cost.flops / flops, step.cost.bytes / bytes);
+    const bool divide = time >= least && step.kernel != "reference";
+    alone += time, shared += divide ? time / 2 + hand_over : time;
+    for (size_t k = 0; k < step.inputs.size(); ++k) {
+      if (step.inputs[k] == Step::absent) continue;
+      const PlannedValue& value = plan.values[step.inputs[k]];
+      if (value.place.kind != Place::arena) continue;
+      const double half = double(bytes_of(value.type.dtype, value.type.largest())) / 2;
+      if (divided[value.root] != divide) shared += half * from_other;
+      else if (divide && k == 0) shared += std::min(half, step.cost.border / 2) * from_other;
+    }
+    for (uint32_t v : step.outputs)
+      if (v != Step::absent) divided[plan.values[v].root] = divide;
+  }
+  if (shared > gain * alone)
+    for (Step& step : plan.steps) step.threads = 1;
+}
 }  // namespace engine

@@ -605,6 +605,17 @@ struct Rnn {
                 F(alpha), F(beta))
 };
 
+// y = softmax(scale * q·kᵀ + mask) · v for each head. Inputs: q [B,H,S,D], k [B,G,T,D], v [B,G,T,E], [mask, which broadcasts to
+// [B,H,S,T]]. Output: y [B,H,S,E]. H / G heads of q share one of k and v. What `…_rows_first` names has its rows before its heads,
+// [B,S,H,D]. With `zero_if_masked`, a query whose keys are all masked by -infinity gives 0 instead of NaN.
+struct Attention {
+  static constexpr int version = 1;
+  static constexpr bool portable = false;
+  double scale = 1;
+  bool q_rows_first = false, k_rows_first = false, v_rows_first = false, y_rows_first = false, zero_if_masked = false;
+  SCHEMA_FIELDS(Attention, F(scale), F(q_rows_first), F(k_rows_first), F(v_rows_first), F(y_rows_first), F(zero_if_masked))
+};
+
 // Grouped-query attention over a cache. Inputs: q [B,S,heads*D], k, v [B,S,kv_heads*D], [past k, past v [B,kv_heads,P,D]],
 // sequence lengths - 1 (i32 [B]), total length (i32 scalar), [cos, sin [L,D/2]]. Outputs: y as q, present k, present v
 // [B,kv_heads,P+S,D]. Causal; scale 0 means 1/sqrt(D); window < 0 means all; cos and sin are for rotary embedding.

@@ -1,8 +1,10 @@
 // The families of kernels, as the command and the micro-benchmarks list them.
+#include "kernels/attention/attention.h"
 #include "kernels/conv_transpose/conv_transpose.h"
 #include "kernels/gemm_s8/gemm_s8.h"
 #include "kernels/image/image.h"
 #include "kernels/jit.h"
+#include "kernels/norm/norm.h"
 #include "kernels/pad/pad.h"
 #include "kernels/pointwise/pointwise.h"
 #include "kernels/pool/pool.h"
@@ -33,6 +35,8 @@ std::span<const KernelRow> kernel_rows() {
     add(all, "pool", pool::rows());
     add(all, "reduce", reduce::rows());
     add(all, "softmax", softmax::rows());
+    add(all, "norm", norm::rows());
+    add(all, "attention", attention::rows());
     add(all, "resize", resize::rows());
     add(all, "transpose", transpose::rows());
     add(all, "pad", pad::rows());

@@ -5,6 +5,7 @@
 #include <vector>
 #include "bench/kernels/problems.h"
 #include "kernels/os.h"
+#include "kernels/norm/norm.h"
 #include "kernels/pad/pad.h"
 #include "kernels/pool/pool.h"
 #include "kernels/reduce/reduce.h"
@@ -128,6 +129,17 @@ void add_softmax(const softmax::Row& row, int threads) {
         s.outer * s.n * s.inner, s.outer * s.n * s.inner,
         [kernel = row.make(s)](const float* x, float* y, ThreadPool& pool) { kernel.run(x, y, pool); });
 }
+
+void add_norm(const norm::Row& row, int threads) {
+  for (const auto& [rows, n] : {std::pair<int64_t, int64_t>{1, 768}, {128, 768}, {128, 384}, {512, 1024}}) {
+    const auto scale = std::make_shared<Numbers>(n);
+    add(row.name, extents({rows, n}), threads, rows * n, rows * n,
+        [=, rows = rows, kernel = row.make({n, false, 1e-5f})](const float* x, float* y, ThreadPool& pool) {
+          kernel.run(x, scale->data(), scale->data(), y, rows, pool);
+        });
+  }
+}
+
 void add_transpose(const transpose::Row& row, int threads) {
   const struct {
     const char* name;
@@ -194,6 +206,8 @@ void add_memory_bound(isa::Mask have, int threads) {
     if (isa::runs(row.isa, have)) add_reduce(row, threads);
   for (const auto& row : softmax::rows())
     if (isa::runs(row.isa, have)) add_softmax(row, threads);
+  for (const auto& row : norm::rows())
+    if (isa::runs(row.isa, have)) add_norm(row, threads);
   for (const auto& row : transpose::rows())
     if (isa::runs(row.isa, have)) add_transpose(row, threads);
   for (const auto& row : pad::rows())

@@ -2,15 +2,15 @@
 // are all products of x and a function of x.
 #include <algorithm>
 #include "converter/convert.h"
-#include "engine/op.h"
+#include "converter/passes/match.h"
 
 namespace converter {
 using namespace engine;
 using schema::BinaryKind, schema::UnaryKind;
 namespace {
-class Activations {
+class Activations : Match {
  public:
-  explicit Activations(Graph& graph) : graph_(graph), rewriter_(graph) {}
+  explicit Activations(Graph& graph) : Match(graph), rewriter_(graph) {}
 
   bool run() {
     for (size_t n = 0, count = graph_.nodes.size(); n < count; ++n) {
@@ -22,7 +22,7 @@ class Activations {
       for (int depth = 4; depth && !found; --depth) found = activation(product(y, ValueId::none, depth));
       if (!found || !graph_[found->x].type.ranked || graph_[found->x].type != graph_[y].type) continue;
       const ValueId fused = rewriter_.add(found->op, {found->x}, node.origins)[0];
-      graph_[fused].name = graph_[y].name;
+      rewriter_.graph[fused].name = graph_[y].name;
       rewriter_.replace(y, fused);
     }
     return rewriter_.commit();
@@ -39,35 +39,13 @@ class Activations {
     ValueId x;
   };
 
-  const Node* producer(ValueId v) const {
-    return v == ValueId::none || graph_[v].producer == NodeId::none ? nullptr : &graph_[graph_[v].producer];
-  }
-  std::optional<double> constant(ValueId v) const {
-    const Constant* c = graph_[v].constant.get();
-    if (!c || !schema::is_real(c->dtype) || c->view().elements() != 1) return std::nullopt;
-    return load<double>(c->view(), 0);
-  }
-  // Exporters round constants to the model's dtype.
-  bool near(double a, double b, ValueId like) const {
-    return std::fabs(a - b) <= (graph_[like].type.dtype == DType::f32 || graph_[like].type.dtype == DType::f64 ? 1e-5 : 1e-3) * std::fabs(b);
-  }
-
-  // Of which v is a function: its input, if the function is of this kind.
-  const schema::Unary* unary(ValueId v, UnaryKind kind, ValueId& x) const {
-    const Node* node = producer(v);
-    const auto* op = node ? node->op.get_if<schema::Unary>() : nullptr;
-    if (!op || op->kind != kind) return nullptr;
-    x = node->inputs[0];
-    return op;
-  }
   // v = x + c, either way round.
   bool sum(ValueId v, double c, ValueId& x) const {
-    const Node* node = producer(v);
-    const auto* op = node ? node->op.get_if<schema::Binary>() : nullptr;
-    if (!op || op->kind != BinaryKind::add) return false;
-    for (int k : {0, 1})
-      if (const auto number = constant(node->inputs[k]); number && near(*number, c, v)) {
-        x = node->inputs[1 - k];
+    ValueId a, b;
+    if (!binary(v, BinaryKind::add, a, b)) return false;
+    for (const auto& [value, other] : {std::pair(a, b), std::pair(b, a)})
+      if (const auto constant = number(value); constant && near(*constant, c, v)) {
+        x = other;
         return true;
       }
     return false;
@@ -76,9 +54,8 @@ class Activations {
   // Not looking into `whole`.
   Product product(ValueId v, ValueId whole, int depth = 4) const {
     if (v == whole) return {1, {v}};
-    if (const auto number = constant(v)) return {*number, {}};
-    const Node* node = producer(v);
-    const auto* op = node ? node->op.get_if<schema::Binary>() : nullptr;
+    if (const auto constant = number(v)) return {*constant, {}};
+    const auto [node, op] = made_by<schema::Binary>(v);
     if (depth && op && op->kind == BinaryKind::mul) {
       Product a = product(node->inputs[0], whole, depth - 1), b = product(node->inputs[1], whole, depth - 1);
       a.constant *= b.constant;
@@ -86,14 +63,14 @@ class Activations {
       return a;
     }
     if (depth && op && op->kind == BinaryKind::div)
-      if (const auto number = constant(node->inputs[1])) {
+      if (const auto constant = number(node->inputs[1])) {
         Product a = product(node->inputs[0], whole, depth - 1);
-        a.constant /= *number;
+        a.constant /= *constant;
         return a;
       }
     if (op && op->kind == BinaryKind::pow)
-      if (const auto number = constant(node->inputs[1]); number && (*number == 2 || *number == 3))
-        return {1, ValueIds(size_t(*number), node->inputs[0])};
+      if (const auto power = number(node->inputs[1]); power && (*power == 2 || *power == 3))
+        return {1, ValueIds(size_t(*power), node->inputs[0])};
     return {1, {v}};
   }
   bool is(const Product& p, double constant, std::initializer_list<ValueId> factors) const {
@@ -137,15 +114,13 @@ class Activations {
         if (p.factors[size_t(k)] == x && sum(p.factors[size_t(1 - k)], 1, square)) return near(p.constant, outer, x) && is(product(square, x), cubic, {x, x});
       return false;
     }
-    const Node* node = p.factors.size() == 1 ? producer(p.factors[0]) : nullptr;
-    const auto* op = node ? node->op.get_if<schema::Binary>() : nullptr;
+    const auto [node, op] = made_by<schema::Binary>(p.factors.size() == 1 ? p.factors[0] : ValueId::none);
     if (!op || op->kind != BinaryKind::add || !near(p.constant, outer, x)) return false;
-    return std::ranges::any_of(std::initializer_list<size_t>{0, 1}, [&](size_t k) {
-      return node->inputs[k] == x && is(product(node->inputs[1 - k], x), cubic, {x, x, x});
+    return std::ranges::any_of(std::initializer_list<size_t>{0, 1}, [&, &inputs = node->inputs](size_t k) {
+      return inputs[k] == x && is(product(inputs[1 - k], x), cubic, {x, x, x});
     });
   }
 
-  Graph& graph_;
   Rewriter rewriter_;
 };
 }  // namespace

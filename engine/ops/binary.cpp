@@ -136,10 +136,17 @@ void reference(const Binary& op, RunContext& c) {
 std::optional<Lowered> lower(const Binary& op, const LowerContext& c) { return lower_binary(op.kind, c); }
 bool takes_pitch(const Binary&, const Graph& graph, const Node& node, int port) { return pointwise_takes_pitch(graph, node, port); }
 
-// x * 1, x / 1, x + 0 and x - 0 are x.
+// x * 1, x / 1, x + 0 and x - 0 are x; x to the power of 2 is x * x.
 void simplify(const Binary& op, NodeId n, Rewriter& rewriter) {
   const Graph& graph = rewriter.graph;
   const Node node = graph[n];
+  if (op.kind == BinaryKind::pow) {
+    const Constant* power = graph[node.inputs[1]].constant.get();
+    if (!power || power->view().elements() != 1 || !schema::is_real(graph[node.inputs[0]].type.dtype) || load<double>(power->view(), 0) != 2) return;
+    if (graph[node.inputs[0]].type.ranked && graph[node.inputs[0]].type == graph[node.outputs[0]].type)
+      rewriter.replace(node.outputs[0], rewriter.add(Binary{BinaryKind::mul}, {node.inputs[0], node.inputs[0]}, node.origins)[0]);
+    return;
+  }
   const bool sum = op.kind == BinaryKind::add || op.kind == BinaryKind::sub;
   if (!sum && op.kind != BinaryKind::mul && op.kind != BinaryKind::div) return;
   const bool commutes = op.kind == BinaryKind::add || op.kind == BinaryKind::mul;

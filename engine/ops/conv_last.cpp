@@ -74,6 +74,9 @@ double flops(const ConvLast&, std::span<const Type> in, std::span<const Type> ou
   if (!in[1].determined() || !out[0].determined() || in[1].dims[0] == Dim(0)) return 0;
   return 2.0 * double(elements(out[0].shape())) * double(elements(in[1].shape())) / double(in[1].dims[0].value());
 }
+double border(const ConvLast& op, std::span<const Type> in) {
+  return in[1].determined() ? border_of(in[0], op.planar_input, windows(op, 2)[0], in[1].shape()[2]) : 0;
+}
 bool takes_pitch(const ConvLast& op, const Graph& graph, const Node& node, int port) {
   const auto f32 = [&](ValueId v) { return v == ValueId::none || graph[v].type.dtype == DType::f32; };
   return (port == -1 || (port == 0 && !op.planar_input)) && graph[node.inputs[1]].constant && std::ranges::all_of(node.inputs, f32);
@@ -81,7 +84,7 @@ bool takes_pitch(const ConvLast& op, const Graph& graph, const Node& node, int p
 }  // namespace
 
 const OpDef<ConvLast>& def(const ConvLast&) {
-  static constexpr OpDef<ConvLast> def{.infer = infer, .reference = reference, .lower = lower_conv_last, .on_device = true, .takes_pitch = takes_pitch, .flops = flops};
+  static constexpr OpDef<ConvLast> def{.infer = infer, .reference = reference, .lower = lower_conv_last, .on_device = true, .takes_pitch = takes_pitch, .flops = flops, .border = border};
   return def;
 }
 }  // namespace engine

@@ -2,6 +2,7 @@
 #include "engine/device_lowering.h"
 #include "engine/ops/moments.h"
 #include "engine/ops/strides.h"
+#include "kernels/norm/norm.h"
 
 namespace engine {
 namespace {
@@ -60,18 +61,35 @@ void reference(const LayerNorm& op, RunContext& c) {
       for (int64_t r = 0; r < count; ++r) store(c.out(k), r, k == 1 ? inverses[r].mean : inverses[r].variance);
 }
 
-// Of f32, with one scale and one bias for each element of a row.
-std::optional<Lowered> lower(const LayerNorm& op, const LowerContext& c) {
-  const Shape x = c.in(0).shape();
-  const int64_t axis = normal_axis(op.axis, int64_t(x.size())), size = product(std::span(x).subspan(size_t(axis)));
-  if (!c.target || c.node.outputs.size() > 1) return std::nullopt;
-  for (size_t k = 0; k < c.node.inputs.size(); ++k)
-    if (c.has(k) && (c.in(k).dtype != DType::f32 || (k && elements(c.in(k).shape()) != size))) return std::nullopt;
-  const kernels::cuda::NormProblem problem{product(std::span(x).first(size_t(axis))), size, 1, 1, op.epsilon, op.rms};
-  return lower_on_device(c, &kernels::cuda::Backend::norm, problem, [x = device_input(c, 0), scale = device_input(c, 1), bias = device_input(c, 2)](RunContext& r) {
+std::optional<Lowered> lower_on_device(const LowerContext& c, int64_t rows, int64_t columns, const LayerNorm& op) {
+  const kernels::cuda::NormProblem problem{rows, columns, 1, 1, op.epsilon, op.rms};
+  return engine::lower_on_device(c, &kernels::cuda::Backend::norm, problem, [x = device_input(c, 0), scale = device_input(c, 1), bias = device_input(c, 2)](RunContext& r) {
     return kernels::cuda::NormArgs{x.at(r), scale.at(r), bias.at(r), out_at(r)};
   });
 }
+
+std::optional<Lowered> lower(const LayerNorm& op, const LowerContext& c) {
+  const Shape x = c.in(0).shape();
+  const int64_t axis = normal_axis(op.axis, int64_t(x.size()));
+  const auto normalised = std::span(x).subspan(size_t(axis));
+  // One number for each element of a row: leading extents of 1 change nothing.
+  const auto whole = [&](size_t k) {
+    const Shape s = c.in(k).shape();
+    if (c.in(k).dtype != DType::f32 || s.size() < normalised.size()) return false;
+    const auto last = std::span(s).last(normalised.size());
+    return std::ranges::equal(last, normalised) && product(std::span(s)) == product(last);
+  };
+  if (c.in(0).dtype != DType::f32 || c.node.outputs.size() > 1 || !whole(1) || (c.has(2) && !whole(2))) return std::nullopt;
+  const int64_t rows = product(std::span(x).first(size_t(axis)));
+  if (c.target) return lower_on_device(c, rows, product(normalised), op);
+  auto choice = kernels::norm::select({product(normalised), op.rms, float(op.epsilon)}, c.isa);
+  if (!choice) return std::nullopt;
+  return Lowered{choice.name, [kernel = std::move(choice.kernel), rows, bias = c.has(2)](RunContext& r) {
+    const auto floats = [&](size_t k) { return reinterpret_cast<const float*>(r.in(k).data); };
+    kernel.run(floats(0), floats(1), bias ? floats(2) : nullptr, reinterpret_cast<float*>(r.out(0).data), rows, r.pool(), r.threads());
+  }};
+}
+int inplace(const LayerNorm&, const Node& node) { return node.outputs.size() == 1 ? 0 : -1; }
 
 // Two passes for the moments, one for the result.
 double flops(const LayerNorm&, std::span<const Type> in, std::span<const Type>) {
@@ -80,7 +98,7 @@ double flops(const LayerNorm&, std::span<const Type> in, std::span<const Type>) 
 }  // namespace
 
 const OpDef<LayerNorm>& def(const LayerNorm&) {
-  static constexpr OpDef<LayerNorm> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .flops = flops};
+  static constexpr OpDef<LayerNorm> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .inplace_input = inplace, .flops = flops};
   return def;
 }
 }  // namespace engine

@@ -102,12 +102,13 @@ std::optional<Lowered> lower(const PoolLast& op, const LowerContext& c) {
 double flops(const PoolLast& op, std::span<const Type>, std::span<const Type> out) {
   return out[0].determined() ? double(op.kernel[0]) * double(op.kernel[1]) * double(elements(out[0].shape())) : 0;
 }
+double border(const PoolLast& op, std::span<const Type> in) { return border_of(in[0], false, windows(op, 2)[0], op.kernel[0]); }
 
 bool takes_pitch(const PoolLast&, const Graph& graph, const Node& node, int) { return graph[node.outputs[0]].type.dtype == DType::f32; }
 }  // namespace
 
 const OpDef<PoolLast>& def(const PoolLast&) {
-  static constexpr OpDef<PoolLast> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .takes_pitch = takes_pitch, .flops = flops};
+  static constexpr OpDef<PoolLast> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .takes_pitch = takes_pitch, .flops = flops, .border = border};
   return def;
 }
 }  // namespace engine

@@ -56,6 +56,12 @@ template <class Op> std::vector<Window> windows(const Op& op, size_t dims) {
   }
   return all;
 }
+// Cost::border of an op whose windows reach over `kernel` rows of x; channels last, or planes of rows.
+inline double border_of(const Type& x, bool planes, const Window& rows, int64_t kernel) {
+  if (!x.determined() || x.shape()[0] != 1) return 0;  // images are shared, not rows
+  const int64_t height = x.shape()[planes ? 2 : 1], shared = std::clamp<int64_t>((kernel - 1) * rows.dilation + 1 - rows.stride, 0, height);
+  return height ? double(bytes_of(x.dtype, x.shape())) * double(shared) / double(height) : 0;
+}
 inline void check_kernel(const Dim& extent) {
   check(!extent.known() || (extent.value() >= 1 && extent.value() <= INT32_MAX), "kernel extent ", extent.text(), " is out of range");
 }

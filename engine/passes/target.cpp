@@ -9,12 +9,14 @@ void run_target_passes(Graph& graph, const CompileOptions& options) {
       {"channels_last", channels_last, 1},
       {"canonicalise", canonicalise, 2},
       {"eliminate_common", eliminate_common, 2},
-      {"fuse_epilogues", fuse_epilogues, 3},
-      {"fuse_strips", fuse_strips, 4},
+      {"fuse_attention", fuse_attention, 3},
+      {"fuse_epilogues", fuse_epilogues, 4},
+      {"fuse_strips", fuse_strips, 5},
   };
   PassOptions pass_options;
   pass_options.disable = options.disabled_passes;
-  if (options.device) pass_options.disable.push_back("fuse_strips");  // whose strips are made for a CPU's caches
+  if (options.device)  // which has no kernels for what these make: strips for a CPU's caches, attention as one step
+    for (const char* name : {"fuse_strips", "fuse_attention"}) pass_options.disable.push_back(name);
   run_passes(graph, passes, pass_options);
   if (options.device) place_on_device(graph, options);
 }

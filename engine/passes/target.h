@@ -7,6 +7,7 @@ namespace engine {
 struct DeviceTarget;
 bool widen_half(Graph&);
 bool channels_last(Graph&);
+bool fuse_attention(Graph&);
 bool fuse_epilogues(Graph&);
 bool fuse_strips(Graph&);
 // Which nodes run on options.device: copies go where a value changes sides. A graph input, and what nothing says otherwise of, is on the host.

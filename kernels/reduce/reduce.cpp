@@ -5,7 +5,9 @@
 namespace kernels::reduce {
 namespace {
 using schema::ReduceKind;
-constexpr int64_t part_of_row = 8192, part_of_columns = 256;  // elements along n that are reduced in one go
+constexpr int64_t part_of_row = 8192, part_of_columns = 256;  // elements along n that are reduced in one go, at most
+constexpr int64_t part_elements = 16 << 10;                   // of columns, at least: some 1.5 µs
+constexpr int64_t few_parts = 16;                             // so many floats lose few digits
 constexpr int64_t block = 64;                                 // columns that threads do not share
 
 Step step_of(ReduceKind kind) {
@@ -84,8 +86,14 @@ Kernel::Kernel(const Spec& spec, FunctionsOf of) : spec_(spec) {
   const Step step = step_of(spec.kind);
   functions_ = of(step);
   sums_ = step == Step::sum || step == Step::absolute || step == Step::square;
-  part_ = spec.inner == 1 ? part_of_row : part_of_columns;
-  parts_ = (spec.n + part_ - 1) / part_;
+  merge_ = of(sums_ ? Step::sum : step);
+  part_ = part_of_row;
+  if (spec.inner > 1) {
+    // Threads share rows of x rather than columns, as the steps around this one do. Eight parts, where they are not too small.
+    const int64_t least = std::max(divide_up(part_elements, spec.inner), divide_up(spec.n, int64_t{8}));
+    part_ = spec.outer > 1 ? part_of_columns : std::min(part_of_columns, least);
+  }
+  parts_ = divide_up(spec.n, part_);
 }
 
 size_t Kernel::scratch_bytes() const {
@@ -129,9 +137,9 @@ void Kernel::run(const float* x, float* y, void* scratch, ThreadPool& pool, int 
               const int64_t c0 = block0 * block, c1 = std::min(inner, block1 * block);
               for (int64_t o = first; o < last; ++o) {
                 const float* from = to + o * parts_ * inner;
-                if (sums_) add_up(from + c0, inner, parts_, c1 - c0, y + o * inner + c0);
-                else if (inner == 1) functions_.rows(from, 0, 1, parts_, y + o);
-                else functions_.columns(from + c0, inner, parts_, c1 - c0, y + o * inner + c0);
+                if (sums_ && parts_ > few_parts) add_up(from + c0, inner, parts_, c1 - c0, y + o * inner + c0);
+                else if (inner == 1) merge_.rows(from, 0, 1, parts_, y + o);
+                else merge_.columns(from + c0, inner, parts_, c1 - c0, y + o * inner + c0);
                 finish(y + o * inner + c0, c1 - c0);
               }
             });

@@ -1,8 +1,8 @@
 // Reductions in f32 of the middle dim: x [outer, n, inner] → y [outer, inner].
 //
 // Sums are made of parts whose extent the problem fixes, so results are the same to the bit for any thread count. In a part,
-// 16 terms at most are added up at a time, and parts are added in double: a sum of positive numbers has a relative error of a
-// few times 1e-7, for any n. NaN makes a minimum or a maximum NaN.
+// 16 terms at most are added up at a time, and more than 16 parts are added in double: a sum of positive numbers has a relative
+// error of a few times 1e-7, for any n. NaN makes a minimum or a maximum NaN.
 #pragma once
 #include "kernels/table.h"
 #include "kernels/threads.h"
@@ -36,7 +36,7 @@ class Kernel {
  private:
   void finish(float* y, int64_t count) const;
   Spec spec_;
-  Functions functions_ = {};
+  Functions functions_ = {}, merge_ = {};  // of elements, of parts
   bool sums_ = false;
   int64_t part_ = 0, parts_ = 0;  // elements in a part, and how many there are
 };

@@ -92,11 +92,11 @@ TEST(Convert, ThePipelineEnds) {
   EXPECT_EQ(text(graph).substr(0, 6), "input ");
 }
 
-// The activation that the nodes become, after the results were compared.
-std::string fused(const std::string& nodes, bool expected = true) {
+// What the nodes become, after the results were compared.
+std::string fused(const std::string& nodes, bool expected = true, bool (*pass)(Graph&) = fuse_activations) {
   Graph graph = parse_graph("input x f32[3,7]\n" + nodes + "output y\n");
   const auto before = results(graph);
-  EXPECT_EQ(fuse_activations(graph), expected) << nodes;
+  EXPECT_EQ(pass(graph), expected) << nodes;
   eliminate_dead(graph);
   verify(graph);
   const auto after = results(graph);
@@ -151,6 +151,44 @@ TEST(FuseActivations, NotWhatOnlyLooksLikeOne) {
   Graph graph = parse_graph("input x f32[3]\nconst k f32[2,1] {1,1}\ns = Unary kind=sigmoid (x)\np = Binary kind=mul (x, s)\nq = Binary kind=mul (p, k)\noutput q\n");
   EXPECT_TRUE(fuse_activations(graph));
   verify(graph);
+}
+
+TEST(FuseNorms, EveryForm) {
+  const std::string constants =
+      "const axes i64[1] {-1}\nconst two f32[] {2}\nconst one f32[] {1}\nconst e f32[] {0.001}\nconst g f32[7] {1,2,3,4,5,6,7}\nconst b f32[1,7] {7,6,5,4,3,2,1}\n";
+  const std::string mean = constants + "m = Reduce kind=mean (x, axes)\nd = Binary kind=sub (x, m)\n";
+  const std::string variance = "v = Reduce kind=mean (s, axes)\nw = Binary kind=add (v, e)\nr = Unary kind=sqrt (w)\n";
+  const std::string power = mean + "s = Binary kind=pow (d, two)\n" + variance, product = mean + "s = Binary kind=mul (d, d)\n" + variance;
+  const auto norm = [](const std::string& nodes) { return fused(nodes, true, fuse_norms); };
+  const std::string layer = "LayerNorm epsilon=0.0010000000474974513;", rms = "LayerNorm epsilon=0.0010000000474974513 rms=1;";
+  const std::string affine = "p = Binary kind=mul (n, g)\ny = Binary kind=add (p, b)\n";
+  EXPECT_EQ(norm(power + "n = Binary kind=div (d, r)\n" + affine), layer);
+  EXPECT_EQ(norm(product + "n = Binary kind=div (d, r)\n" + affine), layer);
+  EXPECT_EQ(norm(power + "i = Unary kind=reciprocal (r)\nn = Binary kind=mul (i, d)\n" + affine), layer);
+  EXPECT_EQ(norm(power + "i = Binary kind=div (one, r)\nd2 = Binary kind=sub (x, m)\nn = Binary kind=mul (d2, i)\np = Binary kind=mul (g, n)\ny = Binary kind=add (b, p)\n"), layer);
+  EXPECT_EQ(norm(power + "y = Binary kind=div (d, r)\n"), layer);                                     // no scale
+  EXPECT_EQ(norm(power + "n = Binary kind=div (d, r)\ny = Binary kind=mul (n, g)\n"), layer);        // no bias
+  EXPECT_EQ(norm(power + "n = Binary kind=div (d, r)\ny = Binary kind=mul (n, two)\n"), layer + "Binary kind=mul;");
+  EXPECT_EQ(norm(product + "i = Unary kind=reciprocal (r)\nk = Binary kind=mul (i, g)\np = Binary kind=mul (x, k)\nq = Binary kind=mul (m, k)\n"
+                           "o = Binary kind=sub (b, q)\ny = Binary kind=add (p, o)\n"), layer);      // TensorFlow's
+  EXPECT_EQ(norm(product + "i = Unary kind=reciprocal (r)\nk = Binary kind=mul (g, i)\np = Binary kind=mul (k, x)\nq = Binary kind=mul (k, m)\n"
+                           "o = Binary kind=sub (b, q)\ny = Binary kind=add (o, p)\n"), layer);
+  const std::string square = constants + "s = Binary kind=pow (x, two)\n" + variance;
+  EXPECT_EQ(norm(square + "n = Binary kind=div (x, r)\ny = Binary kind=mul (g, n)\n"), rms);
+  EXPECT_EQ(norm(square + "i = Unary kind=reciprocal (r)\nn = Binary kind=mul (x, i)\n" + affine), rms + "Binary;");
+  // The result without its scale is wanted elsewhere, too.
+  EXPECT_EQ(norm(power + "n = Binary kind=div (d, r)\np = Binary kind=mul (n, g)\ny = Binary kind=add (p, n)\n"), layer + "Binary kind=mul;Binary;");
+}
+
+TEST(FuseNorms, NotWhatOnlyLooksLikeOne) {
+  const std::string start = "const axes i64[1] {-1}\nconst first i64[1] {0}\nconst two f32[] {2}\nconst four f32[] {4}\nconst e f32[] {0.001}\nm = Reduce kind=mean (x, axes)\nd = Binary kind=sub (x, m)\n";
+  const char* others[] = {
+      "s = Binary kind=pow (d, four)\nv = Reduce kind=mean (s, axes)\nw = Binary kind=add (v, e)\nr = Unary kind=sqrt (w)\ny = Binary kind=div (d, r)\n",
+      "s = Binary kind=pow (d, two)\nv = Reduce kind=sum (s, axes)\nw = Binary kind=add (v, e)\nr = Unary kind=sqrt (w)\ny = Binary kind=div (d, r)\n",
+      "s = Binary kind=pow (d, two)\nv = Reduce kind=mean (s, first)\nw = Binary kind=add (v, e)\nr = Unary kind=sqrt (w)\ny = Binary kind=div (d, r)\n",
+      "s = Binary kind=pow (d, two)\nv = Reduce kind=mean (s, axes)\nw = Binary kind=add (v, e)\nr = Unary kind=sqrt (w)\ny = Binary kind=div (x, r)\n",
+      "s = Binary kind=pow (d, two)\nv = Reduce kind=mean (s, axes)\nw = Binary kind=add (v, m)\nr = Unary kind=sqrt (w)\ny = Binary kind=div (d, r)\n"};
+  for (const char* nodes : others) EXPECT_EQ(fused(start + nodes, false, fuse_norms).find("LayerNorm"), std::string::npos);
 }
 }  // namespace
 }  // namespace converter::test

@@ -57,6 +57,7 @@ inline std::vector<std::string> steps_of(const Graph& graph) {
     if (!kernels::isa::runs(level.mask, kernels::isa::detected())) continue;
     CompileOptions fused, separate, reference;
     fused.isa = separate.isa = level.mask;
+    fused.all_threads = true;
     separate.disabled_passes = {"fuse_epilogues", "fuse_strips"};
     reference.reference_only = true;
     const Ran a = run(graph, fused, 1), b = run(graph, separate, 1), c = run(graph, reference, 1), d = run(graph, fused, 3);

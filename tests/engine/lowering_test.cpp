@@ -67,7 +67,7 @@ void check(const Case& c) {
   for (const auto& level : kernels::isa::levels()) {
     if (!kernels::isa::runs(level.mask, kernels::isa::detected())) continue;
     CompileOptions options;
-    options.isa = level.mask;
+    options.isa = level.mask, options.all_threads = true;
     const Object got = run(graph, values, c, options, one);
     const std::string what = cat(to_text(c.op), " at ", level.name, ", first input ", to_text(c.inputs[0].shape));
     ASSERT_EQ(got.dtype, want.dtype) << what;
