@@ -63,9 +63,12 @@ __device__ int64_t load_integer(DType type, const void* x, int64_t i) {
 }
 __device__ void store_integer(DType type, void* y, int64_t i, int64_t v) {
   switch (type) {
-    case DType::i8: case DType::u8: static_cast<uint8_t*>(y)[i] = uint8_t(v); return;
-    case DType::i16: case DType::u16: static_cast<uint16_t*>(y)[i] = uint16_t(v); return;
-    case DType::i32: case DType::u32: static_cast<uint32_t*>(y)[i] = uint32_t(v); return;
+    case DType::i8:
+    case DType::u8: static_cast<uint8_t*>(y)[i] = uint8_t(v); return;
+    case DType::i16:
+    case DType::u16: static_cast<uint16_t*>(y)[i] = uint16_t(v); return;
+    case DType::i32:
+    case DType::u32: static_cast<uint32_t*>(y)[i] = uint32_t(v); return;
     case DType::boolean: static_cast<uint8_t*>(y)[i] = v != 0; return;
     default: static_cast<int64_t*>(y)[i] = v;
   }
@@ -76,7 +79,9 @@ __device__ int64_t to_integer(float x) {
   if (x >= 0x1p63f) return INT64_MAX;
   return x < -0x1p63f ? INT64_MIN : int64_t(x);
 }
-__host__ __device__ inline bool real(DType type) { return type == DType::f32 || type == DType::f16 || type == DType::bf16; }
+__host__ __device__ inline bool real(DType type) {
+  return type == DType::f32 || type == DType::f16 || type == DType::bf16;
+}
 
 __global__ void __launch_bounds__(threads) cast(DType from, DType to, const void* x, void* y, int64_t count) {
   for (int64_t i = linear_thread(); i < count; i += linear_threads()) {
@@ -95,14 +100,23 @@ __global__ void __launch_bounds__(threads) cast(DType from, DType to, const void
 
 bool known(DType type) {
   switch (type) {
-    case DType::i8: case DType::i16: case DType::i32: case DType::i64: case DType::u8: case DType::u16: case DType::u32: case DType::boolean: return true;
+    case DType::i8:
+    case DType::i16:
+    case DType::i32:
+    case DType::i64:
+    case DType::u8:
+    case DType::u16:
+    case DType::u32:
+    case DType::boolean: return true;
     default: return real(type);
   }
 }
 const char* refusal(const CastProblem& p) {
   if (!known(p.from) || !known(p.to)) return "a type that kernels of the device do not have";
   // Half has another rounding on the way than f32 allows.
-  return !real(p.from) && (p.to == DType::f16 || p.to == DType::bf16) ? "integers become half or bfloat16 by one rounding" : nullptr;
+  return !real(p.from) && (p.to == DType::f16 || p.to == DType::bf16)
+             ? "integers become half or bfloat16 by one rounding"
+             : nullptr;
 }
 double cost(const CastProblem&) { return 1; }
 Failure run(const CastProblem& p, const CopyArgs& args, Stream* stream) {

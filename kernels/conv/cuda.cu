@@ -1,5 +1,5 @@
-// Convolution as an implicit product: rows are pixels of y, k runs over (kernel row, kernel column, channel). And one thread per
-// element of y, for groups of few channels.
+// Convolution as an implicit product: rows are pixels of y, k runs over (kernel row, kernel column, channel). And one
+// thread per element of y, for groups of few channels.
 #include "kernels/cuda/epilogue.h"
 #include "kernels/cuda/families.h"
 #include "kernels/cuda/simt_tile.h"
@@ -9,7 +9,7 @@ namespace {
 // What kernels need of a ConvProblem.
 struct Geometry {
   int64_t batch, height, width, channels, out_height, out_width, out_channels;
-  int64_t in, out;                             // channels of a group
+  int64_t in, out;                              // channels of a group
   int64_t pixel, channel, row, image, y_pitch;  // floats from one to the next in x, from pixel to pixel in y
   int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
 
@@ -63,21 +63,24 @@ struct Weights {
 };
 
 template <class Tile, bool along_channels>
-__global__ void __launch_bounds__(Tile::threads) conv_f32(Geometry g, const float* x, const float* w, const float* bias, float* y, const __grid_constant__ Epilogue chain) {
+__global__ void __launch_bounds__(Tile::threads) conv_f32(Geometry g, const float* x, const float* w, const float* bias,
+                                                          float* y, const __grid_constant__ Epilogue chain) {
   const int64_t group = blockIdx.y, first = group * g.out, tiles_across = divide_up(g.out, Tile::n);
   const Pixels pixels{x + group * g.in * g.channel, g};
   const int64_t ks = g.in * g.kernel_h * g.kernel_w;
   const Weights weights{w + first, g.out, g.out_channels, ks};
-  multiply_tile<Tile, along_channels, false>(pixels, weights, blockIdx.x / tiles_across * Tile::m, blockIdx.x % tiles_across * Tile::n, ks,
-                                             [&](int64_t row, int64_t column, float sum) {
-                                               if (row >= g.pixels() || column >= g.out) return;
-                                               if (bias) sum += bias[first + column];
-                                               y[row * g.y_pitch + first + column] = apply(chain, sum, row, first + column);
-                                             });
+  multiply_tile<Tile, along_channels, false>(
+      pixels, weights, blockIdx.x / tiles_across * Tile::m, blockIdx.x % tiles_across * Tile::n, ks,
+      [&](int64_t row, int64_t column, float sum) {
+        if (row >= g.pixels() || column >= g.out) return;
+        if (bias) sum += bias[first + column];
+        y[row * g.y_pitch + first + column] = apply(chain, sum, row, first + column);
+      });
 }
 
 constexpr int threads = 256;
-__global__ void __launch_bounds__(threads) grouped_f32(Geometry g, const float* x, const float* w, const float* bias, float* y, const __grid_constant__ Epilogue chain) {
+__global__ void __launch_bounds__(threads) grouped_f32(Geometry g, const float* x, const float* w, const float* bias,
+                                                       float* y, const __grid_constant__ Epilogue chain) {
   const Pixels pixels{x, g};
   for (int64_t i = linear_thread(); i < g.pixels() * g.out_channels; i += linear_threads()) {
     const int64_t pixel = i / g.out_channels, column = i % g.out_channels, first = column / g.out * g.in;
@@ -103,7 +106,9 @@ const char* refusal(const ConvProblem& p) {
   if (p.spec.by_rows) return "only whole images";
   return refusal_of(p.spec.epilogue);
 }
-double multiply_adds(const Geometry& g) { return double(g.pixels()) * double(g.out_channels) * double(g.in) * g.kernel_h * g.kernel_w; }
+double multiply_adds(const Geometry& g) {
+  return double(g.pixels()) * double(g.out_channels) * double(g.in) * g.kernel_h * g.kernel_w;
+}
 
 const char* refuse_gemm(const ConvProblem& p) {
   if (const char* reason = refusal(p)) return reason;
@@ -111,7 +116,8 @@ const char* refuse_gemm(const ConvProblem& p) {
 }
 template <class Tile> double cost_of_gemm(const ConvProblem& p) {
   const Geometry g(p);
-  return simt_cost<Tile>(double(g.pixels()), double(g.out), double(g.in) * g.kernel_h * g.kernel_w, double(p.spec.groups));
+  return simt_cost<Tile>(double(g.pixels()), double(g.out), double(g.in) * g.kernel_h * g.kernel_w,
+                         double(p.spec.groups));
 }
 template <class Tile> Failure run_gemm(const ConvProblem& p, const ConvArgs& args, Stream* stream) {
   const Geometry g(p);
@@ -119,8 +125,9 @@ template <class Tile> Failure run_gemm(const ConvProblem& p, const ConvArgs& arg
   if (blocks == 0) return nullptr;
   if (blocks > INT32_MAX) return "a convolution of more tiles than a grid has";
   const auto go = [&](auto kernel) {
-    return launch<typename Tile::Shared>(kernel, dim3(unsigned(blocks), unsigned(p.spec.groups)), Tile::threads, stream, g, args.x, args.w,
-                                         p.spec.bias ? args.bias : nullptr, args.y, Epilogue(p.spec.epilogue, args.operands.data()));
+    return launch<typename Tile::Shared>(kernel, dim3(unsigned(blocks), unsigned(p.spec.groups)), Tile::threads, stream,
+                                         g, args.x, args.w, p.spec.bias ? args.bias : nullptr, args.y,
+                                         Epilogue(p.spec.epilogue, args.operands.data()));
   };
   return p.spec.nchw_input ? go(conv_f32<Tile, false>) : go(conv_f32<Tile, true>);
 }
@@ -131,8 +138,8 @@ Failure run_grouped(const ConvProblem& p, const ConvArgs& args, Stream* stream) 
   const Geometry g(p);
   const int64_t count = g.pixels() * g.out_channels;
   if (count == 0) return nullptr;
-  return launch<void>(grouped_f32, blocks_for(count, threads), threads, stream, g, args.x, args.w, p.spec.bias ? args.bias : nullptr, args.y,
-                      Epilogue(p.spec.epilogue, args.operands.data()));
+  return launch<void>(grouped_f32, blocks_for(count, threads), threads, stream, g, args.x, args.w,
+                      p.spec.bias ? args.bias : nullptr, args.y, Epilogue(p.spec.epilogue, args.operands.data()));
 }
 }  // namespace
 

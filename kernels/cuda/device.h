@@ -1,12 +1,14 @@
-// The words that kernels are written in. The same source is compiled by nvcc for a device and by the host's compiler for an
-// emulation that runs every thread of a grid in turn (emulated/emulator.h): index arithmetic, barriers and the contents of shared
-// memory are checked without a device.
+// The words that kernels are written in. The same source is compiled by nvcc for a device and by the host's compiler
+// for an emulation that runs every thread of a grid in turn (emulated/emulator.h): index arithmetic, barriers and the
+// contents of shared memory are checked without a device.
 //
 //   shared<T>()        the block's shared memory, one T per kernel, which has no constructor
 //   launch<T>(…)       starts a kernel whose shared memory is a T; void: it has none
-//   copy_async, commit_async, wait_async<N>   from device to shared memory, beside the computation; complete for this thread
+//   copy_async, commit_async, wait_async<N>   from device to shared memory, beside the computation; complete for this
+//   thread
 //                      when at most N commits are left, for others behind a barrier
-//   INLAY_CALLED       a function of one copy, which kernels call: what is large, and inlined everywhere would be many times as large
+//   INLAY_CALLED       a function of one copy, which kernels call: what is large, and inlined everywhere would be many
+//   times as large
 //   __grid_constant__  of a parameter that is passed on by reference, and not copied
 //   linear_thread()    the thread's number in the grid's x dimension; linear_threads() how many there are
 #pragma once
@@ -42,7 +44,9 @@ Failure launch(void (*kernel)(P...), dim3 grid, dim3 block, Stream* stream, cons
   constexpr size_t bytes = shared_bytes_of<SharedMemory>(), without_asking = 48 << 10;
   if (Failure f = failure_of(cudaSetDevice(stream->device), "choosing the device")) return f;
   if constexpr (bytes > without_asking)
-    if (Failure f = failure_of(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes)), "asking for shared memory"))
+    if (Failure f = failure_of(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                                                    cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes)),
+                               "asking for shared memory"))
       return f;
   kernel<<<grid, block, bytes, stream->handle>>>(P(arguments)...);
   return failure_of(cudaGetLastError(), "launching a kernel");
@@ -52,8 +56,11 @@ Failure launch(void (*kernel)(P...), dim3 grid, dim3 block, Stream* stream, cons
 template <int bytes> __device__ void copy_async(void* to, const void* from, bool valid = true) {
   const unsigned address = unsigned(__cvta_generic_to_shared(to));
   const int from_bytes = valid ? bytes : 0;
-  if constexpr (bytes == 16) asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(from), "r"(from_bytes) : "memory");
-  else asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(address), "l"(from), "n"(bytes), "r"(from_bytes) : "memory");
+  if constexpr (bytes == 16)
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(from), "r"(from_bytes) : "memory");
+  else
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(address), "l"(from), "n"(bytes), "r"(from_bytes)
+                 : "memory");
 }
 __device__ inline void commit_async() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int left> __device__ void wait_async() { asm volatile("cp.async.wait_group %0;" ::"n"(left) : "memory"); }

@@ -36,14 +36,17 @@ Failure devices(int* count) {
     int version = 0;
     cudaGetLastError();
     cudaDriverGetVersion(&version);
-    return version ? "the NVIDIA driver is older than this backend's CUDA needs" : "no NVIDIA driver (libcuda.so.1) is installed";
+    return version ? "the NVIDIA driver is older than this backend's CUDA needs"
+                   : "no NVIDIA driver (libcuda.so.1) is installed";
   }
-  if (error == cudaErrorNoDevice || (error == cudaSuccess && *count == 0)) return cudaGetLastError(), "no NVIDIA GPU is visible";
+  if (error == cudaErrorNoDevice || (error == cudaSuccess && *count == 0))
+    return cudaGetLastError(), "no NVIDIA GPU is visible";
   return failure_of(error, "counting devices");
 }
 Failure describe(int device, DeviceInfo* info) {
   cudaDeviceProp properties;
-  if (Failure f = failure_of(cudaGetDeviceProperties(&properties, device), "asking for a device's properties")) return f;
+  if (Failure f = failure_of(cudaGetDeviceProperties(&properties, device), "asking for a device's properties"))
+    return f;
   std::snprintf(info->name, sizeof info->name, "%s", properties.name);
   info->sm = properties.major * 10 + properties.minor;
   info->memory_bytes = int64_t(properties.totalGlobalMem);
@@ -62,7 +65,9 @@ void release_pinned(void* memory) { cudaFreeHost(memory); }
 
 Failure make_stream(int device, Stream** stream) {
   cudaStream_t handle;
-  if (Failure f = in_order(device, "making a stream", [&] { return cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking); })) return f;
+  if (Failure f = in_order(device, "making a stream",
+                           [&] { return cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking); }))
+    return f;
   *stream = new Stream{device, handle};
   return nullptr;
 }
@@ -71,17 +76,20 @@ void end_stream(Stream* stream) {
   delete stream;
 }
 Failure upload(Stream* s, void* device, const void* host, size_t bytes) {
-  return in_order(s->device, "copying to the device", [&] { return cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, s->handle); });
+  return in_order(s->device, "copying to the device",
+                  [&] { return cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, s->handle); });
 }
 Failure download(Stream* s, void* host, const void* device, size_t bytes) {
-  return in_order(s->device, "copying from the device", [&] { return cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, s->handle); });
+  return in_order(s->device, "copying from the device",
+                  [&] { return cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, s->handle); });
 }
 Failure synchronise(Stream* s) {
   return in_order(s->device, "running on the device", [&] { return cudaStreamSynchronize(s->handle); });
 }
 
 Failure begin_capture(Stream* s) {
-  return in_order(s->device, "recording a graph", [&] { return cudaStreamBeginCapture(s->handle, cudaStreamCaptureModeThreadLocal); });
+  return in_order(s->device, "recording a graph",
+                  [&] { return cudaStreamBeginCapture(s->handle, cudaStreamCaptureModeThreadLocal); });
 }
 Failure end_capture(Stream* s, Graph** graph) {
   cudaGraph_t recorded = nullptr;
@@ -116,14 +124,16 @@ Failure record(Event* event, Stream* s) {
 }
 Failure elapsed(Event* first, Event* last, double* seconds) {
   float milliseconds = 0;
-  const Failure f = in_order(first->device, "timing", [&] { return cudaEventElapsedTime(&milliseconds, first->handle, last->handle); });
+  const Failure f = in_order(first->device, "timing",
+                             [&] { return cudaEventElapsedTime(&milliseconds, first->handle, last->handle); });
   *seconds = double(milliseconds) * 1e-3;
   return f;
 }
 }  // namespace
 
 Driver driver() {
-  return {devices,     describe,      allocate,    release,      allocate_pinned, release_pinned, make_stream, end_stream, upload, download,
-          synchronise, begin_capture, end_capture, launch_graph, end_graph,       make_event,     end_event,   record,     elapsed};
+  return {devices,    describe,   allocate,  release,     allocate_pinned, release_pinned, make_stream,
+          end_stream, upload,     download,  synchronise, begin_capture,   end_capture,    launch_graph,
+          end_graph,  make_event, end_event, record,      elapsed};
 }
 }  // namespace kernels::cuda

@@ -1,5 +1,5 @@
-// A chain of elementwise functions as a kernel's argument, with its operands. Where code is not generated for the chain, it is
-// interpreted: every thread of a grid takes the same branches.
+// A chain of elementwise functions as a kernel's argument, with its operands. Where code is not generated for the
+// chain, it is interpreted: every thread of a grid takes the same branches.
 #pragma once
 #include "kernels/cuda/device.h"
 
@@ -20,7 +20,8 @@ struct Epilogue {
     for (int i = 0; i < size; ++i) {
       const pointwise::Stage& s = chain.stages[size_t(i)];
       const Operand o = s.binary ? operands[s.operand] : Operand{};
-      stages[i] = {o.data, o.stride, s.a, s.b, s.binary, s.binary ? uint8_t(s.op) : uint8_t(s.unary), s.swapped, uint8_t(s.mode)};
+      stages[i] = {o.data,    o.stride,       s.a, s.b, s.binary, s.binary ? uint8_t(s.op) : uint8_t(s.unary),
+                   s.swapped, uint8_t(s.mode)};
     }
   }
 };
@@ -45,14 +46,16 @@ __device__ inline T floor_mod(T x, T y) {
 #define EMIT_any_truth(...)
 __device__ inline float unary(uint8_t kind, T x, [[maybe_unused]] T a, [[maybe_unused]] T b) {
   switch (kind) {
-#define UNARY(name, types, result, formula, ...) EMIT_##types##_##result(case uint8_t(schema::UnaryKind::name): return formula;)
+#define UNARY(name, types, result, formula, ...) \
+  EMIT_##types##_##result(case uint8_t(schema::UnaryKind::name) : return formula;)
 #include "schema/unary.def"
     default: return x;
   }
 }
 __device__ inline float binary(uint8_t kind, T x, T y) {
   switch (kind) {
-#define BINARY(name, types, result, formula, ...) EMIT_##types##_##result(case uint8_t(schema::BinaryKind::name): return formula;)
+#define BINARY(name, types, result, formula, ...) \
+  EMIT_##types##_##result(case uint8_t(schema::BinaryKind::name) : return formula;)
 #include "schema/binary.def"
     default: return x;
   }
@@ -61,13 +64,14 @@ __device__ inline float binary(uint8_t kind, T x, T y) {
 inline bool known(const pointwise::Stage& s) {
   if (s.binary) {
     switch (s.op) {
-#define BINARY(name, types, result, ...) EMIT_##types##_##result(case schema::BinaryKind::name: return s.operand < Chain::max_operands;)
+#define BINARY(name, types, result, ...) \
+  EMIT_##types##_##result(case schema::BinaryKind::name : return s.operand < Chain::max_operands;)
 #include "schema/binary.def"
       default: return false;
     }
   }
   switch (s.unary) {
-#define UNARY(name, types, result, ...) EMIT_##types##_##result(case schema::UnaryKind::name: return true;)
+#define UNARY(name, types, result, ...) EMIT_##types##_##result(case schema::UnaryKind::name : return true;)
 #include "schema/unary.def"
     default: return false;
   }

@@ -5,9 +5,7 @@
 namespace kernels::cuda {
 inline constexpr int warp_size = 32;
 
-template <int threads> struct ReductionMemory {
-  float of_warp[threads / warp_size];
-};
+template <int threads> struct ReductionMemory { float of_warp[threads / warp_size]; };
 
 // Every thread gets f over the values of all. Begins and ends with a barrier where more than one warp takes part.
 template <int threads, class F> __device__ float reduce_block(ReductionMemory<threads>& memory, float value, F&& f) {

@@ -1,9 +1,9 @@
-// Products of matrices in f32 on the ordinary cores: a block makes a tile of C, each of its threads a part of that in registers.
-// Tiles of A and B pass through two buffers of shared memory, so that one is filled while the other one is read. Every element of C
-// is one sum in the order of k.
+// Products of matrices in f32 on the ordinary cores: a block makes a tile of C, each of its threads a part of that in
+// registers. Tiles of A and B pass through two buffers of shared memory, so that one is filled while the other one is
+// read. Every element of C is one sum in the order of k.
 //
-// An operand is a functor: row(r) and k(i) prepare what follows from one index alone, address(row, k) is where the element lies, or
-// null for a zero.
+// An operand is a functor: row(r) and k(i) prepare what follows from one index alone, address(row, k) is where the
+// element lies, or null for a zero.
 #pragma once
 #include "kernels/cuda/device.h"
 
@@ -17,20 +17,23 @@ template <int M_, int N_, int K_, int RowsPerThread, int ColumnsPerThread> struc
   };
 };
 
-// Brings an operand's part of a tile to shared memory, [k][extent]. `along_k`: neighbouring threads take neighbours along k.
+// Brings an operand's part of a tile to shared memory, [k][extent]. `along_k`: neighbouring threads take neighbours
+// along k.
 template <class Tile, int extent, bool along_k, class Operand> class TileLoader {
  public:
   __device__ TileLoader(const Operand& operand, int64_t first_row) : operand_(operand) {
     const int t = int(threadIdx.x);
 #pragma unroll
-    for (int s = 0; s < (along_k ? slots : 1); ++s) rows_[s] = operand.row(first_row + (along_k ? t / Tile::k + s * (Tile::threads / Tile::k) : t % extent));
+    for (int s = 0; s < (along_k ? slots : 1); ++s)
+      rows_[s] = operand.row(first_row + (along_k ? t / Tile::k + s * (Tile::threads / Tile::k) : t % extent));
   }
   __device__ void load(float (*to)[extent + Tile::pad], int64_t first_k) const {
     const int t = int(threadIdx.x);
     if constexpr (along_k) {
       const auto k = operand_.k(first_k + t % Tile::k);
 #pragma unroll
-      for (int s = 0; s < slots; ++s) copy(&to[t % Tile::k][t / Tile::k + s * (Tile::threads / Tile::k)], operand_.address(rows_[s], k));
+      for (int s = 0; s < slots; ++s)
+        copy(&to[t % Tile::k][t / Tile::k + s * (Tile::threads / Tile::k)], operand_.address(rows_[s], k));
     } else {
 #pragma unroll
       for (int s = 0; s < slots; ++s) {
@@ -42,8 +45,11 @@ template <class Tile, int extent, bool along_k, class Operand> class TileLoader 
 
  private:
   static constexpr int slots = extent * Tile::k / Tile::threads;
-  static_assert(slots * Tile::threads == extent * Tile::k && Tile::threads % extent == 0 && Tile::threads % Tile::k == 0);
-  __device__ void copy(float* to, const float* from) const { copy_async<4>(to, from ? from : operand_.base, from != nullptr); }
+  static_assert(slots * Tile::threads == extent * Tile::k && Tile::threads % extent == 0 &&
+                Tile::threads % Tile::k == 0);
+  __device__ void copy(float* to, const float* from) const {
+    copy_async<4>(to, from ? from : operand_.base, from != nullptr);
+  }
   Operand operand_;
   typename Operand::Row rows_[along_k ? slots : 1];
 };
@@ -54,7 +60,8 @@ __device__ void multiply_tile(const A& a, const B& b, int64_t row0, int64_t colu
   auto& s = shared<typename Tile::Shared>();
   const TileLoader<Tile, Tile::m, a_along_k, A> load_a(a, row0);
   const TileLoader<Tile, Tile::n, b_along_k, B> load_b(b, column0);
-  const int row = int(threadIdx.x) / Tile::across * Tile::rows, column = int(threadIdx.x) % Tile::across * Tile::columns;
+  const int row = int(threadIdx.x) / Tile::across * Tile::rows,
+            column = int(threadIdx.x) % Tile::across * Tile::columns;
   float sum[Tile::rows][Tile::columns] = {};
   load_a.load(s.a[0], 0), load_b.load(s.b[0], 0);
   commit_async();
@@ -87,8 +94,8 @@ __device__ void multiply_tile(const A& a, const B& b, int64_t row0, int64_t colu
 using LargeTile = SimtTile<128, 128, 8, 8, 8>;
 using SmallTile = SimtTile<64, 64, 16, 4, 4>;
 
-// Cycles of a multiprocessor for the tiles of an m × n × k product, by the multiply-adds of whole tiles and by how many processors
-// have one. What the constants stand for has not been measured yet.
+// Cycles of a multiprocessor for the tiles of an m × n × k product, by the multiply-adds of whole tiles and by how many
+// processors have one. What the constants stand for has not been measured yet.
 template <class Tile> double simt_cost(double m, double n, double k, double batches) {
   constexpr double processors = 108, per_cycle = 64, small_tiles_efficiency = 0.7;
   const double tiles = std::ceil(m / Tile::m) * std::ceil(n / Tile::n) * batches, waves = std::ceil(tiles / processors);

@@ -1,4 +1,5 @@
-// Normalisation of rows by their own moments, a block for each row. The variance is a sum over the differences from the mean.
+// Normalisation of rows by their own moments, a block for each row. The variance is a sum over the differences from the
+// mean.
 #include "kernels/cuda/families.h"
 #include "kernels/cuda/reduction.h"
 
@@ -6,7 +7,8 @@ namespace kernels::cuda {
 namespace {
 constexpr int threads = 256;
 
-__global__ void __launch_bounds__(threads) norm_f32(NormProblem p, const float* x, const float* scale, const float* bias, float* y) {
+__global__ void __launch_bounds__(threads)
+    norm_f32(NormProblem p, const float* x, const float* scale, const float* bias, float* y) {
   auto& memory = shared<ReductionMemory<threads>>();
   const int64_t width = p.columns / p.inner;
   for (int64_t row = blockIdx.x; row < p.rows; row += gridDim.x) {
@@ -26,11 +28,14 @@ __global__ void __launch_bounds__(threads) norm_f32(NormProblem p, const float* 
   }
 }
 
-const char* refusal(const NormProblem& p) { return p.inner <= 0 || p.columns <= 0 || p.columns % p.inner || p.groups <= 0 ? "an extent is not positive" : nullptr; }
+const char* refusal(const NormProblem& p) {
+  return p.inner <= 0 || p.columns <= 0 || p.columns % p.inner || p.groups <= 0 ? "an extent is not positive" : nullptr;
+}
 double cost(const NormProblem&) { return 1; }
 Failure run(const NormProblem& p, const NormArgs& args, Stream* stream) {
   if (p.rows == 0) return nullptr;
-  return launch<ReductionMemory<threads>>(norm_f32, blocks_for(p.rows, 1), threads, stream, p, args.x, args.scale, args.bias, args.y);
+  return launch<ReductionMemory<threads>>(norm_f32, blocks_for(p.rows, 1), threads, stream, p, args.x, args.scale,
+                                          args.bias, args.y);
 }
 }  // namespace
 

@@ -1,4 +1,4 @@
-#include "kernels/cuda/device.h"
+#include "kernels/cuda/elements.h"
 #include "kernels/cuda/families.h"
 
 namespace kernels::cuda {
@@ -8,7 +8,8 @@ constexpr int threads = 256;
 
 // The position along a dim of x that position k of y repeats; -1: the value.
 __device__ int64_t position(PadMode mode, int64_t extent, int64_t begin, int64_t end, int64_t k) {
-  const int64_t first = begin < 0 ? -begin : 0, kept = extent - first - (end < 0 ? -end : 0), i = k - (begin > 0 ? begin : 0);
+  const int64_t first = begin < 0 ? -begin : 0, kept = extent - first - (end < 0 ? -end : 0),
+                i = k - (begin > 0 ? begin : 0);
   if (i >= 0 && i < kept) return first + i;
   const auto wrap = [](int64_t v, int64_t n) { return (v % n + n) % n; };
   switch (mode) {
@@ -22,7 +23,8 @@ __device__ int64_t position(PadMode mode, int64_t extent, int64_t begin, int64_t
   }
 }
 
-template <class T> __global__ void __launch_bounds__(threads) pad(PadProblem p, const T* x, const T* value, T* y, int64_t count) {
+template <class T>
+__global__ void __launch_bounds__(threads) pad(PadProblem p, const T* x, const T* value, T* y, int64_t count) {
   for (int64_t i = linear_thread(); i < count; i += linear_threads()) {
     int64_t rest = i, from = 0, stride = 1;
     bool inside = true;
@@ -39,7 +41,7 @@ template <class T> __global__ void __launch_bounds__(threads) pad(PadProblem p, 
 
 const char* refusal(const PadProblem& p) {
   const int bytes = p.element_bytes;
-  if (bytes != 1 && bytes != 2 && bytes != 4 && bytes != 8) return "elements of another size";
+  if (!is_word(bytes)) return "elements of another size";
   return p.dims < 0 || p.dims > PadProblem::most_dims ? "too many dims" : nullptr;
 }
 double cost(const PadProblem&) { return 1; }
@@ -47,17 +49,11 @@ Failure run(const PadProblem& p, const PadArgs& args, Stream* stream) {
   int64_t count = 1;
   for (int d = 0; d < p.dims; ++d) count *= p.extents[d] + p.begin[d] + p.end[d];
   if (count == 0) return nullptr;
-  const auto go = [&](auto element) {
+  return with_word(p.element_bytes, [&](auto element) {
     using T = decltype(element);
-    return launch<void>(pad<T>, blocks_for(count, threads), threads, stream, p, static_cast<const T*>(args.x), static_cast<const T*>(args.value),
-                        static_cast<T*>(args.y), count);
-  };
-  switch (p.element_bytes) {
-    case 1: return go(uint8_t{});
-    case 2: return go(uint16_t{});
-    case 4: return go(uint32_t{});
-    default: return go(uint64_t{});
-  }
+    return launch<void>(pad<T>, blocks_for(count, threads), threads, stream, p, static_cast<const T*>(args.x),
+                        static_cast<const T*>(args.value), static_cast<T*>(args.y), count);
+  });
 }
 }  // namespace
 

@@ -25,7 +25,8 @@ __global__ void __launch_bounds__(threads) pool_f32(PoolProblem p, const float* 
   const int64_t x_pitch = s.x_pitch ? s.x_pitch : s.channels, y_pitch = s.y_pitch ? s.y_pitch : s.channels;
   for (int64_t i = linear_thread(); i < count; i += linear_threads()) {
     const int64_t pixel = i / s.channels, channel = i % s.channels;
-    const int64_t image = pixel / (s.out_height * s.out_width), top = pixel / s.out_width % s.out_height * s.stride_h - s.pad_top;
+    const int64_t image = pixel / (s.out_height * s.out_width),
+                  top = pixel / s.out_width % s.out_height * s.stride_h - s.pad_top;
     const int64_t left = pixel % s.out_width * s.stride_w - s.pad_left;
     const Window rows = window(top, s.kernel_h, s.dilation_h, s.height, s.pad_bottom, s.count_pad);
     const Window columns = window(left, s.kernel_w, s.dilation_w, s.width, s.pad_right, s.count_pad);
@@ -33,7 +34,10 @@ __global__ void __launch_bounds__(threads) pool_f32(PoolProblem p, const float* 
     float sum = max ? -INFINITY : 0;
     for (int h = rows.first; h < rows.past; ++h)
       for (int w = columns.first; w < columns.past; ++w) {
-        const float v = x[((image * s.height + top + int64_t(h) * s.dilation_h) * s.width + left + int64_t(w) * s.dilation_w) * x_pitch + channel];
+        const float v =
+            x[((image * s.height + top + int64_t(h) * s.dilation_h) * s.width + left + int64_t(w) * s.dilation_w) *
+                  x_pitch +
+              channel];
         if (max) sum = v > sum ? v : sum;
         else sum += v;
       }
@@ -43,7 +47,9 @@ __global__ void __launch_bounds__(threads) pool_f32(PoolProblem p, const float* 
 }
 
 const char* refusal(const PoolProblem& p) {
-  return p.spec.kind != schema::PoolKind::max && p.spec.kind != schema::PoolKind::average ? "only the maximum and the average" : nullptr;
+  return p.spec.kind != schema::PoolKind::max && p.spec.kind != schema::PoolKind::average
+             ? "only the maximum and the average"
+             : nullptr;
 }
 double cost(const PoolProblem&) { return 1; }
 Failure run(const PoolProblem& p, const MapArgs& args, Stream* stream) {

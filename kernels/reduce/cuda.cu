@@ -1,5 +1,5 @@
-// Reductions of rows, a block for each, and of columns: eight threads for each column, so that a plane of few channels still fills a
-// block. Sums have an order that the extents fix.
+// Reductions of rows, a block for each, and of columns: eight threads for each column, so that a plane of few channels
+// still fills a block. Sums have an order that the extents fix.
 #include "kernels/cuda/families.h"
 #include "kernels/cuda/reduction.h"
 
@@ -32,7 +32,8 @@ __device__ float finish(ReduceKind kind, float x, int64_t n) {
   }
 }
 
-__global__ void __launch_bounds__(threads) reduce_rows(ReduceKind kind, const float* x, float* y, int64_t rows, int64_t n) {
+__global__ void __launch_bounds__(threads)
+    reduce_rows(ReduceKind kind, const float* x, float* y, int64_t rows, int64_t n) {
   auto& memory = shared<ReductionMemory<threads>>();
   for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
     float sum = start(kind);
@@ -45,14 +46,16 @@ __global__ void __launch_bounds__(threads) reduce_rows(ReduceKind kind, const fl
 struct Parts {
   float at[parts][columns];
 };
-__global__ void __launch_bounds__(threads) reduce_columns(ReduceKind kind, const float* x, float* y, int64_t outer, int64_t n, int64_t inner) {
+__global__ void __launch_bounds__(threads)
+    reduce_columns(ReduceKind kind, const float* x, float* y, int64_t outer, int64_t n, int64_t inner) {
   auto& s = shared<Parts>();
   const int64_t across = divide_up(inner, columns);
   const int column = int(threadIdx.x) % columns, part = int(threadIdx.x) / columns;
   for (int64_t b = blockIdx.x; b < outer * across; b += gridDim.x) {
     const int64_t o = b / across, c = b % across * columns + column;
     float sum = start(kind);
-    for (int64_t i = part; c < inner && i < n; i += parts) sum = combine(kind, sum, prepare(kind, x[(o * n + i) * inner + c]));
+    for (int64_t i = part; c < inner && i < n; i += parts)
+      sum = combine(kind, sum, prepare(kind, x[(o * n + i) * inner + c]));
     s.at[part][column] = sum;
     __syncthreads();
     if (part == 0 && c < inner) {
@@ -69,8 +72,11 @@ const char* refusal(const reduce::Spec& s) {
 }
 double cost(const reduce::Spec&) { return 1; }
 Failure run(const reduce::Spec& s, const MapArgs& args, Stream* stream) {
-  if (s.inner == 1) return launch<ReductionMemory<threads>>(reduce_rows, blocks_for(s.outer, 1), threads, stream, s.kind, args.x, args.y, s.outer, s.n);
-  return launch<Parts>(reduce_columns, blocks_for(s.outer * divide_up(s.inner, columns), 1), threads, stream, s.kind, args.x, args.y, s.outer, s.n, s.inner);
+  if (s.inner == 1)
+    return launch<ReductionMemory<threads>>(reduce_rows, blocks_for(s.outer, 1), threads, stream, s.kind, args.x,
+                                            args.y, s.outer, s.n);
+  return launch<Parts>(reduce_columns, blocks_for(s.outer * divide_up(s.inner, columns), 1), threads, stream, s.kind,
+                       args.x, args.y, s.outer, s.n, s.inner);
 }
 }  // namespace
 

@@ -1,5 +1,5 @@
 // Resampling by tables of taps. Where each sum is one element, it is copied, whatever its type.
-#include "kernels/cuda/device.h"
+#include "kernels/cuda/elements.h"
 #include "kernels/cuda/families.h"
 
 namespace kernels::cuda {
@@ -10,24 +10,31 @@ struct Element {
   int64_t image, row, column, inner;
 };
 __device__ Element element(const ResizeProblem& p, int64_t i) {
-  return {i / p.inner / p.out_width / p.out_height, i / p.inner / p.out_width % p.out_height, i / p.inner % p.out_width, i % p.inner};
+  return {i / p.inner / p.out_width / p.out_height, i / p.inner / p.out_width % p.out_height, i / p.inner % p.out_width,
+          i % p.inner};
 }
 
-template <class T> __global__ void __launch_bounds__(threads) copy_taps(ResizeProblem p, const T* x, T* y, ResizeAxis rows, ResizeAxis columns, int64_t count) {
+template <class T>
+__global__ void __launch_bounds__(threads)
+    copy_taps(ResizeProblem p, const T* x, T* y, ResizeAxis rows, ResizeAxis columns, int64_t count) {
   for (int64_t i = linear_thread(); i < count; i += linear_threads()) {
     const Element e = element(p, i);
-    y[i] = x[((e.image * p.height + rows.index[rows.first[e.row]]) * p.width + columns.index[columns.first[e.column]]) * p.inner + e.inner];
+    y[i] = x[((e.image * p.height + rows.index[rows.first[e.row]]) * p.width + columns.index[columns.first[e.column]]) *
+                 p.inner +
+             e.inner];
   }
 }
 
-__global__ void __launch_bounds__(threads) sum_taps(ResizeProblem p, const float* x, float* y, ResizeAxis rows, ResizeAxis columns, int64_t count) {
+__global__ void __launch_bounds__(threads)
+    sum_taps(ResizeProblem p, const float* x, float* y, ResizeAxis rows, ResizeAxis columns, int64_t count) {
   for (int64_t i = linear_thread(); i < count; i += linear_threads()) {
     const Element e = element(p, i);
     float sum = 0;
     for (int64_t r = rows.first[e.row]; r < rows.first[e.row + 1]; ++r) {
       const float* from = x + (e.image * p.height + rows.index[r]) * p.width * p.inner + e.inner;
       float across = 0;
-      for (int64_t c = columns.first[e.column]; c < columns.first[e.column + 1]; ++c) across += columns.weight[c] * from[columns.index[c] * p.inner];
+      for (int64_t c = columns.first[e.column]; c < columns.first[e.column + 1]; ++c)
+        across += columns.weight[c] * from[columns.index[c] * p.inner];
       sum += rows.weight[r] * across;
     }
     y[i] = sum;
@@ -37,7 +44,7 @@ __global__ void __launch_bounds__(threads) sum_taps(ResizeProblem p, const float
 const char* refusal(const ResizeProblem& p) {
   const int bytes = p.element_bytes;
   if (!p.copies) return bytes == 4 ? nullptr : "sums of anything but f32";
-  return bytes != 1 && bytes != 2 && bytes != 4 && bytes != 8 ? "elements of another size" : nullptr;
+  return !is_word(bytes) ? "elements of another size" : nullptr;
 }
 double cost(const ResizeProblem&) { return 1; }
 Failure run(const ResizeProblem& p, const ResizeArgs& args, Stream* stream) {
@@ -45,17 +52,13 @@ Failure run(const ResizeProblem& p, const ResizeArgs& args, Stream* stream) {
   if (count == 0) return nullptr;
   const unsigned blocks = blocks_for(count, threads);
   if (!p.copies)
-    return launch<void>(sum_taps, blocks, threads, stream, p, static_cast<const float*>(args.x), static_cast<float*>(args.y), args.rows, args.columns, count);
-  const auto go = [&](auto element) {
+    return launch<void>(sum_taps, blocks, threads, stream, p, static_cast<const float*>(args.x),
+                        static_cast<float*>(args.y), args.rows, args.columns, count);
+  return with_word(p.element_bytes, [&](auto element) {
     using T = decltype(element);
-    return launch<void>(copy_taps<T>, blocks, threads, stream, p, static_cast<const T*>(args.x), static_cast<T*>(args.y), args.rows, args.columns, count);
-  };
-  switch (p.element_bytes) {
-    case 1: return go(uint8_t{});
-    case 2: return go(uint16_t{});
-    case 4: return go(uint32_t{});
-    default: return go(uint64_t{});
-  }
+    return launch<void>(copy_taps<T>, blocks, threads, stream, p, static_cast<const T*>(args.x),
+                        static_cast<T*>(args.y), args.rows, args.columns, count);
+  });
 }
 }  // namespace
 

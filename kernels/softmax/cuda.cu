@@ -23,7 +23,8 @@ __global__ void __launch_bounds__(threads) softmax_rows(bool log, const float* x
   }
 }
 
-__global__ void __launch_bounds__(threads) softmax_columns(bool log, const float* x, float* y, int64_t count, int64_t n, int64_t inner) {
+__global__ void __launch_bounds__(threads)
+    softmax_columns(bool log, const float* x, float* y, int64_t count, int64_t n, int64_t inner) {
   for (int64_t i = linear_thread(); i < count; i += linear_threads()) {
     const int64_t first = i / inner * n * inner + i % inner;
     float largest = -INFINITY, sum = 0;
@@ -33,14 +34,19 @@ __global__ void __launch_bounds__(threads) softmax_columns(bool log, const float
   }
 }
 
-const char* refusal(const softmax::Spec& s) { return s.kind == schema::SoftmaxKind::hardmax ? "no fast form of hardmax" : nullptr; }
+const char* refusal(const softmax::Spec& s) {
+  return s.kind == schema::SoftmaxKind::hardmax ? "no fast form of hardmax" : nullptr;
+}
 double cost(const softmax::Spec&) { return 1; }
 Failure run(const softmax::Spec& s, const MapArgs& args, Stream* stream) {
   const bool log = s.kind == schema::SoftmaxKind::log_softmax;
   const int64_t count = s.outer * s.inner;
   if (count == 0 || s.n == 0) return nullptr;
-  if (s.inner == 1) return launch<ReductionMemory<threads>>(softmax_rows, blocks_for(count, 1), threads, stream, log, args.x, args.y, count, s.n);
-  return launch<void>(softmax_columns, blocks_for(count, threads), threads, stream, log, args.x, args.y, count, s.n, s.inner);
+  if (s.inner == 1)
+    return launch<ReductionMemory<threads>>(softmax_rows, blocks_for(count, 1), threads, stream, log, args.x, args.y,
+                                            count, s.n);
+  return launch<void>(softmax_columns, blocks_for(count, threads), threads, stream, log, args.x, args.y, count, s.n,
+                      s.inner);
 }
 }  // namespace
 

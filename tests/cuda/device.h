@@ -42,7 +42,8 @@ template <class T> class OnDevice {
  private:
   static constexpr size_t page = 64 << 10;
   void write(const void* from, size_t bytes, void* to) const { copy(to, from, bytes, driver_.upload); }
-  static void copy(void* to, const void* from, size_t bytes, cuda::Failure (*how)(cuda::Stream*, void*, const void*, size_t)) {
+  static void copy(void* to, const void* from, size_t bytes,
+                   cuda::Failure (*how)(cuda::Stream*, void*, const void*, size_t)) {
     if (!bytes) return;
     cuda::Stream* stream = nullptr;
     expect_ok(driver_.make_stream(0, &stream));
@@ -55,7 +56,8 @@ template <class T> class OnDevice {
   void* memory_ = nullptr;
 };
 
-// Runs a row, with threads in either order: `y()` gives a fresh output, and the result is its contents, the same both times.
+// Runs a row, with threads in either order: `y()` gives a fresh output, and the result is its contents, the same both
+// times.
 template <class Row, class Problem, class Args, class T>
 std::vector<T> run(const Row& row, const Problem& problem, Args args, T* Args::*output, size_t n) {
   const cuda::Driver driver = cuda::driver();

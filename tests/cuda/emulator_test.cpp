@@ -25,7 +25,8 @@ __global__ void without_barrier(const float* x, float* y) {
 __global__ void warp_sums(const float* x, float* y) {
   float sum = x[threadIdx.x];
   for (int mask = 16; mask; mask /= 2) sum += __shfl_xor_sync(~0u, sum, mask);
-  y[threadIdx.x] = sum + 1000 * __shfl_sync(~0u, x[threadIdx.x], 3) + 100000 * __shfl_down_sync(~0u, x[threadIdx.x], 1, 8);
+  y[threadIdx.x] =
+      sum + 1000 * __shfl_sync(~0u, x[threadIdx.x], 3) + 100000 * __shfl_down_sync(~0u, x[threadIdx.x], 1, 8);
 }
 __global__ void barrier_for_some(float* y) {
   if (threadIdx.x % 2) __syncthreads();

@@ -9,7 +9,9 @@ using pointwise::Stage;
 
 std::string text(const GemmProblem& p) {
   std::string text = "seed " + std::to_string(test::seed()) + ":";
-  for (const int64_t v : {p.m, p.n, p.k, int64_t{p.trans_a}, int64_t{p.trans_b}, p.batch[0], p.batch[1], p.batch[2], p.ldc}) text += " " + std::to_string(v);
+  for (const int64_t v :
+       {p.m, p.n, p.k, int64_t{p.trans_a}, int64_t{p.trans_b}, p.batch[0], p.batch[1], p.batch[2], p.ldc})
+    text += " " + std::to_string(v);
   return text;
 }
 
@@ -25,25 +27,30 @@ void check(const cuda::Row<GemmProblem, GemmArgs>& row, GemmProblem p) {
     for (int d = 0; d < 3; ++d) n += (p.batch[d] - 1) * steps[d];
     return size_t(n);
   };
-  const test::Buffer a(most(p.a_steps, (p.trans_a ? p.k : p.m) * p.lda), 1), b(most(p.b_steps, (p.trans_b ? p.n : p.k) * p.ldb), 2);
+  const test::Buffer a(most(p.a_steps, (p.trans_a ? p.k : p.m) * p.lda), 1),
+      b(most(p.b_steps, (p.trans_b ? p.n : p.k) * p.ldb), 2);
   const test::Buffer operand(size_t(p.m * p.n), 3), bias(size_t(p.n), 4);
   const test::OnDevice<float> a_(a), b_(b), operand_(operand), bias_(bias);
   const size_t n = rows ? size_t((rows - 1) * p.ldc + p.n) : 0;
-  const auto got = test::run(row, p, GemmArgs{a_.data(), b_.data(), nullptr, {{{operand_.data(), p.n}, {bias_.data(), 0}}}}, &GemmArgs::c, n);
+  const auto got = test::run(
+      row, p, GemmArgs{a_.data(), b_.data(), nullptr, {{{operand_.data(), p.n}, {bias_.data(), 0}}}}, &GemmArgs::c, n);
   for (int64_t i = 0; i < batches; ++i) {
     int64_t rest = i, from_a = 0, from_b = 0;
-    for (int d = 3; d-- > 0; rest /= p.batch[d]) from_a += rest % p.batch[d] * p.a_steps[d], from_b += rest % p.batch[d] * p.b_steps[d];
+    for (int d = 3; d-- > 0; rest /= p.batch[d])
+      from_a += rest % p.batch[d] * p.a_steps[d], from_b += rest % p.batch[d] * p.b_steps[d];
     for (int64_t r = 0; r < p.m; ++r)
       for (int64_t c = 0; c < p.n; ++c) {
         double want = 0;
         for (int64_t k = 0; k < p.k; ++k)
-          want += double(a[size_t(from_a + (p.trans_a ? k * p.lda + r : r * p.lda + k))]) * b[size_t(from_b + (p.trans_b ? c * p.ldb + k : k * p.ldb + c))];
+          want += double(a[size_t(from_a + (p.trans_a ? k * p.lda + r : r * p.lda + k))]) *
+                  b[size_t(from_b + (p.trans_b ? c * p.ldb + k : k * p.ldb + c))];
         if (!p.chain.empty()) want = std::max(want + operand[size_t(r * p.n + c)], 0.0) - bias[size_t(c)];
         const float value = got[size_t((i * p.m + r) * p.ldc + c)];
         ASSERT_TRUE(test::near(value, want, 1e-5)) << r << " " << c << ": " << value << " not " << want;
       }
   }
-  for (size_t i = 0; i < got.size(); ++i) ASSERT_TRUE(int64_t(i) % p.ldc < p.n || std::isnan(got[i])) << "between rows of C";
+  for (size_t i = 0; i < got.size(); ++i)
+    ASSERT_TRUE(int64_t(i) % p.ldc < p.n || std::isnan(got[i])) << "between rows of C";
 }
 
 class CudaGemm : public testing::TestWithParam<size_t> {

@@ -20,7 +20,8 @@ void check_pad(PadMode mode, const std::vector<pad::Dim>& dims, bool with_value)
   for (size_t d = 0; d < dims.size(); ++d) {
     p.extents[d] = dims[d].extent, p.begin[d] = dims[d].begin, p.end[d] = dims[d].end;
     in *= size_t(dims[d].extent), out *= size_t(dims[d].out());
-    text += " " + std::to_string(dims[d].extent) + "+" + std::to_string(dims[d].begin) + "+" + std::to_string(dims[d].end);
+    text +=
+        " " + std::to_string(dims[d].extent) + "+" + std::to_string(dims[d].begin) + "+" + std::to_string(dims[d].end);
   }
   SCOPED_TRACE(text);
   const auto x = numbers(in);
@@ -37,7 +38,9 @@ void check_pad(PadMode mode, const std::vector<pad::Dim>& dims, bool with_value)
   struct Typed {
     const cuda::Row<cuda::PadProblem, cuda::PadArgs>& row;
     const void *x, *value;
-    cuda::Failure run(const cuda::PadProblem& problem, const Args& a, cuda::Stream* stream) const { return row.run(problem, {x, value, a.y}, stream); }
+    cuda::Failure run(const cuda::PadProblem& problem, const Args& a, cuda::Stream* stream) const {
+      return row.run(problem, {x, value, a.y}, stream);
+    }
   } typed{row, x_.data(), with_value ? value_.data() : nullptr};
   EXPECT_EQ(test::run(typed, p, Args{}, &Args::y, out), want);
 }
@@ -53,7 +56,8 @@ TEST(CudaPad, EveryMode) {
 }
 
 void check_resize(const resize::Spec& s) {
-  const cuda::ResizeProblem p{s.element_bytes, s.outer, s.height, s.width, s.inner, s.rows.outputs(), s.columns.outputs(), s.copies()};
+  const cuda::ResizeProblem p{s.element_bytes,     s.outer,   s.height, s.width, s.inner, s.rows.outputs(),
+                              s.columns.outputs(), s.copies()};
   const auto x = numbers(size_t(s.outer * s.height * s.width * s.inner));
   const auto n = size_t(p.outer * p.out_height * p.out_width * p.inner);
   std::vector<float> want(n);
@@ -81,7 +85,8 @@ void check_resize(const resize::Spec& s) {
     }
   } typed{row, {x_.data(), nullptr, rows.at(), columns.at()}};
   const auto got = test::run(typed, p, Args{}, &Args::y, n);
-  for (size_t i = 0; i < n; ++i) ASSERT_TRUE(test::near(got[i], want[i], 2e-6)) << i << ": " << got[i] << " not " << want[i];
+  for (size_t i = 0; i < n; ++i)
+    ASSERT_TRUE(test::near(got[i], want[i], 2e-6)) << i << ": " << got[i] << " not " << want[i];
 }
 
 TEST(CudaResize, CopiesAndSums) {
@@ -107,20 +112,26 @@ template <class To, class From> std::vector<To> cast(DType from, DType to, const
   struct Typed {
     const cuda::Row<cuda::CastProblem, cuda::CopyArgs>& row;
     const void* x;
-    cuda::Failure run(const cuda::CastProblem& problem, const Args& a, cuda::Stream* stream) const { return row.run(problem, {x, a.y}, stream); }
+    cuda::Failure run(const cuda::CastProblem& problem, const Args& a, cuda::Stream* stream) const {
+      return row.run(problem, {x, a.y}, stream);
+    }
   } typed{row, x_.data()};
   return test::run(typed, p, Args{}, &Args::y, x.size());
 }
 
 TEST(CudaCast, Numbers) {
   const std::vector<float> x{0, 1, -1, 2.9f, -2.9f, 300, -300, 1e10f, NAN, INFINITY, -INFINITY};
-  EXPECT_EQ((cast<int64_t>(DType::f32, DType::i64, x)), (std::vector<int64_t>{0, 1, -1, 2, -2, 300, -300, 10000000000, 0, INT64_MAX, INT64_MIN}));
+  EXPECT_EQ((cast<int64_t>(DType::f32, DType::i64, x)),
+            (std::vector<int64_t>{0, 1, -1, 2, -2, 300, -300, 10000000000, 0, INT64_MAX, INT64_MIN}));
   EXPECT_EQ((cast<uint8_t>(DType::f32, DType::boolean, x)), (std::vector<uint8_t>{0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}));
   EXPECT_EQ((cast<uint8_t>(DType::f32, DType::u8, std::vector<float>{5.5f, 300})), (std::vector<uint8_t>{5, 44}));
-  EXPECT_EQ((cast<float>(DType::i64, DType::f32, std::vector<int64_t>{0, -7, 16777217})), (std::vector<float>{0, -7, 16777216}));
-  EXPECT_EQ((cast<int32_t>(DType::i64, DType::i32, std::vector<int64_t>{5, -5, (int64_t{1} << 32) + 3})), (std::vector<int32_t>{5, -5, 3}));
+  EXPECT_EQ((cast<float>(DType::i64, DType::f32, std::vector<int64_t>{0, -7, 16777217})),
+            (std::vector<float>{0, -7, 16777216}));
+  EXPECT_EQ((cast<int32_t>(DType::i64, DType::i32, std::vector<int64_t>{5, -5, (int64_t{1} << 32) + 3})),
+            (std::vector<int32_t>{5, -5, 3}));
   EXPECT_EQ((cast<float>(DType::boolean, DType::f32, std::vector<uint8_t>{0, 1})), (std::vector<float>{0, 1}));
-  for (const size_t n : {0, 1, 255, 256, 257}) EXPECT_EQ((cast<int32_t>(DType::i32, DType::i32, std::vector<int32_t>(n, 3))), std::vector<int32_t>(n, 3));
+  for (const size_t n : {0, 1, 255, 256, 257})
+    EXPECT_EQ((cast<int32_t>(DType::i32, DType::i32, std::vector<int32_t>(n, 3))), std::vector<int32_t>(n, 3));
 }
 
 TEST(CudaCast, EveryHalfAndBfloatComesBack) {
@@ -131,13 +142,16 @@ TEST(CudaCast, EveryHalfAndBfloatComesBack) {
     const auto back = cast<uint16_t>(DType::f32, type, wide);
     for (size_t i = 0; i < all.size(); ++i) ASSERT_TRUE(std::isnan(wide[i]) || back[i] == all[i]) << i;
   }
-  EXPECT_EQ((cast<float>(DType::f16, DType::f32, std::vector<uint16_t>{0x3c00, 0x0001, 0x7bff, 0xc000})), (std::vector<float>{1, 0x1p-24f, 65504, -2}));
+  EXPECT_EQ((cast<float>(DType::f16, DType::f32, std::vector<uint16_t>{0x3c00, 0x0001, 0x7bff, 0xc000})),
+            (std::vector<float>{1, 0x1p-24f, 65504, -2}));
 }
 
 TEST(CudaCast, RoundsToNearestEven) {
   const std::vector<float> x{1 + 0x1p-11f, 1 + 3 * 0x1p-11f, 65519, 65520, 0x1p-25f, 0x1.8p-25f, 0x1p-14f - 0x1p-26f};
-  EXPECT_EQ((cast<uint16_t>(DType::f32, DType::f16, x)), (std::vector<uint16_t>{0x3c00, 0x3c02, 0x7bff, 0x7c00, 0x0000, 0x0001, 0x0400}));
-  EXPECT_EQ((cast<uint16_t>(DType::f32, DType::bf16, std::vector<float>{1 + 0x1p-8f, 1 + 3 * 0x1p-8f})), (std::vector<uint16_t>{0x3f80, 0x3f82}));
+  EXPECT_EQ((cast<uint16_t>(DType::f32, DType::f16, x)),
+            (std::vector<uint16_t>{0x3c00, 0x3c02, 0x7bff, 0x7c00, 0x0000, 0x0001, 0x0400}));
+  EXPECT_EQ((cast<uint16_t>(DType::f32, DType::bf16, std::vector<float>{1 + 0x1p-8f, 1 + 3 * 0x1p-8f})),
+            (std::vector<uint16_t>{0x3f80, 0x3f82}));
 }
 
 TEST(CudaBroadcast, FunctionsAndChoices) {
@@ -146,7 +160,8 @@ TEST(CudaBroadcast, FunctionsAndChoices) {
   const auto a = numbers(12, 1), b = numbers(20, 2);
   const test::OnDevice<float> a_(a), b_(b);
   // a [3,4,1], b [1,4,5] → [3,4,5]
-  BroadcastProblem p{.op = schema::BinaryKind::sub, .dims = 3, .extents = {3, 4, 5}, .strides = {{4, 1, 0}, {0, 5, 1}, {0, 0, 0}}};
+  BroadcastProblem p{
+      .op = schema::BinaryKind::sub, .dims = 3, .extents = {3, 4, 5}, .strides = {{4, 1, 0}, {0, 5, 1}, {0, 0, 0}}};
   const auto go = [&]<class T>(const BroadcastProblem& problem, const void* x, const void* y, const void* z, T) {
     struct Typed {
       const cuda::Row<BroadcastProblem, cuda::BroadcastArgs>& row;
@@ -154,7 +169,9 @@ TEST(CudaBroadcast, FunctionsAndChoices) {
       struct Out {
         T* y;
       };
-      cuda::Failure run(const BroadcastProblem& pr, const Out& o, cuda::Stream* stream) const { return row.run(pr, {{in[0], in[1], in[2]}, o.y}, stream); }
+      cuda::Failure run(const BroadcastProblem& pr, const Out& o, cuda::Stream* stream) const {
+        return row.run(pr, {{in[0], in[1], in[2]}, o.y}, stream);
+      }
     } typed{row, {x, y, z}};
     EXPECT_EQ(row.refusal(problem), nullptr);
     return test::run(typed, problem, typename Typed::Out{}, &Typed::Out::y, size_t(60));
@@ -164,7 +181,11 @@ TEST(CudaBroadcast, FunctionsAndChoices) {
   const auto less = go(p, a_.data(), b_.data(), nullptr, uint8_t{});
   std::vector<uint8_t> condition{1, 0, 0, 1, 1};
   const test::OnDevice<uint8_t> condition_(condition);
-  BroadcastProblem w{.kind = BroadcastProblem::where, .element_bytes = 4, .dims = 3, .extents = {3, 4, 5}, .strides = {{0, 0, 1}, {4, 1, 0}, {0, 5, 1}}};
+  BroadcastProblem w{.kind = BroadcastProblem::where,
+                     .element_bytes = 4,
+                     .dims = 3,
+                     .extents = {3, 4, 5},
+                     .strides = {{0, 0, 1}, {4, 1, 0}, {0, 5, 1}}};
   const auto chosen = go(w, condition_.data(), a_.data(), b_.data(), float{});
   for (size_t i = 0; i < 60; ++i) {
     const float x = a[i / 20 * 4 + i / 5 % 4], y = b[i % 20];

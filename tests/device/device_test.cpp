@@ -16,7 +16,8 @@ CompileOptions on_device() {
 
 std::vector<ConstantPtr> inputs_of(const Graph& graph, unsigned seed) {
   std::vector<ConstantPtr> inputs;
-  for (ValueId v : graph.inputs) inputs.push_back(random_constant(graph[v].type.shape(), seed + unsigned(inputs.size())));
+  for (ValueId v : graph.inputs)
+    inputs.push_back(random_constant(graph[v].type.shape(), seed + unsigned(inputs.size())));
   return inputs;
 }
 std::vector<ConstView> views_of(const std::vector<ConstantPtr>& inputs) {
@@ -26,7 +27,8 @@ std::vector<ConstView> views_of(const std::vector<ConstantPtr>& inputs) {
 }
 
 struct Runner {
-  explicit Runner(const Graph& graph, const CompileOptions& options) : cache(std::make_shared<PlanCache>(graph, options)) {
+  explicit Runner(const Graph& graph, const CompileOptions& options)
+      : cache(std::make_shared<PlanCache>(graph, options)) {
     run_options.pool = &pool, run_options.threads = 1;
     frame = std::make_unique<Frame>(cache, run_options);
   }
@@ -49,7 +51,8 @@ std::vector<std::string> steps_on_device(const Graph& graph) {
       double largest = 1;  // what is small beside it is a sum of terms that are not
       for (int64_t i = 0; i < want[k].elements(); ++i) largest = std::max(largest, std::fabs(load<double>(want[k], i)));
       for (int64_t i = 0; i < want[k].elements(); ++i) {
-        EXPECT_NEAR(load<double>(got[k], i), load<double>(want[k], i), 1e-5 * largest) << "seed " << seed << ", output " << k << ", element " << i;
+        EXPECT_NEAR(load<double>(got[k], i), load<double>(want[k], i), 1e-5 * largest)
+            << "seed " << seed << ", output " << k << ", element " << i;
         if (testing::Test::HasFailure()) return {};
       }
     }
@@ -58,7 +61,8 @@ std::vector<std::string> steps_on_device(const Graph& graph) {
   EXPECT_TRUE(valid(plan.memory, plan.buffers, arena_alignment));
   EXPECT_TRUE(valid(plan.device_memory, plan.device_buffers, arena_alignment));
   std::vector<std::string> steps;
-  for (const Step& step : plan.steps) steps.push_back(cat(step.on_device ? "" : "host:", step.on_device ? step.kernel : schema::name(step.op.id())));
+  for (const Step& step : plan.steps)
+    steps.push_back(cat(step.on_device ? "" : "host:", step.on_device ? step.kernel : schema::name(step.op.id())));
   return steps;
 }
 
@@ -72,13 +76,16 @@ TEST(DevicePlan, AllOnTheDevice) {
   x = b.r.add(schema::Reshape{}, {x, b.graph.add_constant(make_ints({1, 20}))}, {"reshape"})[0];
   x = b.mat_mul(x, 20, 7);
   b.output(b.r.add(schema::Softmax{.axis = 1}, {x}, {"softmax"})[0]);
-  EXPECT_THAT(steps_on_device(b.graph), testing::ElementsAre("upload", "grouped_f32_cuda", "grouped_f32_cuda", "pool_f32_cuda", "reduce_f32_cuda", "gemm_f32_cuda_64x64", "softmax_f32_cuda", "download"));
+  EXPECT_THAT(steps_on_device(b.graph),
+              testing::ElementsAre("upload", "grouped_f32_cuda", "grouped_f32_cuda", "pool_f32_cuda", "reduce_f32_cuda",
+                                   "gemm_f32_cuda_64x64", "softmax_f32_cuda", "download"));
 }
 
 TEST(DevicePlan, AHostsStepInBetween) {
   Built b;
   const ValueId x = b.mat_mul(b.input({64, 64}), 64, 256);  // enough work to be worth the copies
-  const ValueId sums = b.r.add(schema::CumSum{}, {x, b.graph.add_constant(make_scalar(DType::i64, int64_t{1}))}, {"sums"})[0];
+  const ValueId sums =
+      b.r.add(schema::CumSum{}, {x, b.graph.add_constant(make_scalar(DType::i64, int64_t{1}))}, {"sums"})[0];
   const ValueId y = b.mat_mul(sums, 256, 128);
   b.output(b.r.add(schema::Binary{BinaryKind::add}, {y, b.mat_mul(x, 256, 128)}, {"add"})[0]);
   const auto steps = steps_on_device(b.graph);
@@ -115,7 +122,8 @@ TEST(DevicePlan, MovementAndBroadcasts) {
   const auto ints = [&](std::initializer_list<int64_t> v) { return b.graph.add_constant(make_ints(v)); };
   const ValueId t = b.r.add(schema::Transpose{{0, 2, 3, 1}}, {x}, {"transpose"})[0];
   b.output(b.r.add(schema::Slice{}, {t, ints({6, 1}), ints({0, 9}), ints({1, 2}), ints({-2, 1})}, {"slice"})[0]);
-  b.output(b.r.add(schema::Concat{.axis = 1}, {x, b.r.add(schema::Binary{BinaryKind::mul}, {x, y}, {"mul"})[0]}, {"concat"})[0]);
+  b.output(b.r.add(schema::Concat{.axis = 1}, {x, b.r.add(schema::Binary{BinaryKind::mul}, {x, y}, {"mul"})[0]},
+                   {"concat"})[0]);
   b.output(b.r.add(schema::Expand{}, {y, ints({2, 3, 4, 10})}, {"expand"})[0]);
   b.output(b.r.add(schema::Tile{}, {y, ints({1, 2, 3})}, {"tile"})[0]);
   b.output(b.r.add(schema::Pad{}, {x, ints({0, 0, 1, 2, 0, 0, 3, 0})}, {"pad"})[0]);
@@ -165,7 +173,10 @@ TEST(DevicePlan, WeightsAreUploadedOnce) {
   Built b;
   b.output(b.mat_mul(b.input({2, 16}), 16, 16));
   const ConstantPtr weights = b.graph[b.graph.nodes[0].inputs[1]].constant;
-  const auto upload = [&] { return device_weight(emulated(), *weights, "as it is", 1024, [&](std::byte* to) { std::memcpy(to, weights->data, 1024); }); };
+  const auto upload = [&] {
+    return device_weight(emulated(), *weights, "as it is", 1024,
+                         [&](std::byte* to) { std::memcpy(to, weights->data, 1024); });
+  };
   const auto first = upload();
   EXPECT_EQ(first, upload());
   Runner one(b.graph, on_device()), two(b.graph, on_device());

@@ -29,7 +29,8 @@ class Memory {
     const std::scoped_lock lock(mutex_);
     constexpr size_t page = 64 << 10;
     bytes = (bytes + page - 1) / page * page + page;  // the last page stays closed
-    void* memory = mmap(nullptr, bytes, open_ ? PROT_READ | PROT_WRITE : PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* memory = mmap(nullptr, bytes, open_ ? PROT_READ | PROT_WRITE : PROT_NONE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) return nullptr;
     blocks_[memory] = bytes;
     if (open_) mprotect(static_cast<std::byte*>(memory) + bytes - page, page, PROT_NONE);
@@ -46,7 +47,8 @@ class Memory {
     const std::scoped_lock lock(mutex_);
     open_ += opens ? 1 : -1;
     if (open_ != (opens ? 1 : 0)) return;
-    for (const auto& [memory, bytes] : blocks_) mprotect(memory, bytes - (64 << 10), opens ? PROT_READ | PROT_WRITE : PROT_NONE);
+    for (const auto& [memory, bytes] : blocks_)
+      mprotect(memory, bytes - (64 << 10), opens ? PROT_READ | PROT_WRITE : PROT_NONE);
   }
 
  private:
@@ -64,9 +66,13 @@ Failure describe(int, DeviceInfo* info) {
   info->sm = 80, info->memory_bytes = int64_t{1} << 34;
   return nullptr;
 }
-Failure allocate(int, size_t bytes, void** to) { return (*to = memory.allocate(bytes)) ? nullptr : fail("out of memory"); }
+Failure allocate(int, size_t bytes, void** to) {
+  return (*to = memory.allocate(bytes)) ? nullptr : fail("out of memory");
+}
 void release(int, void* address) { memory.release(address); }
-Failure allocate_pinned(int, size_t bytes, void** to) { return (*to = std::malloc(bytes)) ? nullptr : fail("out of memory"); }
+Failure allocate_pinned(int, size_t bytes, void** to) {
+  return (*to = std::malloc(bytes)) ? nullptr : fail("out of memory");
+}
 void release_pinned(void* address) { std::free(address); }
 
 Failure make_stream(int device, Stream** to) { return *to = new Stream{device, false, {}, {}}, nullptr; }
@@ -112,7 +118,8 @@ Failure elapsed(Event* first, Event* last, double* seconds) {
 }  // namespace
 
 Driver driver() {
-  return {devices,     describe,    allocate,      release,     allocate_pinned, release_pinned, make_stream, end_stream, copy, copy,
-          synchronise, begin_capture, end_capture, launch_graph, end_graph,      make_event,     end_event,   record,     elapsed};
+  return {devices,    describe,   allocate,  release,     allocate_pinned, release_pinned, make_stream,
+          end_stream, copy,       copy,      synchronise, begin_capture,   end_capture,    launch_graph,
+          end_graph,  make_event, end_event, record,      elapsed};
 }
 }  // namespace kernels::cuda

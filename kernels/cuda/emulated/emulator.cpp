@@ -10,8 +10,8 @@ namespace kernels::cuda::emulator {
 namespace {
 constexpr int warp_size = 32;
 
-// A thread of execution that another one resumes, and that yields to it. On x86-64 a switch is a few instructions, where
-// swapcontext asks the operating system for the signal mask each time.
+// A thread of execution that another one resumes, and that yields to it. On x86-64 a switch is a few instructions,
+// where swapcontext asks the operating system for the signal mask each time.
 #if defined(__x86_64__)
 extern "C" void inlay_switch_stack(void** from, void* to);
 asm(R"(
@@ -95,7 +95,8 @@ class Machine {
   std::string run_grid(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>& body) {
     const std::scoped_lock lock(mutex_);
     ++launches;
-    shared_ = shared_memory_ + most_shared - (shared_bytes + shared_alignment - 1) / shared_alignment * shared_alignment;
+    shared_ =
+        shared_memory_ + most_shared - (shared_bytes + shared_alignment - 1) / shared_alignment * shared_alignment;
     body_ = &body;
     gridDim = grid, blockDim = block;
     for (unsigned z = 0; z < grid.z; ++z)
@@ -116,7 +117,9 @@ class Machine {
   }
   Thread& current() { return *current_; }
   int lane() const { return int(current_ - threads_.data()) % warp_size; }
-  std::byte* slot(int lane) { return slots_[size_t(current_ - threads_.data()) / warp_size * warp_size + size_t(lane)].data(); }
+  std::byte* slot(int lane) {
+    return slots_[size_t(current_ - threads_.data()) / warp_size * warp_size + size_t(lane)].data();
+  }
   void* shared() const { return shared_; }
 
  private:
@@ -143,7 +146,8 @@ class Machine {
 
   std::string run_block(unsigned count) {
     const auto in_state = [&](State state) {
-      return std::count_if(threads_.begin(), threads_.begin() + count, [&](const Thread& t) { return t.state == state; });
+      return std::count_if(threads_.begin(), threads_.begin() + count,
+                           [&](const Thread& t) { return t.state == state; });
     };
     for (unsigned i = 0; i < count; ++i) {
       Thread& thread = threads_[i];
@@ -159,7 +163,8 @@ class Machine {
         run_warp(warp * warp_size, std::min(count, (warp + 1) * warp_size));
       }
       if (in_state(State::finished) == count) return {};
-      if (in_state(State::at_block_barrier) != count) return "threads wait at different barriers, or for some that have ended";
+      if (in_state(State::at_block_barrier) != count)
+        return "threads wait at different barriers, or for some that have ended";
       for (unsigned i = 0; i < count; ++i) threads_[i].state = State::ready;
     }
   }

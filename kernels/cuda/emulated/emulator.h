@@ -1,10 +1,10 @@
-// The words of device.h for the host's compiler: a grid's blocks run one after the other, the threads of a block as fibers that
-// switch at barriers, shuffles and matrix instructions.
+// The words of device.h for the host's compiler: a grid's blocks run one after the other, the threads of a block as
+// fibers that switch at barriers, shuffles and matrix instructions.
 //
-// What a device would punish, it makes visible. A stream does its work as late as it may, when it is synchronised. Asynchronous
-// copies arrive at the wait. Shared memory starts as NaN in every block. Threads run in either order between two barriers
-// (emulator::reversed): kernels with races give other results. Threads that wait at different barriers are an error. Device
-// memory cannot be touched by the host between two runs.
+// What a device would punish, it makes visible. A stream does its work as late as it may, when it is synchronised.
+// Asynchronous copies arrive at the wait. Shared memory starts as NaN in every block. Threads run in either order
+// between two barriers (emulator::reversed): kernels with races give other results. Threads that wait at different
+// barriers are an error. Device memory cannot be touched by the host between two runs.
 //
 // One kernel runs at a time in the process.
 #pragma once
@@ -96,8 +96,10 @@ template <class T> constexpr size_t shared_bytes_of() {
 template <class SharedMemory, class... P, class... A>
 Failure launch(void (*kernel)(P...), dim3 grid, dim3 block, Stream* stream, const A&... arguments) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return "launching a kernel: an empty grid";
-  if (grid.y > 65535 || grid.z > 65535 || block.x * block.y * block.z > 1024) return "launching a kernel: the grid is too large";
-  if (shared_bytes_of<SharedMemory>() > (163 << 10)) return "launching a kernel: more shared memory than a block of sm_80 has";
+  if (grid.y > 65535 || grid.z > 65535 || block.x * block.y * block.z > 1024)
+    return "launching a kernel: the grid is too large";
+  if (shared_bytes_of<SharedMemory>() > (163 << 10))
+    return "launching a kernel: more shared memory than a block of sm_80 has";
   stream->enqueue([=, given = std::tuple<P...>(P(arguments)...)] {
     return emulator::run(grid, block, shared_bytes_of<SharedMemory>(), [&] { std::apply(kernel, given); });
   });
