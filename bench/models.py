@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes convolutional networks of full size, with random weights, as ONNX files.
+"""Writes networks of full size, with random weights, as ONNX files: convolutional ones, transformers, recurrent ones.
 
     models.py OUT_DIR [NAME...]     writes OUT_DIR/NAME.onnx of these, or of all
     models.py --check [NAME...]     builds them, and writes nothing
@@ -61,7 +61,7 @@ class Builder:
 
     def constant(self, array: np.ndarray) -> str:
         name = f"const_{len(self._weights)}"
-        self._weights.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        self._weights.append(numpy_helper.from_array(np.asarray(array, order="C"), name))
         return name
 
     def normal(self, shape: Sequence[int], deviation: float) -> str:
@@ -117,7 +117,61 @@ class Builder:
         weights = [self._weight((features, c), c, act), self.normal((features,), 0.05)]
         return self.act(self.op("Gemm", [x, *weights], (n, features), transB=1), act)
 
+    def project(self, x: Value, features: int, act: str | None = None) -> Value:
+        """A linear layer on the last dim of [batch, length, channels], as a product and a sum."""
+        *rows, c = x.shape
+        shape = (*rows, features)
+        self.parameters += (c + 1) * features
+        self.macs += math.prod(rows) * c * features
+        y = self.op("MatMul", [x, self._weight((c, features), c)], shape)
+        return self.act(self.op("Add", [self.normal((features,), 0.05), y], shape), act)
+
+    def layer_norm(self, x: Value, epsilon: float = 1e-5) -> Value:
+        c = x.shape[-1]
+        self.parameters += 2 * c
+        moment = (*x.shape[:-1], 1)
+        d = self.op("Sub", [x, self.op("ReduceMean", [x], moment, axes=[-1])], x.shape)
+        variance = self.op("ReduceMean", [self.op("Pow", [d, self.scalar(2)], x.shape)], moment, axes=[-1])
+        root = self.op("Sqrt", [self.op("Add", [variance, self.scalar(epsilon)], moment)], moment)
+        scale = self.constant(1 + 0.02 * self._rng.standard_normal(c, dtype=np.float32))
+        y = self.op("Mul", [self.op("Div", [d, root], x.shape), scale], x.shape)
+        return self.op("Add", [y, self.normal((c,), 0.02)], x.shape)
+
+    def recurrent(self, kind: str, x: Value, hidden: int) -> Value:
+        """LSTM or GRU over [length, batch, inputs]."""
+        length, n, c = x.shape
+        gates = {"LSTM": 4, "GRU": 3}[kind]
+        self.parameters += gates * hidden * (c + hidden + 2)
+        self.macs += length * n * gates * hidden * (c + hidden)
+        parts = [self.normal((1, gates * hidden, k), 1 / math.sqrt(hidden)) for k in (c, hidden, 2)]
+        bias = self.normal((1, 2 * gates * hidden), 0.05)
+        extra = {"linear_before_reset": 1} if kind == "GRU" else {}
+        y = self.op(kind, [x, *parts[:2], bias], (length, 1, n, hidden), hidden_size=hidden, **extra)
+        return self.op("Squeeze", [y, self.constant(np.array([1]))], (length, n, hidden))
+
     # Layers without
+
+    def scalar(self, value: float) -> str:
+        return self.constant(np.float32(value))
+
+    def heads(self, x: Value, heads: int, *perm: int) -> Value:
+        n, length, c = x.shape
+        return self.transpose(self.reshape(x, n, length, heads, c // heads), *perm)
+
+    def attention(self, q: Value, k: Value, v: Value, mask: Value | None = None, causal: bool = False) -> Value:
+        """Of q [n, heads, length, size], k [n, heads, size, keys] and v [n, heads, keys, size]; [n, length, channels]."""
+        n, heads, length, size = q.shape
+        keys = k.shape[3]
+        self.macs += 2 * n * heads * length * keys * size
+        scores = self.op("MatMul", [q, k], (n, heads, length, keys))
+        scores = self.op("Div", [scores, self.scalar(math.sqrt(size))], scores.shape)
+        if causal:
+            seen = self.constant(np.tri(length, keys, keys - length, dtype=bool)[None, None])
+            scores = self.op("Where", [seen, scores, self.scalar(-1e4)], scores.shape)
+        if mask:
+            scores = self.add(scores, mask)
+        y = self.op("MatMul", [self.op("Softmax", [scores], scores.shape, axis=-1), v], q.shape)
+        return self.reshape(self.transpose(y, 0, 2, 1, 3), n, length, heads * size)
 
     def act(self, x: Value, kind: str | None) -> Value:
         def unary(op: str, **attributes) -> Value:
@@ -132,6 +186,17 @@ class Builder:
                 return self.op("Clip", [x, self.constant(np.float32(0)), self.constant(np.float32(6))], x.shape)
             case "sigmoid":
                 return unary("Sigmoid")
+            case "tanh":
+                return unary("Tanh")
+            case "gelu":  # with the error function
+                e = self.op("Erf", [self.op("Div", [x, self.scalar(math.sqrt(2))], x.shape)], x.shape)
+                y = self.mul(x, self.op("Add", [e, self.scalar(1)], x.shape))
+                return self.op("Mul", [y, self.scalar(0.5)], x.shape)
+            case "gelu_tanh":
+                y = self.op("Mul", [self.op("Pow", [x, self.scalar(3)], x.shape), self.scalar(0.044715)], x.shape)
+                y = self.op("Mul", [self.add(x, y), self.scalar(math.sqrt(2 / math.pi))], x.shape)
+                y = self.op("Add", [self.op("Tanh", [y], x.shape), self.scalar(1)], x.shape)
+                return self.mul(self.op("Mul", [x, self.scalar(0.5)], x.shape), y)
             case "silu":
                 return self.mul(x, unary("Sigmoid"))
             case "hardsigmoid":
@@ -450,6 +515,107 @@ def unet(b: Builder) -> Value:
     for channels in (256, 128, 64, 32):
         x = double(b.concat([skips.pop(), b.up_conv(x, channels)]), channels)
     return b.conv(x, 1, act="sigmoid", bias="plain")
+
+
+# Transformers and recurrent networks. Their multiply-adds are those of products, by our own count.
+
+def encoder(b: Builder, layers: int, width: int, heads: int, length: int, first_norm: bool = False, x: Value | None = None,
+            mask: Value | None = None) -> Value:
+    """Layers of Vaswani et al. 2017, with GELU: normalised behind each part, as in BERT, or before it, as in ViT."""
+    x = x or b.input("data", 1, length, width)
+    for _ in range(layers):
+        y = b.layer_norm(x) if first_norm else x
+        q, k, v = (b.project(y, width) for _ in range(3))
+        y = b.attention(b.heads(q, heads, 0, 2, 1, 3), b.heads(k, heads, 0, 2, 3, 1), b.heads(v, heads, 0, 2, 1, 3), mask)
+        x = b.add(b.project(y, width), x)
+        if not first_norm:
+            x = b.layer_norm(x)
+        y = b.project(b.project(b.layer_norm(x) if first_norm else x, 4 * width, "gelu"), width)
+        x = b.add(y, x)
+        if not first_norm:
+            x = b.layer_norm(x)
+    return x
+
+
+def bert(length: int):
+    """Four of the twelve layers of BERT-base (Devlin et al. 2018), behind the embeddings, with a mask of keys."""
+    def build(b: Builder) -> Value:
+        return encoder(b, 4, 768, 12, length, mask=b.input("mask", 1, 1, 1, length))
+    build.__name__ = f"bert_{length}"
+    return build
+
+
+architecture(28_351_488, 0.455)(bert(16))
+architecture(28_351_488, 3.724)(bert(128))
+architecture(28_351_488, 16.106)(bert(512))
+
+
+@architecture(10_646_784, 1.434)
+def minilm_l6(b: Builder) -> Value:
+    """Wang et al. 2020: six layers of 384, as in all-MiniLM-L6-v2, 128 tokens behind the embeddings."""
+    return encoder(b, 6, 384, 12, 128, mask=b.input("mask", 1, 1, 1, 128))
+
+
+@architecture(22_050_664, 4.598)
+def vit_s16(b: Builder) -> Value:
+    """Dosovitskiy et al. 2020, at the width of Touvron et al. 2020 (which states its parameters), 224x224."""
+    x = b.conv(b.input("data", 1, 3, 224, 224), 384, 16, 16, pad=0, bias="plain")
+    x = b.transpose(b.reshape(x, 1, 384, 196), 0, 2, 1)
+    x = b.op("Concat", [b.normal((1, 1, 384), 0.02), x], (1, 197, 384), axis=1)
+    x = b.op("Add", [x, b.normal((1, 197, 384), 0.02)], x.shape)
+    b.parameters += 198 * 384
+    x = b.layer_norm(encoder(b, 12, 384, 6, 197, first_norm=True, x=x))
+    first = b.op("Gather", [x, b.constant(np.array(0))], (1, 384), axis=1)
+    return b.linear(first, 1000)
+
+
+def gpt2(length: int, past: int):
+    """Two of the twelve layers of GPT-2 (Radford et al. 2019): a prompt, or a token behind `past` others."""
+    def build(b: Builder) -> Value:
+        x = b.input("data", 1, length, 768)
+        for layer in range(2):
+            y = b.layer_norm(x)
+            q, k, v = (b.heads(b.project(y, 768), 12, 0, 2, 1, 3) for _ in range(3))
+            if past:
+                k, v = (b.concat([b.input(f"past_{name}{layer}", 1, 12, past, 64), new], 2) for name, new in (("k", k), ("v", v)))
+            y = b.attention(q, b.transpose(k, 0, 1, 3, 2), v, causal=length > 1)
+            x = b.add(b.project(y, 768), x)
+            x = b.add(b.project(b.project(b.layer_norm(x), 3072, "gelu_tanh"), 768), x)
+        return b.layer_norm(x)
+    build.__name__ = f"gpt2_past_{past}" if past else f"gpt2_{length}"
+    return build
+
+
+architecture(14_177_280, 1.862)(gpt2(128, 0))
+architecture(14_177_280, 0.0146)(gpt2(1, 128))
+
+
+@architecture(921_600, 0.0918)
+def lstm(b: Builder) -> Value:
+    """Two layers of 256 units (Hochreiter and Schmidhuber 1997; Gers et al. 1999), 100 steps of 128 inputs."""
+    return b.recurrent("LSTM", b.recurrent("LSTM", b.input("data", 100, 1, 128), 256), 256)
+
+
+@architecture(691_200, 0.0688)
+def gru(b: Builder) -> Value:
+    """Two layers of 256 units (Cho et al. 2014), 100 steps of 128 inputs."""
+    return b.recurrent("GRU", b.recurrent("GRU", b.input("data", 100, 1, 128), 256), 256)
+
+
+@architecture(98_816, 0.0393)
+def tcn(b: Builder) -> Value:
+    """Bai et al. 2018, figure 1: causal convolutions of 3, dilated by 1 to 8, of 64 channels, two per residual block."""
+    x = b.input("data", 1, 64, 400)
+    for level in range(4):
+        y, d = x, 2 ** level
+        for _ in range(2):
+            y = b.op("Pad", [y, b.constant(np.array([0, 0, 2 * d, 0, 0, 0]))], (1, 64, 400 + 2 * d))
+            b.parameters += 64 * 64 * 3 + 64
+            b.macs += 64 * 64 * 3 * 400
+            weights = [b.normal((64, 64, 3), 1 / math.sqrt(96)), b.normal((64,), 0.05)]
+            y = b.act(b.op("Conv", [y, *weights], (1, 64, 400), kernel_shape=[3], dilations=[d]), "relu")
+        x = b.act(b.add(x, y), "relu")
+    return x
 
 
 def make(name: str) -> onnx.ModelProto:

@@ -29,7 +29,7 @@ std::shared_ptr<const std::byte> pack(const rnn::Rnn& kernel, const std::string&
   for (const Constant* part : {&w, &r, b})
     if (part) to = std::copy_n(part->data, part->bytes(), to);
   const auto data = [](const Constant& t) { return reinterpret_cast<const float*>(t.data); };
-  return packed_weight(*make_constant(std::as_const(joined).view()), cat(name, " rnn ", int(spec.kind), " i", spec.input, " h", spec.hidden, " b", b != nullptr, " isa", spec.isa),
+  return packed_weight(*make_constant(std::as_const(joined).view()), cat(name, " rnn ", int(spec.kind), " i", spec.input, " h", spec.hidden, " b", b != nullptr),
                        kernel.packed_bytes() * directions, [&](std::byte* packed) {
     for (int64_t d = 0; d < directions; ++d) {
       const float* bias = b ? data(*b) + d * 2 * rows : nullptr;
@@ -45,8 +45,8 @@ std::optional<Lowered> lower_rnn(const Rnn& op, const LowerContext& c) {
   if (!c.constant(1) || !c.constant(2) || (c.has(3) && !c.constant(3)) || c.has(4) || c.has(7)) return std::nullopt;
   if (op.clip != 0 || op.input_forget || !default_activations(op)) return std::nullopt;
   const Shape x = c.in(0).shape(), r = c.in(2).shape();
-  rnn::Spec spec{op.kind, x[2], r[2], op.linear_before_reset, c.isa};
-  auto choice = rnn::select(spec);
+  const rnn::Spec spec{op.kind, x[2], r[2], op.linear_before_reset};
+  auto choice = rnn::select(spec, c.isa);
   if (!choice) return std::nullopt;
   const int64_t time = x[0], batch = x[1], directions = r[0], state = batch * r[2];
   const int64_t own = int64_t(choice.kernel->scratch_bytes(time, batch)), spare = 2 * state * int64_t(sizeof(float));

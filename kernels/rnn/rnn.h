@@ -12,7 +12,6 @@ struct Spec {
   schema::RnnKind kind = schema::RnnKind::lstm;
   int64_t input = 0, hidden = 0;
   bool linear_before_reset = false;  // gru
-  isa::Mask isa = isa::detected();   // of the gemm and pointwise kernels inside
   int64_t gates() const { return kind == schema::RnnKind::lstm ? 4 : kind == schema::RnnKind::gru ? 3 : 1; }
 };
 
@@ -50,5 +49,5 @@ using Choice = kernels::Choice<Kernel>;
   }
 #include "kernels/rnn/kernels.inc"
 std::span<const Row> rows();
-Choice select(const Spec&);
+Choice select(const Spec&, isa::Mask have = isa::detected());
 }  // namespace kernels::rnn

@@ -14,7 +14,7 @@ using namespace Xbyak::util;
 using pointwise::Cursor;
 
 constexpr int rows_per_pointer = 5, unroll = 4, line = 64;  // bytes of a cache line
-constexpr int panel_ahead = 1024;  // bytes of B asked for before they are read: a second-level cache's latency shows without
+constexpr int panel_ahead = 4096;  // bytes of B asked for before they are read: a second-level cache's latency shows without
 
 struct ShapeHash {
   size_t operator()(const Shape& s) const {
@@ -97,7 +97,7 @@ template <class Isa> class TileGenerator : public jit::Generator {
   // The stream of what is read next; b stands in when all of it has come.
   bool prefetches() const { return !s_.strided && !s_.direct; }
   // As much in a tile as brings a panel within four.
-  int prefetched_lines() const { return std::clamp(unroll * s_.vectors * vector_bytes / (4 * line), 1, 2); }
+  int prefetched_lines() const { return std::clamp(unroll * s_.vectors * vector_bytes / (4 * line), 1, 3); }
 
   // The rows that end the reduction lie far apart: asked for at its start, they are there.
   void prefetch_rows() {

@@ -121,7 +121,7 @@ TEST_P(Models, GiveTheStoredResults) {
 // What the CUDA backend's kernels give, and what is placed, copied and replayed around them. The second run launches graphs.
 TEST_P(Models, GiveTheStoredResultsOnTheEmulatedDevice) {
   const Row& row = GetParam();
-  static const std::set<std::string> long_ones{"agllnet_256", "dnsmos_sig_bak_ovr", "fns_candy_op7", "style_starry_night", "superres_subpixel"};
+  static const std::set<std::string> long_ones{"agllnet_256", "dnsmos_sig_bak_ovr", "fns_candy_op7", "road_seg_adas", "style_starry_night", "superres_subpixel"};
   if (long_ones.contains(row.name)) GTEST_SKIP() << "the emulation would take minutes";
   const auto folder = shared_folder() / "models" / row.name;
   if (!std::filesystem::exists(folder / "model.onnx"))
