@@ -19,6 +19,7 @@ enum class Code : int32_t {
   timeout = 8,
   busy = 9,
   internal = 10,
+  device = 11,  // the answer of a device or its driver
 };
 
 struct Error : std::runtime_error {

@@ -52,6 +52,7 @@ void Frame::adopt(std::shared_ptr<const Plan> plan) {
   plan_ = nullptr;  // stays so if this throws
   bound_.clear();
   tail_ = nullptr;
+  device_ = std::ranges::any_of(plan->steps, &Step::on_device) ? std::make_unique<DeviceFrame>(cache_->options().device) : nullptr;
   const size_t values = plan->values.size();
   shapes_.assign(values, {});
   for (size_t v = 0; v < values; ++v) {
@@ -111,6 +112,7 @@ void Frame::bind_extents(std::span<const ConstView> inputs) {
 void Frame::bind_addresses() {
   const Plan& plan = *plan_;
   arena_->reserve(plan.arena_bytes());
+  if (device_) device_->reserve(plan);
   addresses_.assign(plan.values.size(), nullptr);
   std::vector<std::byte*> moved(plan.values.size(), nullptr);  // by root
   for (size_t k = 0; k < redirects_.size(); ++k) {
@@ -123,6 +125,7 @@ void Frame::bind_addresses() {
   for (size_t v = 0; v < plan.values.size(); ++v) {
     const Place& place = plan.values[v].place;
     if (place.kind == Place::constant) addresses_[v] = const_cast<std::byte*>(place.data);
+    if (place.kind == Place::device) addresses_[v] = device_->arena() + place.offset;
     if (place.kind != Place::arena) continue;
     const uint32_t root = plan.values[v].root;
     addresses_[v] = moved[root] ? moved[root] + (place.offset - plan.values[root].place.offset) : arena() + place.offset;
@@ -155,6 +158,7 @@ void Frame::bind_addresses() {
       if (place.kind == Place::input) input_views_[place.index].push_back(&c.in_[k].view);
     }
   }
+  if (device_) device_->bind(plan, contexts_);
   addresses_stale_ = false;
   bound_moves_ = arena_->moves;
 }
@@ -207,9 +211,15 @@ void Frame::run_steps() {
       if (budget) budget->spend(steps[s].work);
     };
     if (!options_.observer) {
-      for (; s < steps.size(); ++s) {
+      while (s < steps.size()) {
         before_step();
+        if (steps[s].on_device) {
+          const size_t end = device_->run(*plan_, s, contexts_);
+          while (++s < end) before_step();
+          continue;
+        }
         steps[s].run(contexts_[s]);
+        ++s;
       }
       return;
     }
@@ -217,6 +227,10 @@ void Frame::run_steps() {
     for (; s < steps.size(); ++s) {
       before_step();
       const auto start = Clock::now();
+      if (steps[s].on_device) {
+        options_.observer(*plan_, s, device_->timed(*plan_, s, contexts_[s]), contexts_[s]);
+        continue;
+      }
       steps[s].run(contexts_[s]);
       options_.observer(*plan_, s, std::chrono::duration<double>(Clock::now() - start).count(), contexts_[s]);
     }

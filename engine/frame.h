@@ -2,6 +2,7 @@
 // control flow, and the rest of a graph behind a size found at run, have frames of their own inside the outer one.
 #pragma once
 #include <atomic>
+#include "engine/device_frame.h"
 #include "engine/plan.h"
 #include "kernels/os.h"
 
@@ -73,6 +74,7 @@ class Frame final : public BodyRunner {
   std::unique_ptr<Frame> tail_;
   std::vector<std::vector<ConstView*>> input_views_;  // by input: the views of steps to point at it
   std::vector<Redirect> redirects_;        // by output
+  std::unique_ptr<DeviceFrame> device_;  // of a plan with steps on the device
   bool addresses_stale_ = false;
   std::vector<ConstView> outputs_, crossing_;
 };

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <climits>
 #include "engine/custom.h"
+#include "engine/device_lowering.h"
 #include "engine/passes/target.h"
 #include "engine/plan.h"
 #include "engine/shape.h"
@@ -31,7 +32,7 @@ class Compiler {
  public:
   // `alias`: values may lie inside others.
   Compiler(const Graph& graph, const CompileOptions& options, Plan& plan, bool alias)
-      : graph_(graph), options_(options), plan_(plan), index_(graph.values.size(), Step::absent),
+      : graph_(graph), options_(options), target_{options.device, false}, on_device_(options.device ? nodes_on_device(graph) : std::vector<bool>(graph.nodes.size())), plan_(plan), index_(graph.values.size(), Step::absent),
         inside_(alias ? alias_parts(graph) : std::vector<Inside>(graph.values.size())) {}
 
   // False: some step has no kernel for values that lie inside others.
@@ -39,12 +40,14 @@ class Compiler {
     for (size_t k = 0; k < graph_.inputs.size(); ++k)
       plan_.values[add(graph_.inputs[k])].place = {Place::input, uint32_t(k), 0, nullptr};
     for (NodeId n : schedule(graph_))
-      if (!add_step(graph_[n])) return false;
+      if (!add_step(n)) return false;
     for (const GraphOutput& out : graph_.outputs) outputs_.push_back(value(out.value));
     find_roots();
     find_lifetimes();
     share_in_place();
-    place();
+    place(Place::arena, plan_.buffers, plan_.memory);
+    place(Place::device, plan_.device_buffers, plan_.device_memory);
+    place_views();
     return true;
   }
   const std::vector<uint32_t>& outputs() const { return outputs_; }
@@ -55,6 +58,7 @@ class Compiler {
     index_[size_t(v)] = i;
     const Type& type = graph_[v].type;
     plan_.values.push_back({type, {}, !type.placeable(), i});
+    if (graph_[v].producer != NodeId::none && makes_on_device(graph_[v].producer)) plan_.values[i].place.kind = Place::device;
     if (in_object(type)) plan_.values[i].place = {Place::object, uint32_t(plan_.objects++), 0, nullptr};
     plan_.bounded |= type.placeable() && !type.determined();
     parent_.push_back(i), offset_.push_back(0);
@@ -82,8 +86,15 @@ class Compiler {
     return y != ValueId::none && inside(y).whole != ValueId::none && inside(y).whole == node.inputs.at(0);
   }
 
-  bool add_step(const Node& node) {
-    Step step{"reference", node.op, node.origins, {}, {}, {}, 0, 0, {}, {}, 0};
+  // A copy to the host is the device's step.
+  bool makes_on_device(NodeId n) const {
+    const auto* copy = graph_[n].op.get_if<schema::DeviceCopy>();
+    return copy ? copy->to_device : on_device_[size_t(n)];
+  }
+
+  bool add_step(NodeId n) {
+    const Node& node = graph_[n];
+    Step step{"reference", node.op, node.origins, {}, {}, {}, 0, 0, {}, {}, 0, on_device_[size_t(n)]};
     Types in, out;
     for (ValueId v : node.inputs) {
       step.inputs.push_back(value(v));
@@ -114,12 +125,16 @@ class Compiler {
     const bool fixed = !options_.reference_only && std::ranges::all_of(in, &Type::determined) && std::ranges::all_of(out, &Type::determined);
     std::optional<kernels::RefusalLog> log;
     if (options_.keep_refusals) log.emplace(plan_.refusals.emplace_back());
-    if (auto lowered = fixed ? lower({graph_, node, options_.isa, options_.strict, inside_}) : std::nullopt) {
+    if (options_.keep_refusals && options_.device && !step.on_device) explain_placement(graph_, node, {options_.device, true});
+    if (auto lowered = fixed ? lower({graph_, node, options_.isa, options_.strict, inside_, step.on_device ? &target_ : nullptr}) : std::nullopt) {
       step.kernel = lowered->kernel, step.run = std::move(lowered->run), scratch = lowered->scratch;
     } else {
+      require(!step.on_device, Code::internal, to_text(node.origins), ": is placed where no kernel takes it");
       const auto pitched = [&](ValueId v) { return v != ValueId::none && inside(v).pitch; };
       if (std::ranges::any_of(node.inputs, pitched) || std::ranges::any_of(node.outputs, pitched)) return false;
-      for (const auto& body : node.bodies) step.bodies.push_back(std::make_shared<PlanCache>(*body, options_));
+      CompileOptions inner = options_;
+      inner.device = nullptr;  // bodies run on the CPU
+      for (const auto& body : node.bodies) step.bodies.push_back(std::make_shared<PlanCache>(*body, inner));
       step.run = [op = node.op](RunContext& c) { reference(op, c); };
     }
     scratch_.push_back(scratch), inplace_.push_back(inplace_input(node));
@@ -150,7 +165,7 @@ class Compiler {
     }
     for (uint32_t v : outputs_) life_[root_[v]].last = int(plan_.steps.size());
     for (uint32_t v = 0; v < life_.size(); ++v)
-      if (root_[v] == v && plan_.values[v].place.kind == Place::arena) life_[v].size = size_t(largest_bytes(plan_.values[v].type));
+      if (root_[v] == v && (plan_.values[v].place.kind == Place::arena || plan_.values[v].place.kind == Place::device)) life_[v].size = size_t(largest_bytes(plan_.values[v].type));
   }
 
   // An elementwise step takes the buffer of an input that nobody reads after it.
@@ -160,7 +175,8 @@ class Compiler {
       const int k = inplace_[s];
       if (k < 0 || size_t(k) >= step.inputs.size() || step.inputs[k] == Step::absent) continue;
       const uint32_t from = root_[step.inputs[k]], to = step.outputs[0];
-      if (plan_.values[from].place.kind != Place::arena || plan_.values[to].place.kind != Place::arena) continue;
+      const Place::Kind kind = plan_.values[to].place.kind;
+      if (plan_.values[from].place.kind != kind || (kind != Place::arena && kind != Place::device)) continue;
       if (life_[from].last != int(s) || life_[from].size != life_[to].size) continue;
       if (plan_.values[step.inputs[k]].type.dims != plan_.values[to].type.dims) continue;
       if (std::ranges::count_if(step.inputs, [&](uint32_t v) { return v != Step::absent && root_[v] == from; }) > 1) continue;
@@ -170,22 +186,28 @@ class Compiler {
     }
   }
 
-  void place() {
+  // The buffers of the host's arena, or of the device's.
+  void place(Place::Kind kind, std::vector<Buffer>& buffers, MemoryPlan& memory) {
     std::vector<uint32_t> owner;
     for (uint32_t v = 0; v < plan_.values.size(); ++v)
-      if (root_[v] == v && plan_.values[v].place.kind == Place::arena) plan_.buffers.push_back(life_[v]), owner.push_back(v);
+      if (root_[v] == v && plan_.values[v].place.kind == kind) buffers.push_back(life_[v]), owner.push_back(v);
     const size_t values = owner.size();
     for (size_t s = 0; s < plan_.steps.size(); ++s)
-      if (scratch_[s] > 0) plan_.buffers.push_back({size_t(scratch_[s]), int(s), int(s)}), owner.push_back(uint32_t(s));
-    plan_.memory = plan_memory(plan_.buffers, arena_alignment);
+      if (scratch_[s] > 0 && plan_.steps[s].on_device == (kind == Place::device)) buffers.push_back({size_t(scratch_[s]), int(s), int(s)}), owner.push_back(uint32_t(s));
+    memory = plan_memory(buffers, arena_alignment);
 #ifndef NDEBUG
-    require(valid(plan_.memory, plan_.buffers, arena_alignment), Code::invalid_model, "the memory plan is not valid");
+    require(valid(memory, buffers, arena_alignment), Code::invalid_model, "the memory plan is not valid");
 #endif
     for (size_t i = 0; i < owner.size(); ++i) {
-      if (i < values) plan_.values[owner[i]].place.offset = int64_t(plan_.memory.offset[i]);
-      else plan_.steps[owner[i]].scratch_offset = int64_t(plan_.memory.offset[i]);
-      plan_.arena_without_reuse += int64_t((plan_.buffers[i].size + arena_alignment - 1) / arena_alignment * arena_alignment);
+      if (i < values) plan_.values[owner[i]].place.offset = int64_t(memory.offset[i]);
+      else plan_.steps[owner[i]].scratch_offset = int64_t(memory.offset[i]);
+      if (kind == Place::arena) plan_.arena_without_reuse += int64_t((buffers[i].size + arena_alignment - 1) / arena_alignment * arena_alignment);
     }
+    require(int64_t(memory.arena_size) <= options_.max_arena_bytes, Code::limit, "the arena would have ", memory.arena_size, " bytes, more than the cap of ",
+            options_.max_arena_bytes);
+  }
+
+  void place_views() {
     for (uint32_t v = 0; v < plan_.values.size(); ++v) {
       plan_.values[v].root = root_[v];
       if (plan_.values[v].place.kind == Place::object) continue;
@@ -193,12 +215,12 @@ class Compiler {
       plan_.values[v].place.offset += from_root_[v];
     }
     plan_.arena_lower_bound = int64_t(lower_bound(plan_.buffers, arena_alignment));
-    require(plan_.arena_bytes() <= options_.max_arena_bytes, Code::limit, "the arena would have ", plan_.arena_bytes(),
-            " bytes, more than the cap of ", options_.max_arena_bytes);
   }
 
   const Graph& graph_;
   const CompileOptions& options_;
+  const DeviceTarget target_;
+  const std::vector<bool> on_device_;  // by node of the graph
   Plan& plan_;
   std::vector<uint32_t> index_;  // of a graph's value among the plan's
   std::vector<Inside> inside_;   // by value of the graph
@@ -237,7 +259,7 @@ Plan compile(const Graph& graph, const Types& inputs, const CompileOptions& opti
   if (!options.reference_only) run_target_passes(parts.head, options);
   Plan plan;
   std::vector<uint32_t> outputs;
-  for (bool alias = !options.reference_only;; alias = false) {
+  for (bool alias = !options.reference_only && !options.device;; alias = false) {
     plan = {};
     plan.inputs = inputs;
     Compiler compiler(parts.head, options, plan, alias);

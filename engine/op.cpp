@@ -149,6 +149,9 @@ std::optional<Lowered> lower(const LowerContext& context) {
     return def(p).lower ? def(p).lower(p, context) : std::nullopt;
   }, context.node.op);
 }
+bool lowers_to_device(const Op& op) {
+  return visit([](const auto& p) { return def(p).on_device; }, op);
+}
 Cost cost(const Op& op, std::span<const Type> in, std::span<const Type> out) {
   Cost result;
   const auto bytes = [](const Type& t) { return t.is_tensor() && t.determined() ? double(bytes_of(t.dtype, t.shape())) : 0; };

@@ -8,6 +8,9 @@
 namespace kernels {
 class ThreadPool;
 }
+namespace kernels::cuda {
+struct Stream;
+}
 
 namespace engine {
 // What `infer` sees of a node.
@@ -116,6 +119,7 @@ class RunContext {
   Bytes workspace_;
   int64_t longest_text_ = 0;  // of the strings that an output may be made of
   kernels::ThreadPool* pool_ = nullptr;
+  kernels::cuda::Stream* stream_ = nullptr;  // of a step on a device, whose views and scratch are addresses there
   int threads_ = 1;
   const Stop* stop_ = nullptr;
 };
@@ -126,12 +130,14 @@ struct Lowered {
   std::function<void(RunContext&)> run;   // owns packed weights and generated code
   int64_t scratch = 0;                    // bytes
 };
+struct DeviceTarget;
 struct LowerContext {
   const Graph& graph;
   const Node& node;
   kernels::isa::Mask isa;
   bool strict;  // see CompileOptions
   std::span<const Inside> inside = {};  // by value of the graph; empty: every value lies on its own
+  const DeviceTarget* target = nullptr;  // null: the CPU; see device_lowering.h
   // Elements from row to row of the last dim of an input, or of output 0; 0: as many as it has.
   int64_t in_pitch(size_t k) const { return pitch(node.inputs[k]); }
   int64_t out_pitch() const { return pitch(node.outputs[0]); }
@@ -166,6 +172,8 @@ template <class T> struct OpDef {
   void (*reference)(const T&, RunContext&);
   // Asks a kernel family. Empty: no kernel accepts, and the reference runs instead.
   std::optional<Lowered> (*lower)(const T&, const LowerContext&) = nullptr;
+  // lower() also gives steps for a device, and none of the CPU's where it is asked for one.
+  bool on_device = false;
   // Rewrites the node into something cheaper of the same meaning, if it can.
   void (*simplify)(const T&, NodeId, Rewriter&) = nullptr;
   // The input whose buffer output 0 may take: element i of the output depends on no later element of it.
@@ -193,6 +201,7 @@ Types infer(const Graph&, const Node&);  // errors name the op and the input typ
 void reference(const Op&, RunContext&);
 std::optional<Lowered> lower(const LowerContext&);
 Cost cost(const Op&, std::span<const Type> in, std::span<const Type> out);
+bool lowers_to_device(const Op&);
 int inplace_input(const Node&);  // -1: none
 bool is_alias(const Op&);
 bool is_random(const Op&);

@@ -1,5 +1,6 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+#include "engine/device.h"
 #include "engine/plan.h"
 #include "kernels/os.h"
 #include "kernels/table.h"
@@ -15,6 +16,23 @@ struct Key {
 struct KeyHash {
   size_t operator()(const Key& k) const { return k.low ^ std::hash<std::string>()(k.packing); }
 };
+
+Key key_of(std::span<const Constant* const> weights, std::string packing, size_t bytes) {
+  XXH3_state_t state;
+  XXH3_128bits_reset(&state);
+  for (const Constant* w : weights) XXH3_128bits_update(&state, w->data, size_t(w->bytes()));
+  const XXH128_hash_t content = XXH3_128bits_digest(&state);
+  return {content.low64, content.high64, std::move(packing), bytes};
+}
+
+kernels::os::Memory pack_to_memory(std::span<const Constant* const> weights, size_t bytes, const std::function<void(std::byte*)>& pack) {
+  auto memory = kernels::os::Memory::allocate(std::max<size_t>(bytes, 1));
+  require(bool(memory), Code::out_of_memory, "cannot allocate ", bytes, " bytes for packed weights");
+  pack(memory.data());
+  for (const Constant* w : weights)
+    if (w->mapping) w->mapping->release_pages(w->data - w->mapping->data(), w->bytes());
+  return memory;
+}
 }  // namespace
 
 std::shared_ptr<const std::byte> packed_weight(std::span<const Constant* const> weights, const std::string& packing, size_t bytes,
@@ -24,18 +42,9 @@ std::shared_ptr<const std::byte> packed_weight(std::span<const Constant* const> 
     kernels::os::Memory memory;
   };
   static kernels::WeakCache<Key, Packed, KeyHash> cache;
-  XXH3_state_t state;
-  XXH3_128bits_reset(&state);
-  for (const Constant* w : weights) XXH3_128bits_update(&state, w->data, size_t(w->bytes()));
-  const XXH128_hash_t content = XXH3_128bits_digest(&state);
-  const Key key{content.low64, content.high64, packing, bytes};
-  const auto packed = cache.get(key, [&](const Key&) {
-    auto made = std::make_shared<Packed>(Packed{Charge(int64_t(bytes)), kernels::os::Memory::allocate(std::max<size_t>(bytes, 1))});
-    require(bool(made->memory), Code::out_of_memory, "cannot allocate ", bytes, " bytes for packed weights");
-    pack(made->memory.data());
-    for (const Constant* w : weights)
-      if (w->mapping) w->mapping->release_pages(w->data - w->mapping->data(), w->bytes());
-    return made;
+  const auto packed = cache.get(key_of(weights, packing, bytes), [&](const Key&) {
+    Charge charge{int64_t(bytes)};
+    return std::make_shared<Packed>(Packed{std::move(charge), pack_to_memory(weights, bytes, pack)});
   });
   return {packed, packed->memory.data()};
 }
@@ -43,5 +52,18 @@ std::shared_ptr<const std::byte> packed_weight(const Constant& weight, const std
                                                const std::function<void(std::byte*)>& pack) {
   const Constant* one[] = {&weight};
   return packed_weight(one, packing, bytes, pack);
+}
+
+std::shared_ptr<const std::byte> device_weight(const std::shared_ptr<Device>& device, const Constant& weight, const std::string& packing, size_t bytes,
+                                               const std::function<void(std::byte*)>& pack) {
+  static kernels::WeakCache<Key, DeviceMemory, KeyHash> cache;
+  const Constant* one[] = {&weight};
+  const auto uploaded = cache.get(key_of(one, cat(reinterpret_cast<uintptr_t>(device.get()), ' ', packing), bytes), [&](const Key&) {
+    const kernels::os::Memory packed = pack_to_memory(one, bytes, pack);
+    auto memory = std::make_shared<DeviceMemory>(device, std::max<size_t>(bytes, 1));
+    device->upload(memory->data(), packed.data(), bytes);
+    return memory;
+  });
+  return {uploaded, uploaded->data()};
 }
 }  // namespace engine

@@ -10,6 +10,7 @@
 #include "kernels/table.h"
 
 namespace engine {
+class Device;
 class PlanCache;
 
 struct CompileOptions {
@@ -25,6 +26,7 @@ struct CompileOptions {
   // Of one run, planning included: operations as work_of counts them.
   double max_work = Budget::no_limit;
   std::vector<std::string> disabled_passes{};
+  std::shared_ptr<Device> device{};  // where steps run that it has kernels for; null: all on the CPU
 };
 
 // Where the bytes of a value are.
@@ -34,6 +36,7 @@ struct Place {
     constant,  // at `data`
     input,     // input `index` of the plan
     object,    // object `index` of the frame: not a tensor, strings, or a size found at run
+    device,    // at `offset` of the arena on the device
   };
   Kind kind = arena;
   uint32_t index = 0;
@@ -60,6 +63,7 @@ struct Step {
   std::vector<std::shared_ptr<PlanCache>> bodies;
   Cost cost;
   double work = 0;  // see work_of; extents that vary are at their bounds
+  bool on_device = false;  // `run` asks the device for it, and returns at once
 };
 
 // What a step draws on a budget: operations, bytes, or turns of the loops around empty extents, whichever are more, and
@@ -87,6 +91,9 @@ struct Plan {
   MemoryPlan memory;
   int64_t arena_lower_bound = 0, arena_without_reuse = 0;
   int64_t arena_bytes() const { return int64_t(memory.arena_size); }
+  // The same of the device's arena.
+  std::vector<Buffer> device_buffers;
+  MemoryPlan device_memory;
   bool bounded = false;  // some extent is a bounded symbol
 };
 
@@ -141,5 +148,8 @@ std::shared_ptr<const std::byte> packed_weight(const Constant&, const std::strin
                                                const std::function<void(std::byte*)>& pack);
 // Several that are packed as one; `packing` says where each ends.
 std::shared_ptr<const std::byte> packed_weight(std::span<const Constant* const>, const std::string& packing, size_t bytes,
+                                               const std::function<void(std::byte*)>& pack);
+// The same in the memory of the device.
+std::shared_ptr<const std::byte> device_weight(const std::shared_ptr<Device>&, const Constant&, const std::string& packing, size_t bytes,
                                                const std::function<void(std::byte*)>& pack);
 }  // namespace engine

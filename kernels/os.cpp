@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <fstream>
 #include <map>
@@ -267,5 +268,24 @@ Executable make_executable(std::span<const std::byte> code) {
     std::memcpy(&size, start, sizeof size);
     munmap(start, size);
   });
+}
+
+bool is_file(const std::string& path) { return ::access(path.c_str(), R_OK) == 0; }
+
+std::string own_folder() {
+  Dl_info info{};
+  if (!dladdr(reinterpret_cast<void*>(&own_folder), &info) || !info.dli_fname) return {};
+  const std::string path = info.dli_fname;
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash);
+}
+
+void* library_function(const std::string& path, const char* name, std::string& reason) {
+  void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  void* const function = library ? dlsym(library, name) : nullptr;
+  if (function) return function;
+  const char* const error = dlerror();
+  reason = error ? error : path + " has no " + name;
+  return nullptr;
 }
 }  // namespace kernels::os

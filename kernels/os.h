@@ -65,6 +65,11 @@ inline Status write_file(const std::string& path, std::span<const std::byte> byt
 // Whether write_file could write there, as far as can be told without doing so.
 Status check_writable(const std::string& path);
 
+bool is_file(const std::string& path);  // that can be read
+std::string own_folder();  // of the library or program that this code is part of; empty where unknown
+// A function of a shared library, which stays loaded from then on. Null, and the reason, where there is none.
+void* library_function(const std::string& path, const char* name, std::string& reason);
+
 // A copy of `code` that can be executed and not written. Null where that is denied.
 using Executable = std::unique_ptr<const std::byte, void (*)(const std::byte*)>;
 Executable make_executable(std::span<const std::byte> code);

@@ -148,6 +148,15 @@ struct Fused {
   SCHEMA_FIELDS(Fused)
 };
 
+// The same value in the memory of the device, or of the host. A target pass puts one where a value goes from a node that runs on the
+// one to a node that runs on the other.
+struct DeviceCopy {
+  static constexpr int version = 1;
+  static constexpr bool portable = false;
+  bool to_device = true;
+  SCHEMA_FIELDS(DeviceCopy, F(to_device))
+};
+
 // ConvTranspose on x [N,H,W,C], y [N,OH,OW,K]; w stays [C,K/groups,kh,kw]. Two spatial dims; all lists full, `output_shape`
 // too: the padding is what is cut in front of y. Inputs: x, w, [b].
 struct ConvTransposeLast {

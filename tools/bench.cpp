@@ -12,7 +12,8 @@
 namespace tools {
 namespace {
 struct BenchArguments {
-  std::string model, warmup = "200ms", duration = "3s", device = "cpu";
+  DeviceArguments device;
+  std::string model, warmup = "200ms", duration = "3s";
   std::vector<std::string> shapes, inputs;
   std::vector<int> threads;
   CompileOptions compile;
@@ -72,7 +73,7 @@ BenchResult bench(const BenchArguments& arguments, const Shapes& shapes, int thr
 
 Json to_json(const BenchArguments& arguments, const BenchResult& r) {
   return {{"model", arguments.model},
-          {"device", arguments.device},
+          {"device", arguments.device.name},
           {"threads", r.threads},
           {"runs", r.runs.size()},
           {"p50_ms", r.percentile(0.5)},
@@ -97,8 +98,8 @@ std::string head() {
                 "load ms", "compile ms", "first ms", "peak MB", "arena bytes");
 }
 
-void run(const BenchArguments& arguments) {
-  check_device(arguments.device);
+void run(BenchArguments arguments) {
+  arguments.compile.device = open_device(arguments.device);
   parse_seconds(arguments.warmup, "--warmup");
   parse_seconds(arguments.duration, "--duration");
   const Shapes shapes = parse_shapes(arguments.shapes, "--shape");

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <set>
 #include "converter/convert.h"
+#include "engine/device.h"
 #include "kernels/os.h"
 #include "tools/progress.h"
 
@@ -66,9 +67,17 @@ double parse_seconds(const std::string& text, const char* option) {
   return n * scale;
 }
 
-void check_device(const std::string& device) {
-  require(device == "cpu", Code::unsupported, "this build has no ", device == "cuda" ? "CUDA" : device,
-          " backend; use --device cpu");
+std::shared_ptr<Device> open_device(DeviceArguments& arguments) {
+  if (arguments.name == "cpu") return nullptr;
+  try {
+    return Device::cuda();
+  } catch (const Error& e) {
+    if (e.code != Code::unsupported) throw;
+    if (!arguments.fallback) fail(e.code, e.what(), "; --device-fallback runs on the CPU instead");
+    note(cat("running on the CPU: ", e.what()));
+    arguments.name = "cpu";
+    return nullptr;
+  }
 }
 
 std::string printable(std::string text) {

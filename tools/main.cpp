@@ -32,7 +32,10 @@ void Verb::choice(const char* names, std::string& to, const char* help, std::vec
   app_->add_option(names, to, help)->check(CLI::IsMember(std::move(choices)))->capture_default_str();
 }
 void Verb::flag(const char* names, bool& to, const char* help) { app_->add_flag(names, to, help); }
-void Verb::device(std::string& to) { choice("--device", to, "Where to run", {"cpu", "cuda"}); }
+void Verb::device(DeviceArguments& to) {
+  choice("--device", to.name, "Where to run", {"cpu", "cuda"});
+  flag("--device-fallback", to.fallback, "Run on the CPU where the device is not available");
+}
 void Verb::compile_options(engine::CompileOptions& to) {
   flag("--strict", to.strict, "Use no kernel whose error is larger than a direct sum's, and keep numbers below 1.2e-38");
   texts("--disable-pass", to.disabled_passes, "Compile without this graph pass, such as fuse_epilogues", "NAME");

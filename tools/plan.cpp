@@ -8,7 +8,8 @@
 namespace tools {
 namespace {
 struct PlanArguments {
-  std::string model, svg, device = "cpu";
+  DeviceArguments device;
+  std::string model, svg;
   std::vector<std::string> shapes, inputs;
   bool json = false;
 };
@@ -76,14 +77,15 @@ void write_svg(const std::string& path, const std::vector<const Plan*>& plans) {
   note("drew " + path);
 }
 
-void plan(const PlanArguments& arguments) {
-  check_device(arguments.device);
+void plan(PlanArguments arguments) {
+  CompileOptions compile;
+  compile.device = open_device(arguments.device);
   if (!arguments.svg.empty()) {
     const auto status = kernels::os::check_writable(arguments.svg);
     require(status.ok(), Code::io, status.message);
   }
   const Shapes shapes = parse_shapes(arguments.shapes, "--shape");
-  const auto model = std::make_shared<const Model>(load_graph(arguments.model).graph);
+  const auto model = std::make_shared<const Model>(load_graph(arguments.model).graph, compile);
   const Values values = synthetic_inputs(model->graph(), shapes, arguments.inputs);
   Session session(model, {.threads = 0, .pool = nullptr, .own_states = false});
   set_inputs(session, values);
@@ -91,7 +93,7 @@ void plan(const PlanArguments& arguments) {
   check_plans(plans);
   if (!arguments.svg.empty()) write_svg(arguments.svg, plans);
   if (!arguments.json) return print_plans(arguments.model, session.frame(), plans);
-  Json json{{"model", arguments.model}, {"device", arguments.device}};
+  Json json{{"model", arguments.model}, {"device", arguments.device.name}};
   json.update(to_json(memory_of(session.frame())));
   json["valid"] = true;
   json["plans"] = Json::array();

@@ -12,7 +12,8 @@
 namespace tools {
 namespace {
 struct ProfileArguments {
-  std::string model, warmup = "200ms", duration = "3s", device = "cpu", trace, by = "step", sort;
+  DeviceArguments device;
+  std::string model, warmup = "200ms", duration = "3s", trace, by = "step", sort;
   std::vector<std::string> shapes, inputs;
   int threads = 0;
   CompileOptions compile;
@@ -153,7 +154,7 @@ Json to_json(const Figures& f, const Report& report) {
 Json to_json(const Report& report, const ProfileArguments& arguments) {
   const Machine& m = report.machine;
   Json json{{"model", arguments.model},
-            {"device", arguments.device},
+            {"device", arguments.device.name},
             {"threads", report.threads},
             {"isa", kernels::isa::name(kernels::isa::detected())},
             {"peak_gflops_per_s", m.flops * 1e-9},
@@ -216,8 +217,8 @@ void measure(Session& session, const ProfileArguments& arguments, Profiler& prof
   if (arguments.sort == "time") std::ranges::stable_sort(report.rows, std::greater{}, &StepTime::seconds);
 }
 
-void profile(const ProfileArguments& arguments) {
-  check_device(arguments.device);
+void profile(ProfileArguments arguments) {
+  arguments.compile.device = open_device(arguments.device);
   parse_seconds(arguments.warmup, "--warmup");
   parse_seconds(arguments.duration, "--duration");
   if (arguments.dispatch && arguments.by != "step")

@@ -7,7 +7,8 @@
 namespace tools {
 namespace {
 struct RunArguments {
-  std::string model, folder, device = "cpu", labels;
+  DeviceArguments device;
+  std::string model, folder, labels;
   std::vector<std::string> inputs, images;
   int threads = 0;
   int top = 0;
@@ -41,8 +42,8 @@ void print_results(const RunArguments& arguments, const Session& session, const 
   print(ranked.empty() ? text : top_text(ranked));
 }
 
-void run(const RunArguments& arguments) {
-  check_device(arguments.device);
+void run(RunArguments arguments) {
+  arguments.compile.device = open_device(arguments.device);
   const bool ranks = !arguments.labels.empty() || arguments.top > 0;
   const auto labels = arguments.labels.empty() ? std::vector<std::string>() : read_labels(arguments.labels);
   std::optional<OutputFolder> folder;

@@ -10,6 +10,7 @@ class App;
 }
 
 namespace tools {
+struct DeviceArguments;
 // One verb. What arguments are stored in must live as long as the command: a verb's shared_ptr does.
 class Verb {
  public:
@@ -23,7 +24,7 @@ class Verb {
   void numbers(const char* names, std::vector<int>&, const char* help, int least, int most);  // separated by commas
   void choice(const char* names, std::string&, const char* help, std::vector<std::string> choices);
   void flag(const char* names, bool&, const char* help);
-  void device(std::string&);
+  void device(DeviceArguments&);
   void compile_options(engine::CompileOptions&);
   void json(bool&);
   void examples(const char*);

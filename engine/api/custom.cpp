@@ -27,7 +27,7 @@ Types declared(const schema::Custom& op) {
 
 void check_status(const inlay_node& node, inlay_status status) {
   if (status == INLAY_OK) return;
-  const bool known = status > INLAY_OK && status <= INLAY_INTERNAL;
+  const bool known = status > INLAY_OK && status <= INLAY_DEVICE_FAILED;
   fail(known ? Code(status) : Code::internal, node.message.empty() ? "the custom op failed without a message" : node.message);
 }
 

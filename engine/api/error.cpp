@@ -57,7 +57,8 @@ using engine::Code;
 static_assert(INLAY_INVALID_ARGUMENT == int(Code::invalid_argument) && INLAY_INVALID_MODEL == int(Code::invalid_model) &&
               INLAY_UNSUPPORTED == int(Code::unsupported) && INLAY_LIMIT == int(Code::limit) && INLAY_IO == int(Code::io) &&
               INLAY_CANCELLED == int(Code::cancelled) && INLAY_OUT_OF_MEMORY == int(Code::out_of_memory) &&
-              INLAY_TIMEOUT == int(Code::timeout) && INLAY_BUSY == int(Code::busy) && INLAY_INTERNAL == int(Code::internal));
+              INLAY_TIMEOUT == int(Code::timeout) && INLAY_BUSY == int(Code::busy) && INLAY_INTERNAL == int(Code::internal) &&
+              INLAY_DEVICE_FAILED == int(Code::device));
 #define SAME(NUMBER, NAME) static_assert(NUMBER == int(engine::DType::NAME));
 SAME(INLAY_F32, f32) SAME(INLAY_F64, f64) SAME(INLAY_F16, f16) SAME(INLAY_BF16, bf16) SAME(INLAY_I8, i8) SAME(INLAY_I16, i16)
 SAME(INLAY_I32, i32) SAME(INLAY_I64, i64) SAME(INLAY_U8, u8) SAME(INLAY_U16, u16) SAME(INLAY_U32, u32) SAME(INLAY_U64, u64)
@@ -79,7 +80,7 @@ const char* inlay_error(void) { return last_message; }
 
 const char* inlay_status_name(inlay_status status) {
   static constexpr const char* names[] = {"ok", "invalid_argument", "invalid_model", "unsupported", "limit", "io",
-                                          "cancelled", "out_of_memory", "timeout", "busy", "internal"};
+                                          "cancelled", "out_of_memory", "timeout", "busy", "internal", "device_failed"};
   return status >= 0 && size_t(status) < std::size(names) ? names[status] : "unknown";
 }
 

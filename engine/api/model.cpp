@@ -1,4 +1,5 @@
 #include "engine/api/api.h"
+#include "engine/device.h"
 #include "engine/image_spec.h"
 #include "engine/shape.h"
 #include "kernels/os.h"
@@ -39,6 +40,16 @@ std::vector<inlay_model::Info> describe(size_t count, auto&& name, auto&& value)
 
 constexpr size_t first_options = INLAY_SIZE_UP_TO(inlay_model_options, strict);
 
+// Null: it is not available, and the CPU will do.
+std::shared_ptr<Device> open_device(int32_t index, bool fallback) {
+  try {
+    return Device::cuda(index);
+  } catch (const Error& e) {
+    if (!fallback || e.code != Code::unsupported) throw;
+    return nullptr;
+  }
+}
+
 struct Prepared {
   inlay_model_options given;
   CompileOptions compile;
@@ -47,8 +58,8 @@ struct Prepared {
 Prepared prepare(const inlay_model_options* options) {
   Prepared p{read_options(options, first_options, "inlay_model_options"), {}, {}};
   const inlay_model_options& o = p.given;
-  require(o.device == INLAY_CPU, o.device == INLAY_CUDA ? Code::unsupported : Code::invalid_argument, "device ", o.device,
-          o.device == INLAY_CUDA ? " (CUDA) is not in this build" : " does not exist");
+  require(o.device == INLAY_CPU || o.device == INLAY_CUDA, Code::invalid_argument, "device ", o.device, " does not exist");
+  if (o.device == INLAY_CUDA) p.compile.device = open_device(o.device_index, o.device_fallback);
   require(kernels::isa::error().empty(), Code::invalid_argument, kernels::isa::error());
   if (o.max_isa) {
     const auto mask = kernels::isa::find(o.max_isa);
@@ -106,7 +117,12 @@ inlay_model::inlay_model(std::shared_ptr<const Model> m)
           model->outputs(), [&](size_t k) -> const std::string& { return model->output_name(k); },
           [&](size_t k) -> const Value& { return model->graph()[model->graph().outputs[k].value]; })) {}
 
-int32_t inlay_device_available(inlay_device device) { return device == INLAY_CPU; }
+int32_t inlay_device_available(inlay_device device) {
+  return guarded([&] {
+           require(device == INLAY_CPU || device == INLAY_CUDA, Code::invalid_argument, "device ", device, " does not exist");
+           if (device == INLAY_CUDA) Device::cuda();
+         }) == INLAY_OK;
+}
 
 inlay_status inlay_model_load(const char* path, const inlay_model_options* options, inlay_model** model) {
   return guarded([&] {

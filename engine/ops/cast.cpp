@@ -1,6 +1,6 @@
 #include <algorithm>
 #include <charconv>
-#include "engine/op.h"
+#include "engine/device_lowering.h"
 #include "engine/ops/real_to_int.h"
 #include "kernels/half/half.h"
 
@@ -141,8 +141,12 @@ void simplify(const Cast& op, NodeId n, Rewriter& rewriter) {
   const Node& node = rewriter.graph[n];
   if (rewriter.graph[node.inputs[0]].type.dtype == op.to) rewriter.replace(node.outputs[0], node.inputs[0]);
 }
+
 std::optional<Lowered> lower(const Cast& op, const LowerContext& c) {
   const DType from = c.in(0).dtype;
+  if (c.target)
+    return lower_on_device(c, &kernels::cuda::Backend::cast, {from, op.to, elements(c.in(0).shape())},
+                           [x = device_input(c, 0)](RunContext& r) { return kernels::cuda::CopyArgs{x.at<void>(r), out_at<void>(r)}; });
   const kernels::half::Spec spec{.back = from == DType::f16};
   if (!(from == DType::f32 && op.to == DType::f16) && !(spec.back && op.to == DType::f32)) return std::nullopt;
   auto choice = kernels::half::select(spec, c.isa);
@@ -154,7 +158,7 @@ std::optional<Lowered> lower(const Cast& op, const LowerContext& c) {
 }  // namespace
 
 const OpDef<Cast>& def(const Cast&) {
-  static constexpr OpDef<Cast> def{.infer = infer, .reference = reference, .lower = lower, .simplify = simplify};
+  static constexpr OpDef<Cast> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .simplify = simplify};
   return def;
 }
 }  // namespace engine

@@ -1,5 +1,4 @@
-#include "engine/op.h"
-#include "engine/ops/strides.h"
+#include "engine/ops/device_copies.h"
 #include "kernels/split.h"
 
 namespace engine {
@@ -55,11 +54,23 @@ struct Copy {
   int64_t offset, run, pitch;  // bytes: in y, of a row, from row to row of x
 };
 
+std::optional<Lowered> lower_parts(const LowerContext& c, const AxisSplit& whole, int64_t axis) {
+  std::vector<StridedCopy> copies;
+  int64_t first = 0;
+  for (size_t k = 0; k < c.node.inputs.size(); ++k) {
+    const int64_t run = c.in(k).shape()[size_t(axis)] * whole.inner;
+    copies.push_back({k, 0, {{whole.outer, run}, {Extents{whole.extent * whole.inner, 1}, Extents{run, 1}}}, {first, 0}});
+    first += run;
+  }
+  return lower_copies(c, copies);
+}
+
 std::optional<Lowered> lower(const Concat& op, const LowerContext& c) {
   const Shape shape = c.out(0).shape();
   const int64_t bits = schema::bits_of(c.out(0).dtype), axis = normal_axis(op.axis, int64_t(shape.size()));
   if (c.out(0).dtype == DType::string || bits % 8 || elements(shape) == 0) return std::nullopt;
   const AxisSplit whole(shape, axis);
+  if (c.target) return lower_parts(c, whole, axis);
   const int64_t size = bits / 8, rows = whole.outer;
   const int64_t y_pitch = (c.out_pitch() ? c.out_pitch() : whole.extent * whole.inner) * size;
   std::vector<Copy> copies;
@@ -93,7 +104,7 @@ void simplify(const Concat&, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Concat>& def(const Concat&) {
-  static constexpr OpDef<Concat> def{.infer = infer, .reference = reference, .lower = lower, .simplify = simplify, .takes_pitch = takes_pitch};
+  static constexpr OpDef<Concat> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .simplify = simplify, .takes_pitch = takes_pitch};
   return def;
 }
 }  // namespace engine

@@ -1,7 +1,6 @@
 // Expand and Tile: both repeat what x has.
 #include <algorithm>
-#include "engine/op.h"
-#include "engine/ops/strides.h"
+#include "engine/ops/device_copies.h"
 
 namespace engine {
 namespace {
@@ -63,19 +62,36 @@ Types infer(const Tile&, const InferContext& in) {
   return {Type::tensor(x.dtype, Dims(size_t(rank.value_or(x.rank())), Dim::unknown()))};
 }
 
+// Each dim is two: the repeats, along which x stands still, and x's own.
+Nest<2> nest_of(std::span<const int64_t> x, std::span<const int64_t> y, std::span<const int64_t> repeats) {
+  Nest<2> nest;
+  const Extents to = dense_strides(y), from = dense_strides(x);
+  for (size_t d = 0; d < repeats.size(); ++d) {
+    nest.extents.push_back(repeats[d]), nest.extents.push_back(x[d]);
+    nest.strides[0].push_back(to[d] * x[d]), nest.strides[0].push_back(to[d]);
+    nest.strides[1].push_back(0), nest.strides[1].push_back(from[d]);
+  }
+  return nest;
+}
+
 void reference(const Tile&, RunContext& c) {
   const ConstView& x = c.in(0);
   const auto repeats = to_ints(c.in(1));
   const View y = c.set_out(0, x.dtype, tiled(shape_only(x), Dims(repeats.begin(), repeats.end())).shape());
-  // Each dim is two: the repeats, along which x stands still, and x's own.
-  Nest<2> nest;
-  const Extents to = dense_strides(y.shape), from = dense_strides(x.shape);
-  for (size_t d = 0; d < repeats.size(); ++d) {
-    nest.extents.push_back(repeats[d]), nest.extents.push_back(x.shape[d]);
-    nest.strides[0].push_back(to[d] * x.shape[d]), nest.strides[0].push_back(to[d]);
-    nest.strides[1].push_back(0), nest.strides[1].push_back(from[d]);
-  }
-  copy_nest(y, x, nest);
+  copy_nest(y, x, nest_of(x.shape, y.shape, repeats));
+}
+
+// By the extents of x and of the result.
+std::optional<Lowered> lower(const Expand&, const LowerContext& c) {
+  return c.target ? lower_strided(c, broadcast_strides(c.in(0).shape(), c.out(0).shape().size())) : std::nullopt;
+}
+std::optional<Lowered> lower(const Tile&, const LowerContext& c) {
+  const Shape x = c.in(0).shape(), y = c.out(0).shape();
+  if (!c.target || elements(x) == 0) return std::nullopt;
+  Extents repeats;
+  for (size_t d = 0; d < x.size(); ++d) repeats.push_back(y[d] / x[d]);
+  const StridedCopy copy{0, 0, nest_of(x, y, repeats)};
+  return lower_copies(c, std::span(&copy, 1));
 }
 
 // Nothing is repeated.
@@ -90,11 +106,11 @@ void simplify(const Tile&, NodeId n, Rewriter& rewriter) { drop_if_same(n, rewri
 }  // namespace
 
 const OpDef<Expand>& def(const Expand&) {
-  static constexpr OpDef<Expand> def{.infer = infer, .reference = reference, .simplify = simplify};
+  static constexpr OpDef<Expand> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .simplify = simplify};
   return def;
 }
 const OpDef<Tile>& def(const Tile&) {
-  static constexpr OpDef<Tile> def{.infer = infer, .reference = reference, .simplify = simplify};
+  static constexpr OpDef<Tile> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .simplify = simplify};
   return def;
 }
 }  // namespace engine

@@ -32,12 +32,12 @@ size_t chain_input(const Graph& body) {
 
 std::optional<Lowered> lower(const Fused&, const LowerContext& c) {
   const Graph& body = *c.node.bodies.at(0);
-  if (is_strips(body)) return lower_strips(c);
+  if (is_strips(body)) return c.target ? std::nullopt : lower_strips(c);
   const auto chained = epilogue_of(c);
   if (!chained) return std::nullopt;
   if (is_elementwise(body.nodes.at(0).op)) return lower_chain(*chained, chain_input(body), c);
   const Node anchor = anchor_of(c.node);
-  const LowerContext context{c.graph, anchor, c.isa, c.strict, c.inside};
+  const LowerContext context{c.graph, anchor, c.isa, c.strict, c.inside, c.target};
   if (const auto* op = anchor.op.get_if<schema::MatMul>()) return lower_mat_mul(*op, context, *chained);
   if (const auto* op = anchor.op.get_if<schema::ConvLast>()) return lower_conv_last(*op, context, *chained);
   return std::nullopt;
@@ -83,8 +83,7 @@ std::optional<Chained> epilogue_of(const LowerContext& c) {
     if (!stage || !chained.chain.push(*stage)) return std::nullopt;
     if (has_operand) {
       const size_t k = input_of(body, node.inputs[1 - chain]);
-      chained.inputs.push_back(k);
-      chained.strides.push_back(c.in_pitch(k) ? c.in_pitch(k) : out.empty() ? 1 : out.back());
+      chained.add_operand(c, k, c.in_pitch(k) ? c.in_pitch(k) : out.empty() ? 1 : out.back());
     }
     result = node.outputs[0];
   }
@@ -92,7 +91,7 @@ std::optional<Chained> epilogue_of(const LowerContext& c) {
 }
 
 const OpDef<Fused>& def(const Fused&) {
-  static constexpr OpDef<Fused> def{.infer = infer, .reference = reference, .lower = lower, .inplace_input = inplace_input, .takes_pitch = takes_pitch, .flops = flops};
+  static constexpr OpDef<Fused> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .inplace_input = inplace_input, .takes_pitch = takes_pitch, .flops = flops};
   return def;
 }
 }  // namespace engine

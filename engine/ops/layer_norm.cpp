@@ -1,5 +1,5 @@
 #include <algorithm>
-#include "engine/op.h"
+#include "engine/device_lowering.h"
 #include "engine/ops/moments.h"
 #include "engine/ops/strides.h"
 #include "kernels/norm/norm.h"
@@ -61,6 +61,13 @@ void reference(const LayerNorm& op, RunContext& c) {
       for (int64_t r = 0; r < count; ++r) store(c.out(k), r, k == 1 ? inverses[r].mean : inverses[r].variance);
 }
 
+std::optional<Lowered> lower_on_device(const LowerContext& c, int64_t rows, int64_t columns, const LayerNorm& op) {
+  const kernels::cuda::NormProblem problem{rows, columns, 1, 1, op.epsilon, op.rms};
+  return engine::lower_on_device(c, &kernels::cuda::Backend::norm, problem, [x = device_input(c, 0), scale = device_input(c, 1), bias = device_input(c, 2)](RunContext& r) {
+    return kernels::cuda::NormArgs{x.at(r), scale.at(r), bias.at(r), out_at(r)};
+  });
+}
+
 std::optional<Lowered> lower(const LayerNorm& op, const LowerContext& c) {
   const Shape x = c.in(0).shape();
   const int64_t axis = normal_axis(op.axis, int64_t(x.size()));
@@ -73,9 +80,11 @@ std::optional<Lowered> lower(const LayerNorm& op, const LowerContext& c) {
     return std::ranges::equal(last, normalised) && product(std::span(s)) == product(last);
   };
   if (c.in(0).dtype != DType::f32 || c.node.outputs.size() > 1 || !whole(1) || (c.has(2) && !whole(2))) return std::nullopt;
+  const int64_t rows = product(std::span(x).first(size_t(axis)));
+  if (c.target) return lower_on_device(c, rows, product(normalised), op);
   auto choice = kernels::norm::select({product(normalised), op.rms, float(op.epsilon)}, c.isa);
   if (!choice) return std::nullopt;
-  return Lowered{choice.name, [kernel = std::move(choice.kernel), rows = product(std::span(x).first(size_t(axis))), bias = c.has(2)](RunContext& r) {
+  return Lowered{choice.name, [kernel = std::move(choice.kernel), rows, bias = c.has(2)](RunContext& r) {
     const auto floats = [&](size_t k) { return reinterpret_cast<const float*>(r.in(k).data); };
     kernel.run(floats(0), floats(1), bias ? floats(2) : nullptr, reinterpret_cast<float*>(r.out(0).data), rows, r.pool(), r.threads());
   }};
@@ -89,7 +98,7 @@ double flops(const LayerNorm&, std::span<const Type> in, std::span<const Type>) 
 }  // namespace
 
 const OpDef<LayerNorm>& def(const LayerNorm&) {
-  static constexpr OpDef<LayerNorm> def{.infer = infer, .reference = reference, .lower = lower, .inplace_input = inplace, .flops = flops};
+  static constexpr OpDef<LayerNorm> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .inplace_input = inplace, .flops = flops};
   return def;
 }
 }  // namespace engine

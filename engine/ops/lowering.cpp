@@ -40,7 +40,9 @@ std::vector<int64_t> batch_offsets(const Shape& operand, const Shape& batch, int
 }  // namespace
 
 std::optional<Lowered> lower_mat_mul(const schema::MatMul& op, const LowerContext& c, const Chained& epilogue) {
-  if (!all_f32(c) || op.trans_a) return std::nullopt;
+  if (!all_f32(c)) return std::nullopt;
+  if (c.target) return lower_mat_mul_on_device(op, c, epilogue);
+  if (op.trans_a) return std::nullopt;
   const Shape a = c.in(0).shape(), b = c.in(1).shape(), y = c.out(0).shape();
   if (a.size() < 2 || b.size() < 2) return std::nullopt;
   const int64_t k = a.back(), n = y.back(), b_stride = b.back();
@@ -73,7 +75,7 @@ std::optional<Lowered> lower_mat_mul(const schema::MatMul& op, const LowerContex
   }, int64_t(choice.kernel->scratch_bytes(m))};
 }
 
-std::optional<PreparedConv> prepare_conv(const schema::ConvLast& op, const LowerContext& c, const kernels::pointwise::Chain& epilogue, bool by_rows) {
+std::optional<kernels::conv::Spec> conv_spec(const schema::ConvLast& op, const LowerContext& c, const kernels::pointwise::Chain& epilogue) {
   const Constant* w = c.constant(1);
   if (!w || !all_f32(c)) return std::nullopt;
   const Shape x = c.in(0).shape();
@@ -90,17 +92,27 @@ std::optional<PreparedConv> prepare_conv(const schema::ConvLast& op, const Lower
   spec.stride_h = int(op.stride[0]), spec.stride_w = int(op.stride[1]);
   spec.dilation_h = int(op.dilation[0]), spec.dilation_w = int(op.dilation[1]);
   spec.pad_top = int(op.pad[0]), spec.pad_left = int(op.pad[1]), spec.pad_bottom = int(op.pad[2]), spec.pad_right = int(op.pad[3]);
+  spec.nchw_input = op.planar_input;
+  spec.bias = c.has(2);
+  spec.strict = c.strict || op.exact;
+  spec.epilogue = epilogue;
+  spec.x_pitch = c.in_pitch(0), spec.y_pitch = c.out_pitch();
+  return spec;
+}
+
+std::optional<PreparedConv> prepare_conv(const schema::ConvLast& op, const LowerContext& c, const kernels::pointwise::Chain& epilogue, bool by_rows) {
+  auto given = conv_spec(op, c, epilogue);
+  if (!given) return std::nullopt;
+  conv::Spec& spec = *given;
+  spec.by_rows = by_rows;
+  const Constant* w = c.constant(1);
+  const Shape x = c.in(0).shape();
   int64_t height = x[op.planar_input ? 2 : 1];
   if (spec.width == 1 && spec.kernel_w == 1 && spec.pad_left == 0 && spec.pad_right == 0 && !by_rows) {
     // One column is one row of as many pixels, which tiles take side by side.
     spec.width = std::exchange(height, 1), spec.kernel_w = std::exchange(spec.kernel_h, 1), spec.stride_w = std::exchange(spec.stride_h, 1);
     spec.dilation_w = std::exchange(spec.dilation_h, 1), spec.pad_left = std::exchange(spec.pad_top, 0), spec.pad_right = std::exchange(spec.pad_bottom, 0);
   }
-  spec.nchw_input = op.planar_input;
-  spec.bias = c.has(2);
-  spec.strict = c.strict || op.exact, spec.by_rows = by_rows;
-  spec.epilogue = epilogue;
-  spec.x_pitch = c.in_pitch(0), spec.y_pitch = c.out_pitch();
   auto choice = conv::select(spec, c.isa);
   if (!choice) return std::nullopt;
   const std::string packing = cat(choice.name, ' ', to_text(w->shape), " groups", op.groups, " planar", op.planar_input, " width", spec.width, " pitch", spec.in_pitch(),
@@ -111,6 +123,7 @@ std::optional<PreparedConv> prepare_conv(const schema::ConvLast& op, const Lower
 }
 
 std::optional<Lowered> lower_conv_last(const schema::ConvLast& op, const LowerContext& c, const Chained& epilogue) {
+  if (c.target) return lower_conv_last_on_device(op, c, epilogue);
   const auto conv = prepare_conv(op, c, epilogue.chain);
   if (!conv) return std::nullopt;
   return Lowered{conv->name, [kernel = conv->kernel, packed = conv->packed, batch = conv->batch, height = conv->height, bias = conv->spec.bias, epilogue](RunContext& r) {

@@ -20,6 +20,11 @@ std::optional<PreparedConv> prepare_conv(const schema::ConvLast&, const LowerCon
 // With a chain on the result.
 std::optional<Lowered> lower_mat_mul(const schema::MatMul&, const LowerContext&, const Chained& epilogue);
 std::optional<Lowered> lower_conv_last(const schema::ConvLast&, const LowerContext&, const Chained& epilogue);
+// The same on a device (device_products.cpp).
+std::optional<Lowered> lower_mat_mul_on_device(const schema::MatMul&, const LowerContext&, const Chained& epilogue);
+std::optional<Lowered> lower_conv_last_on_device(const schema::ConvLast&, const LowerContext&, const Chained& epilogue);
+// The problem that a convolution's kernels are asked for; none: a number is too large for them. Its weights are constant.
+std::optional<kernels::conv::Spec> conv_spec(const schema::ConvLast&, const LowerContext&, const kernels::pointwise::Chain& epilogue);
 // The first node of a Fused, on the inputs of the node itself; its output is as large.
 Node anchor_of(const Node& fused);
 // What the further nodes do to its result, if kernels can. `c` is of the Fused.

@@ -1,6 +1,6 @@
 #include <algorithm>
 #include <bitset>
-#include "engine/op.h"
+#include "engine/device_lowering.h"
 #include "engine/ops/strides.h"
 #include "kernels/pad/pad.h"
 
@@ -118,6 +118,16 @@ void reference(const Pad& op, RunContext& c) {
   }
 }
 
+std::optional<Lowered> lower_pad_on_device(const kernels::pad::Spec& spec, const LowerContext& c) {
+  using kernels::cuda::PadProblem;
+  PadProblem problem{.element_bytes = spec.element_bytes, .mode = spec.mode, .dims = int(spec.dims.size())};
+  if (problem.dims > PadProblem::most_dims) return std::nullopt;
+  for (size_t d = 0; d < spec.dims.size(); ++d) problem.extents[d] = spec.dims[d].extent, problem.begin[d] = spec.dims[d].begin, problem.end[d] = spec.dims[d].end;
+  return lower_on_device(c, &kernels::cuda::Backend::pad, problem, [x = device_input(c, 0), value = device_input(c, 2)](RunContext& r) {
+    return kernels::cuda::PadArgs{x.at<void>(r), value.at<void>(r), out_at<void>(r)};
+  });
+}
+
 std::optional<Lowered> lower(const Pad& op, const LowerContext& c) {
   const Type& x = c.in(0);
   const Constant *given = c.constant(1), *axes = c.constant(3);
@@ -126,6 +136,7 @@ std::optional<Lowered> lower(const Pad& op, const LowerContext& c) {
   kernels::pad::Spec spec{bits_of(x.dtype) / 8, op.mode, {}};
   const Shape shape = x.shape();
   for (size_t d = 0; d < shape.size(); ++d) spec.dims.push_back({shape[d], pads.begin[d], pads.end[d]});
+  if (c.target) return lower_pad_on_device(spec, c);
   auto choice = kernels::pad::select(spec, c.isa);
   if (!choice) return std::nullopt;
   return Lowered{choice.name, [kernel = std::move(choice.kernel)](RunContext& r) {
@@ -142,7 +153,7 @@ void simplify(const Pad&, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Pad>& def(const Pad&) {
-  static constexpr OpDef<Pad> def{.infer = infer, .reference = reference, .lower = lower, .simplify = simplify};
+  static constexpr OpDef<Pad> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .simplify = simplify};
   return def;
 }
 }  // namespace engine

@@ -1,5 +1,6 @@
 #include "engine/ops/pointwise.h"
 #include <algorithm>
+#include "engine/ops/device_broadcast.h"
 #include "engine/ops/strides.h"
 #include "kernels/split.h"
 
@@ -92,7 +93,15 @@ bool all_f32(const LowerContext& c) {
   return c.out(0).dtype == DType::f32 && std::ranges::all_of(c.node.inputs, [&](ValueId v) { return v == ValueId::none || c.graph[v].type.dtype == DType::f32; });
 }
 
+std::optional<Lowered> lower_chain_on_device(const Chained& chained, size_t x, const Layout& l, const LowerContext& c) {
+  const kernels::cuda::PointwiseProblem problem{chained.chain, l.outer, l.rows, l.columns, l.x_stride, l.y_stride};
+  return lower_on_device(c, &kernels::cuda::Backend::pointwise, problem, [from = device_input(c, x), chained](RunContext& r) {
+    return kernels::cuda::PointwiseArgs{from.at(r), out_at(r), chained.operands_on_device(r)};
+  });
+}
+
 std::optional<Lowered> lower_chain(const Chained& chained, size_t x, const Layout& layout, const LowerContext& c) {
+  if (c.target) return lower_chain_on_device(chained, x, layout, c);
   auto choice = pw::select(chained.chain, c.isa);
   if (!choice) return std::nullopt;
   const int64_t elements = layout.rows * layout.columns;
@@ -108,6 +117,16 @@ pw::Operands Chained::operands(const RunContext& r) const {
   pw::Operands all;
   for (size_t i = 0; i < inputs.size(); ++i) all[i] = {f32(r.in(inputs[i])), strides[i]};
   return all;
+}
+
+pw::Operands Chained::operands_on_device(const RunContext& r) const {
+  pw::Operands all;
+  for (size_t i = 0; i < on_device.size(); ++i) all[i] = {on_device[i].at(r), strides[i]};
+  return all;
+}
+void Chained::add_operand(const LowerContext& c, size_t input, int64_t stride) {
+  inputs.push_back(input), strides.push_back(stride);
+  if (c.target) on_device.push_back(device_input(c, input));
 }
 
 std::optional<pw::Stage> stage_of(const Op& op, size_t chain, const Type& operand, const Shape& out, uint8_t index) {
@@ -142,20 +161,30 @@ std::optional<Lowered> lower_unary(const pw::Stage& stage, const LowerContext& c
   return all_f32(c) ? lower_chain(Chained{{stage}}, 0, c) : std::nullopt;
 }
 
+std::optional<Lowered> lower_broadcast_binary(schema::BinaryKind kind, const LowerContext& c) {
+  using kernels::cuda::BroadcastProblem;
+  if (!c.target || c.in(0).dtype != DType::f32) return std::nullopt;
+  return lower_broadcast({.kind = c.out(0).dtype == DType::f32 ? BroadcastProblem::binary : BroadcastProblem::truth, .op = kind}, c);
+}
+
 std::optional<Lowered> lower_binary(schema::BinaryKind kind, const LowerContext& c) {
-  if (!all_f32(c)) return std::nullopt;
+  if (!all_f32(c)) return lower_broadcast_binary(kind, c);
   const Shape out = c.out(0).shape();
   const bool swapped = c.in(0).shape() != out;
-  if (swapped && c.in(1).shape() != out) return std::nullopt;
+  if (swapped && c.in(1).shape() != out) return lower_broadcast_binary(kind, c);
   const size_t x = swapped, y = !swapped;
   if (const auto stage = stage_of(c.node.op, x, c.in(y), out, 0)) {
     const int64_t stride = c.in_pitch(y) ? c.in_pitch(y) : out.empty() ? 1 : out.back();
-    return lower_chain(Chained{{*stage}, {y}, {stride}}, x, c);
+    Chained chained{{*stage}};
+    chained.add_operand(c, y, stride);
+    return lower_chain(chained, x, c);
   }
   const auto view = view_of(c.in(y).shape(), out);
-  if (!view) return std::nullopt;
+  if (!view) return lower_broadcast_binary(kind, c);
   const Layout layout{view->outer, view->rows, view->columns, view->columns, view->columns};
-  return lower_chain(Chained{{pw::Stage::of(kind, 0, view->mode, swapped)}, {y}, {view->columns}}, x, layout, c);
+  Chained chained{{pw::Stage::of(kind, 0, view->mode, swapped)}};
+  chained.add_operand(c, y, view->columns);
+  return lower_chain(chained, x, layout, c);
 }
 
 bool pointwise_takes_pitch(const Graph& graph, const Node& node, int port) {

@@ -1,6 +1,6 @@
 // Elementwise ops as chains for kernels/pointwise, on their own or behind a convolution or product.
 #pragma once
-#include "engine/op.h"
+#include "engine/device_lowering.h"
 #include "kernels/pointwise/pointwise.h"
 
 namespace engine {
@@ -9,7 +9,10 @@ struct Chained {
   kernels::pointwise::Chain chain;
   std::vector<size_t> inputs = {};    // of the step, by operand
   std::vector<int64_t> strides = {};  // of each operand, for those that are `full`
+  std::vector<DeviceInput> on_device = {};  // by operand, of a step on a device
   kernels::pointwise::Operands operands(const RunContext&) const;
+  kernels::pointwise::Operands operands_on_device(const RunContext&) const;
+  void add_operand(const LowerContext&, size_t input, int64_t stride);  // `input` of the node that becomes the step
 };
 
 // The op as a stage of a chain: `chain` is the input that is the result so far, of the extents of the output; the other

@@ -1,6 +1,6 @@
 #include <algorithm>
 #include <bitset>
-#include "engine/op.h"
+#include "engine/device_lowering.h"
 #include "engine/ops/real_to_int.h"
 #include "engine/ops/strides.h"
 #include "kernels/reduce/reduce.h"
@@ -145,6 +145,7 @@ std::optional<Lowered> lower(const Reduce& op, const LowerContext& c) {
   const Extents axes = c.has(1) ? small_ints(c.constant(1)->view()) : Extents();
   const auto spec = view_of(op, x.shape(), reduced_dims(op, axes, x.rank()));
   if (!spec) return std::nullopt;
+  if (c.target) return lower_map_on_device(c, &kernels::cuda::Backend::reduce, *spec);
   auto choice = kernels::reduce::select(*spec, c.isa);
   if (!choice) return std::nullopt;
   const auto scratch = int64_t(choice.kernel.scratch_bytes());
@@ -159,7 +160,7 @@ double flops(const Reduce&, std::span<const Type> in, std::span<const Type>) {
 }  // namespace
 
 const OpDef<Reduce>& def(const Reduce&) {
-  static constexpr OpDef<Reduce> def{.infer = infer, .reference = reference, .lower = lower, .flops = flops};
+  static constexpr OpDef<Reduce> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .flops = flops};
   return def;
 }
 }  // namespace engine

@@ -1,5 +1,6 @@
 #include "engine/ops/doubles.h"
 #include "engine/ops/spatial.h"
+#include "engine/device_lowering.h"
 #include "kernels/resize/resize.h"
 
 namespace engine {
@@ -233,6 +234,19 @@ void reference(const Resize& op, RunContext& c) {
   else weighted(op, axes, x, y);
 }
 
+std::optional<Lowered> lower_resize_on_device(const kernels::resize::Spec& s, const LowerContext& c) {
+  struct Tables {
+    DeviceInput first, index, weight;
+    Tables(const kernels::resize::Axis& a, const LowerContext& c)
+        : first(device_table(c, std::as_bytes(std::span(a.first)))), index(device_table(c, std::as_bytes(std::span(a.index)))), weight(device_table(c, std::as_bytes(std::span(a.weight)))) {}
+    kernels::cuda::ResizeAxis at(const RunContext& r) const { return {first.at<int64_t>(r), index.at<int64_t>(r), weight.at(r)}; }
+  };
+  const kernels::cuda::ResizeProblem problem{s.element_bytes, s.outer, s.height, s.width, s.inner, s.rows.outputs(), s.columns.outputs(), s.copies()};
+  return lower_on_device(c, &kernels::cuda::Backend::resize, problem, [x = device_input(c, 0), rows = Tables(s.rows, c), columns = Tables(s.columns, c)](RunContext& r) {
+    return kernels::cuda::ResizeArgs{x.at<void>(r), out_at<void>(r), rows.at(r), columns.at(r)};
+  });
+}
+
 // For at most two dims that are resized, next to each other; tables are made once.
 std::optional<Lowered> lower(const Resize& op, const LowerContext& c) {
   const Type& x = c.in(0);
@@ -259,6 +273,7 @@ std::optional<Lowered> lower(const Resize& op, const LowerContext& c) {
   };
   if (last - first == 2) resample(first, spec.height, spec.rows);
   if (last > first) resample(last - 1, spec.width, spec.columns);
+  if (c.target) return lower_resize_on_device(spec, c);
   auto choice = kernels::resize::select(spec, c.isa);
   if (!choice) return std::nullopt;
   return Lowered{choice.name, [kernel = std::move(choice.kernel)](RunContext& r) { kernel.run(r.in(0).data, r.out(0).data, r.pool(), r.threads()); }};
@@ -275,7 +290,7 @@ void simplify(const Resize& op, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Resize>& def(const Resize&) {
-  static constexpr OpDef<Resize> def{.infer = infer, .reference = reference, .lower = lower, .simplify = simplify};
+  static constexpr OpDef<Resize> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .simplify = simplify};
   return def;
 }
 }  // namespace engine

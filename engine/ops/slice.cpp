@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <bitset>
-#include "engine/op.h"
-#include "engine/ops/strides.h"
+#include "engine/ops/device_copies.h"
 
 namespace engine {
 namespace {
@@ -86,20 +85,36 @@ Types infer(const Slice&, const InferContext& in) {
   return {y};
 }
 
-void reference(const Slice&, RunContext& c) {
-  const ConstView& x = c.in(0);
-  const Extents starts = small_ints(c.in(1)), ends = small_ints(c.in(2));
-  const Extents steps = c.has(4) ? small_ints(c.in(4)) : Extents(starts.size(), 1);
-  const Extents axes = full_axes(c.has(3) ? std::optional(small_ints(c.in(3))) : std::nullopt, starts.size(), ends.size(), steps.size(), x.rank());
-  Extents shape(x.shape), strides = dense_strides(x.shape);
+// The extents of the result, and where in x its elements lie. `list(k)` gives the numbers of input k, if there is one.
+struct Reached {
+  Extents shape, strides;
   int64_t first = 0;
+};
+template <class F> Reached reached(std::span<const int64_t> x, F&& list) {
+  const Extents starts = *list(1), ends = *list(2), steps = list(4).value_or(Extents(starts.size(), 1));
+  const Extents axes = full_axes(list(3), starts.size(), ends.size(), steps.size(), int64_t(x.size()));
+  Reached r{Extents(x), dense_strides(x)};
   for (size_t i = 0; i < axes.size(); ++i) {
     const int64_t axis = axes[i];
-    const Cut cut = cut_of(starts[i], ends[i], steps[i], shape[axis]);
-    shape[axis] = cut.count;
-    if (cut.count) first += cut.start * strides[axis], strides[axis] *= cut.step;
+    const Cut cut = cut_of(starts[i], ends[i], steps[i], r.shape[axis]);
+    r.shape[axis] = cut.count;
+    if (cut.count) r.first += cut.start * r.strides[axis], r.strides[axis] *= cut.step;
   }
-  copy_strided(c.set_out(0, x.dtype, shape), x, strides, first);
+  return r;
+}
+
+void reference(const Slice&, RunContext& c) {
+  const ConstView& x = c.in(0);
+  const Reached r = reached(x.shape, [&](size_t k) { return c.has(k) ? std::optional(small_ints(c.in(k))) : std::nullopt; });
+  copy_strided(c.set_out(0, x.dtype, r.shape), x, r.strides, r.first);
+}
+
+std::optional<Lowered> lower(const Slice&, const LowerContext& c) {
+  if (!c.target) return std::nullopt;
+  for (size_t k = 1; k < 5; ++k)
+    if (c.has(k) && !c.constant(k)) return std::nullopt;
+  const Reached r = reached(c.in(0).shape(), [&](size_t k) { return c.has(k) ? std::optional(small_ints(c.constant(k)->view())) : std::nullopt; });
+  return lower_strided(c, r.strides, r.first);
 }
 
 // A cut of one dim by step 1.
@@ -140,7 +155,7 @@ void simplify(const Slice&, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Slice>& def(const Slice&) {
-  static constexpr OpDef<Slice> def{.infer = infer, .reference = reference, .simplify = simplify, .parts = parts};
+  static constexpr OpDef<Slice> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .simplify = simplify, .parts = parts};
   return def;
 }
 }  // namespace engine

@@ -1,4 +1,4 @@
-#include "engine/op.h"
+#include "engine/device_lowering.h"
 #include "engine/ops/strides.h"
 #include "kernels/softmax/softmax.h"
 
@@ -49,6 +49,7 @@ std::optional<Lowered> lower(const Softmax& op, const LowerContext& c) {
   if (c.in(0).dtype != DType::f32) return std::nullopt;
   const Shape x = c.in(0).shape();
   const AxisSplit s(x, normal_axis(op.axis, int64_t(x.size())));
+  if (c.target) return lower_map_on_device(c, &kernels::cuda::Backend::softmax, kernels::softmax::Spec{op.kind, s.outer, s.extent, s.inner});
   auto choice = kernels::softmax::select({op.kind, s.outer, s.extent, s.inner}, c.isa);
   if (!choice) return std::nullopt;
   return Lowered{choice.name, [kernel = std::move(choice.kernel)](RunContext& r) {
@@ -63,7 +64,7 @@ double flops(const Softmax&, std::span<const Type> in, std::span<const Type>) {
 }  // namespace
 
 const OpDef<Softmax>& def(const Softmax&) {
-  static constexpr OpDef<Softmax> def{.infer = infer, .reference = reference, .lower = lower, .flops = flops};
+  static constexpr OpDef<Softmax> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .flops = flops};
   return def;
 }
 }  // namespace engine

@@ -1,6 +1,5 @@
 #include <algorithm>
-#include "engine/op.h"
-#include "engine/ops/strides.h"
+#include "engine/ops/device_copies.h"
 
 namespace engine {
 namespace {
@@ -69,6 +68,22 @@ void reference(const Split& op, RunContext& c) {
   }
 }
 
+std::optional<Lowered> lower(const Split& op, const LowerContext& c) {
+  if (!c.target) return std::nullopt;
+  const Shape x = c.in(0).shape();
+  const int64_t axis = normal_axis(op.axis, int64_t(x.size()));
+  const AxisSplit whole(x, axis);
+  std::vector<StridedCopy> copies;
+  int64_t first = 0;
+  for (size_t k = 0; k < c.node.outputs.size(); ++k) {
+    if (c.node.outputs[k] == ValueId::none) return std::nullopt;
+    const int64_t run = c.out(k).shape()[size_t(axis)] * whole.inner;
+    copies.push_back({0, k, {{whole.outer, run}, {Extents{run, 1}, Extents{whole.extent * whole.inner, 1}}}, {0, first}});
+    first += run;
+  }
+  return lower_copies(c, copies);
+}
+
 std::vector<Part> parts(const Split& op, const Graph& graph, const Node& node) {
   const Type& x = graph[node.inputs[0]].type;
   std::vector<Part> all;
@@ -91,7 +106,7 @@ void simplify(const Split& op, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Split>& def(const Split&) {
-  static constexpr OpDef<Split> def{.infer = infer, .reference = reference, .simplify = simplify, .parts = parts};
+  static constexpr OpDef<Split> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .simplify = simplify, .parts = parts};
   return def;
 }
 }  // namespace engine

@@ -1,6 +1,5 @@
 #include <algorithm>
-#include "engine/op.h"
-#include "engine/ops/strides.h"
+#include "engine/ops/device_copies.h"
 #include "kernels/transpose/transpose.h"
 
 namespace engine {
@@ -48,6 +47,12 @@ std::optional<Lowered> lower(const Transpose& op, const LowerContext& c) {
   const Type& x = c.in(0);
   if (x.dtype == DType::string || bits_of(x.dtype) % 8) return std::nullopt;
   const Ints perm = full(op, x.rank());
+  if (c.target) {
+    const Extents from = dense_strides(x.shape());
+    Extents strides;
+    for (int64_t d : perm) strides.push_back(from[size_t(d)]);
+    return lower_strided(c, strides);
+  }
   auto choice = kernels::transpose::select({bits_of(x.dtype) / 8, x.shape(), std::vector<int>(perm.begin(), perm.end())}, c.isa);
   if (!choice) return std::nullopt;
   return Lowered{choice.name, [kernel = std::move(choice.kernel)](RunContext& r) { kernel.run(r.in(0).data, r.out(0).data, r.pool(), r.threads()); }};
@@ -149,7 +154,7 @@ void simplify(const Transpose& op, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Transpose>& def(const Transpose&) {
-  static constexpr OpDef<Transpose> def{.infer = infer, .reference = reference, .lower = lower, .simplify = simplify};
+  static constexpr OpDef<Transpose> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .simplify = simplify};
   return def;
 }
 }  // namespace engine

@@ -1,4 +1,4 @@
-#include "engine/op.h"
+#include "engine/ops/device_broadcast.h"
 #include "engine/ops/strides.h"
 
 namespace engine {
@@ -29,6 +29,11 @@ void reference(const Where&, RunContext& c) {
   });
 }
 
+std::optional<Lowered> lower(const Where&, const LowerContext& c) {
+  if (!c.target || bits_of(c.out(0).dtype) % 8) return std::nullopt;
+  return lower_broadcast({.kind = kernels::cuda::BroadcastProblem::where, .element_bytes = bits_of(c.out(0).dtype) / 8}, c);
+}
+
 // A condition that is one constant chooses now.
 void simplify(const Where&, NodeId n, Rewriter& rewriter) {
   const Graph& graph = rewriter.graph;
@@ -41,7 +46,7 @@ void simplify(const Where&, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Where>& def(const Where&) {
-  static constexpr OpDef<Where> def{.infer = infer, .reference = reference, .simplify = simplify, .inplace_input = input_at<Where, 1>};
+  static constexpr OpDef<Where> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .simplify = simplify, .inplace_input = input_at<Where, 1>};
   return def;
 }
 }  // namespace engine

@@ -4,6 +4,7 @@
 #include "engine/plan.h"
 
 namespace engine {
+struct DeviceTarget;
 bool expand_quantized(Graph&);
 bool expand_quantized_but_products(Graph&);  // those that a kernel for bytes takes
 bool widen_half(Graph&);
@@ -11,6 +12,12 @@ bool channels_last(Graph&);
 bool fuse_attention(Graph&);
 bool fuse_epilogues(Graph&);
 bool fuse_strips(Graph&);
+// Which nodes run on options.device: copies go where a value changes sides. A graph input, and what nothing says otherwise of, is on the host.
+void place_on_device(Graph&, const CompileOptions&);
+// Why a node is not on the device, to the thread's RefusalLog.
+void explain_placement(const Graph&, const Node&, const DeviceTarget& probe);
+// Of each node of a graph with such copies, whether it runs on the device.
+std::vector<bool> nodes_on_device(const Graph&);
 
 void run_target_passes(Graph&, const CompileOptions&);
 }  // namespace engine

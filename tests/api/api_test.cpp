@@ -35,6 +35,7 @@ TEST(Api, SaysItsVersionAndNames) {
   EXPECT_EQ(inlay_version(), uint32_t(INLAY_VERSION_MAJOR << 16 | INLAY_VERSION_MINOR << 8 | INLAY_VERSION_PATCH));
   EXPECT_EQ(inlay_version_string(), cat(INLAY_VERSION_MAJOR, ".", INLAY_VERSION_MINOR, ".", INLAY_VERSION_PATCH));
   EXPECT_STREQ(inlay_status_name(INLAY_TIMEOUT), "timeout");
+  EXPECT_STREQ(inlay_status_name(INLAY_DEVICE_FAILED), "device_failed");
   EXPECT_STREQ(inlay_status_name(99), "unknown");
   EXPECT_STREQ(inlay_dtype_name(INLAY_BF16), "bf16");
   EXPECT_EQ(inlay_dtype_name(24), nullptr);
@@ -147,7 +148,13 @@ TEST(Api, OptionsOfOlderAndNewerCallers) {
 TEST(Api, ModelOptions) {
   const File file(two_outputs());
   const auto load = [&](const inlay::ModelOptions& o) { return inlay::Model::load(file.path(), o); };
-  EXPECT_FAILS(INLAY_UNSUPPORTED, "CUDA", load({.device = INLAY_CUDA}));
+  setenv("INLAY_CUDA_LIBRARY", "/nowhere/libinlay_cuda.so", 1);  // as on a machine without the backend
+  EXPECT_FAILS(INLAY_UNSUPPORTED, "/nowhere/libinlay_cuda.so", load({.device = INLAY_CUDA}));
+  EXPECT_EQ(inlay_device_available(INLAY_CUDA), 0);
+  EXPECT_THAT(inlay_error(), HasSubstr("/nowhere/libinlay_cuda.so"));
+  load({.device = INLAY_CUDA, .device_fallback = true});
+  unsetenv("INLAY_CUDA_LIBRARY");
+  EXPECT_EQ(inlay_device_available(9), 0);
   EXPECT_FAILS(INLAY_INVALID_ARGUMENT, "device 9", load({.device = 9}));
   EXPECT_FAILS(INLAY_INVALID_ARGUMENT, "'mmx'", load({.max_isa = "mmx"}));
   EXPECT_FAILS(INLAY_INVALID_ARGUMENT, "'m'", load({.bounds = {{"m", 4}}}));

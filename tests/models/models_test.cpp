@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <set>
 #include "converter/convert.h"
+#include "engine/device.h"
 #include "kernels/threads.h"
 #include "tests/models/golden.h"
 
@@ -81,6 +83,12 @@ void scale_as_stored(Graph& graph) {
   }
 }
 
+Graph converted(const std::string& name, const std::filesystem::path& folder) {
+  Graph graph = converter::convert((folder / "model.onnx").string());
+  if (name == "gpt2_past_tiny") scale_as_stored(graph);
+  return graph;
+}
+
 TEST_P(Models, GiveTheStoredResults) {
   const Row& row = GetParam();
   const auto folder = shared_folder() / "models" / row.name;
@@ -88,9 +96,7 @@ TEST_P(Models, GiveTheStoredResults) {
     GTEST_SKIP() << "no model " << row.name << " in " << folder.parent_path();
   const Golden golden = read_golden(folder / "golden");
   const TemporaryFile file(row.name + ".inlay");
-  Graph graph = converter::convert((folder / "model.onnx").string());
-  if (row.name == "gpt2_past_tiny") scale_as_stored(graph);
-  save_model(graph, file.path());
+  save_model(converted(row.name, folder), file.path());
   const auto model = Model::load(file.path());
   std::vector<Object> first;
   for (int threads : {1, 2, 3}) {
@@ -110,6 +116,35 @@ TEST_P(Models, GiveTheStoredResults) {
   if (row.name == "squeezenet_fp16" || row.name == "shufflenetv2_qlinear_int8" || row.name == "qdq_edgetpu_block") {
     EXPECT_EQ(largest(first[0].view()), largest(golden.outputs[0].value.view()));
   }
+}
+
+// What the CUDA backend's kernels give, and what is placed, copied and replayed around them. The second run launches graphs.
+TEST_P(Models, GiveTheStoredResultsOnTheEmulatedDevice) {
+  const Row& row = GetParam();
+  static const std::set<std::string> long_ones{"agllnet_256", "dnsmos_sig_bak_ovr", "fns_candy_op7", "road_seg_adas", "style_starry_night", "superres_subpixel"};
+  if (long_ones.contains(row.name)) GTEST_SKIP() << "the emulation would take minutes";
+  const auto folder = shared_folder() / "models" / row.name;
+  if (!std::filesystem::exists(folder / "model.onnx"))
+    GTEST_SKIP() << "no model " << row.name << " in " << folder.parent_path();
+  const Golden golden = read_golden(folder / "golden");
+  CompileOptions options;
+  options.device = Device::open(INLAY_CUDA_EMULATED, 0);
+  const auto model = std::make_shared<const Model>(converted(row.name, folder), options);
+  Session session(model, {.threads = 0, .pool = nullptr, .own_states = false});
+  set_inputs(session, golden);
+  for (int run = 0; run < 2; ++run) {
+    session.run();
+    expect_golden(*model, outputs_of(session), golden, row);
+  }
+  size_t steps = 0, on_device = 0, copies = 0;
+  for (const Plan* plan : session.frame().plans()) {
+    EXPECT_TRUE(valid(plan->device_memory, plan->device_buffers, arena_alignment));
+    for (const Step& step : plan->steps) {
+      const bool copy = step.op.get_if<schema::DeviceCopy>();
+      copies += copy, steps += !copy, on_device += step.on_device && !copy;
+    }
+  }
+  std::printf("%s: %zu of %zu steps on the device, %zu copies\n", row.name.c_str(), on_device, steps, copies);
 }
 }  // namespace
 }  // namespace test

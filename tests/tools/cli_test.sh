@@ -162,7 +162,12 @@ expect 1 cut.png picture -- run "$model" -i cut.png
 expect 1 no-labels -- run "$model" -i "$picture" --labels no-labels
 printf 'one\ntwo\n' > two.txt
 expect 1 '2' labels -- run "$model" -i "$picture" --labels two.txt
-expect 1 CUDA -- run "$model" -i "$picture" --device cuda
+export INLAY_CUDA_LIBRARY=/nowhere/libinlay_cuda.so  # as on a machine without the backend
+expect 1 CUDA /nowhere/libinlay_cuda.so --device-fallback -- run "$model" -i "$picture" --device cuda
+for verb in bench profile plan; do expect 1 CUDA -- $verb "$model" --device cuda; done
+ok -- run "$model" -i "$picture" --device cuda --device-fallback
+grep -q 'running on the CPU' err || fail "no note that the CPU stands in"
+unset INLAY_CUDA_LIBRARY
 expect 1 "'image'" "'picture'" -- plan "$model" --shape image=1x64x64x3
 expect 1 "'picture'" '[1,65,64,3]' -- plan "$model" --shape picture=1x65x64x3
 expect 1 "'image'" -- convert "$demo/demo.onnx" -o x.inlay --fix image=1x64x64x3

@@ -8,6 +8,9 @@ install(TARGETS inlay_runtime EXPORT inlayTargets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT runtime NAMELINK_COMPONENT development)
 install(TARGETS inlay_runtime_static EXPORT inlayTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
+if(TARGET inlay_cuda)  # beside the runtime, which opens it; no package has it yet
+  install(TARGETS inlay_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT cuda)
+endif()
 install(DIRECTORY engine/include/inlay DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
 install(EXPORT inlayTargets NAMESPACE inlay:: DESTINATION ${package_dir} COMPONENT development)
 if(TARGET inlay_converter_shared)

@@ -59,7 +59,8 @@ enum {
   INLAY_OUT_OF_MEMORY = 7,
   INLAY_TIMEOUT = 8, /* the run's deadline passed */
   INLAY_BUSY = 9,    /* an asynchronous run of this session is in progress */
-  INLAY_INTERNAL = 10
+  INLAY_INTERNAL = 10,
+  INLAY_DEVICE_FAILED = 11 /* the answer of a device or its driver */
 };
 
 /* Why the last call of this thread that failed did so. Never NULL; valid until the thread's next failing call. */
@@ -144,7 +145,9 @@ INLAY_API int32_t inlay_pool_threads(const inlay_pool* pool); /* NULL: of the pr
 
 typedef int32_t inlay_device;
 enum { INLAY_CPU = 0, INLAY_CUDA = 1 };
-/* 1 if this library can run on the device, on this machine. */
+/* 1 if this library can run on the device, on this machine: INLAY_CUDA needs libinlay_cuda.so beside this library or where the
+ * system looks for libraries (or the file that $INLAY_CUDA_LIBRARY names), a driver, and a GPU of compute capability 8.0 or more.
+ * Where it gives 0, inlay_error() says what is missing. */
 INLAY_API int32_t inlay_device_available(inlay_device device);
 
 /* An upper bound for a symbol of the model's inputs: memory is planned for it once, and any smaller extent runs on the
@@ -179,8 +182,10 @@ typedef struct inlay_model_options {
   /* 1: no kernel whose error is larger than a direct sum's, such as Winograd convolution, and numbers below FLT_MIN are
    * kept. 0: during a run, also of custom ops, such numbers are zero, as some processors take many times as long with them. */
   int32_t strict;
+  int32_t device_index;    /* which of the devices of this kind */
+  int32_t device_fallback; /* 1: run on the CPU where the device is not available; 0: that is INLAY_UNSUPPORTED */
 } inlay_model_options;
-#define INLAY_MODEL_OPTIONS_INIT {sizeof(inlay_model_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define INLAY_MODEL_OPTIONS_INIT {sizeof(inlay_model_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* A loaded model: its graph, its weights, and the plans made for it so far. */
 typedef struct inlay_model inlay_model;

@@ -216,6 +216,8 @@ struct ModelOptions {
   std::vector<std::pair<std::string, std::string>> states = {};   // input, the output that feeds it
   std::vector<const inlay_custom_op*> custom_ops = {};
   bool strict = false;           // no kernel whose error is larger than a direct sum's
+  int32_t device_index = 0;      // which of the devices of this kind
+  bool device_fallback = false;  // run on the CPU where the device is not available
 };
 
 class Model {
@@ -267,6 +269,7 @@ class Model {
     o.bounds = bounds.data(), o.bound_count = bounds.size(), o.states = states.data(), o.state_count = states.size();
     o.custom_ops = options.custom_ops.data(), o.custom_op_count = options.custom_ops.size();
     o.strict = options.strict;
+    o.device_index = options.device_index, o.device_fallback = options.device_fallback;
     inlay_model* m = nullptr;
     check(load(&o, &m));
     Model model;

@@ -1,0 +1,103 @@
+#include "engine/device_frame.h"
+#include <algorithm>
+#include <cstring>
+#include "engine/plan.h"
+#include "kernels/cuda/backend.h"
+
+namespace engine {
+namespace {
+// Of a copy between the host and the device: what the host reads or writes is pinned memory, in between.
+const schema::DeviceCopy* copy_of(const Step& step) { return step.op.get_if<schema::DeviceCopy>(); }
+
+void fill_staging(const Step& step, RunContext& c) {
+  const auto* copy = copy_of(step);
+  if (copy && copy->to_device && c.in(0).bytes()) std::memcpy(c.scratch_, c.in(0).data, size_t(c.in(0).bytes()));
+}
+void empty_staging(const Step& step, RunContext& c) {
+  const auto* copy = copy_of(step);
+  if (copy && !copy->to_device && c.out(0).bytes()) std::memcpy(c.out(0).data, c.scratch_, size_t(c.out(0).bytes()));
+}
+}  // namespace
+
+DeviceFrame::DeviceFrame(std::shared_ptr<Device> device) : device_(std::move(device)) { require_done(driver().make_stream(device_->index(), &stream_)); }
+
+DeviceFrame::~DeviceFrame() {
+  forget();
+  for (kernels::cuda::Event* event : {begin_, end_})
+    if (event) driver().end_event(event);
+  driver().end_stream(stream_);
+}
+
+void DeviceFrame::forget() {
+  for (const Segment& s : segments_)
+    if (s.graph) driver().end_graph(s.graph);
+  segments_.clear();
+}
+
+void DeviceFrame::reserve(const Plan& plan) {
+  const size_t bytes = plan.device_memory.arena_size;
+  if (arena_.size() >= bytes) return;
+  forget();
+  arena_ = {};
+  arena_ = DeviceMemory(device_, bytes);
+}
+
+void DeviceFrame::bind(const Plan& plan, std::span<RunContext> contexts) {
+  forget();
+  constexpr size_t alignment = 256;
+  size_t bytes = 0;
+  std::vector<size_t> slots(plan.steps.size());
+  for (size_t s = 0; s < plan.steps.size(); ++s) {
+    if (!copy_of(plan.steps[s])) continue;
+    slots[s] = bytes;
+    bytes += (size_t(contexts[s].out(0).bytes()) + alignment - 1) / alignment * alignment;
+  }
+  if (staging_.size() < bytes) staging_ = {}, staging_ = DeviceMemory(device_, bytes, DeviceMemory::pinned);
+  for (size_t s = 0; s < plan.steps.size(); ++s) {
+    if (!plan.steps[s].on_device) continue;
+    contexts[s].stream_ = stream_;
+    contexts[s].scratch_ = copy_of(plan.steps[s]) ? staging_.data() + slots[s] : arena_.data() + plan.steps[s].scratch_offset;
+    if (s == 0 || !plan.steps[s - 1].on_device) segments_.push_back({s, s});
+    segments_.back().last = s + 1;
+  }
+}
+
+void DeviceFrame::enqueue(const Plan& plan, const Segment& segment, std::span<RunContext> contexts) {
+  for (size_t s = segment.first; s < segment.last; ++s) plan.steps[s].run(contexts[s]);
+}
+
+size_t DeviceFrame::run(const Plan& plan, size_t first, std::span<RunContext> contexts) {
+  Segment& segment = *std::ranges::find(segments_, first, &Segment::first);
+  for (size_t s = segment.first; s < segment.last; ++s) fill_staging(plan.steps[s], contexts[s]);
+  if (segment.graph) require_done(driver().launch(segment.graph, stream_));
+  else enqueue(plan, segment, contexts);
+  require_done(driver().synchronise(stream_));
+  for (size_t s = segment.first; s < segment.last; ++s) empty_staging(plan.steps[s], contexts[s]);
+  if (!segment.graph) {  // now that its kernels are loaded, which is not to be recorded
+    require_done(driver().begin_capture(stream_));
+    try {
+      enqueue(plan, segment, contexts);
+    } catch (...) {
+      kernels::cuda::Graph* partial = nullptr;
+      if (!driver().end_capture(stream_, &partial)) driver().end_graph(partial);
+      throw;
+    }
+    require_done(driver().end_capture(stream_, &segment.graph));
+  }
+  return segment.last;
+}
+
+double DeviceFrame::timed(const Plan& plan, size_t s, RunContext& c) {
+  for (kernels::cuda::Event** event : {&begin_, &end_})
+    if (!*event) require_done(driver().make_event(device_->index(), event));
+  fill_staging(plan.steps[s], c);
+  require_done(driver().record(begin_, stream_));
+  plan.steps[s].run(c);
+  require_done(driver().record(end_, stream_));
+  require_done(driver().synchronise(stream_));
+  empty_staging(plan.steps[s], c);
+  double seconds = 0;
+  require_done(driver().elapsed(begin_, end_, &seconds));
+  return seconds;
+}
+}  // namespace engine

@@ -1,0 +1,54 @@
+// How an op's lower() asks a device's kernel families: with LowerContext::target, the step that it returns runs there.
+#pragma once
+#include "engine/device.h"
+#include "engine/op.h"
+#include "engine/plan.h"
+#include "kernels/cuda/backend.h"
+
+namespace engine {
+// Where the step of a node is placed.
+struct DeviceTarget {
+  std::shared_ptr<Device> device;
+  bool probe;  // only whether a kernel takes the node is asked: nothing is uploaded
+};
+
+// Where a kernel finds an input on the device: what the run gives it, or a constant that was uploaded.
+class DeviceInput {
+ public:
+  DeviceInput() = default;  // absent: null
+  explicit DeviceInput(size_t input) : input_(int64_t(input)) {}
+  explicit DeviceInput(std::shared_ptr<const std::byte> constant) : constant_(std::move(constant)) {}
+  template <class T = float> const T* at(const RunContext& r) const {
+    return reinterpret_cast<const T*>(input_ >= 0 ? r.in(size_t(input_)).data : constant_.get());
+  }
+
+ private:
+  int64_t input_ = -1;
+  std::shared_ptr<const std::byte> constant_;
+};
+
+// Input k as it is; one that is absent gives an absent source.
+DeviceInput device_input(const LowerContext&, size_t k);
+// A constant input in the form that a kernel reads; see packed_weight.
+DeviceInput packed_device_input(const LowerContext&, size_t k, const std::string& packing, size_t bytes, const std::function<void(std::byte*)>& pack);
+// Numbers that a kernel reads beside its inputs.
+DeviceInput device_table(const LowerContext&, std::span<const std::byte> numbers);
+
+template <class T = float> T* out_at(const RunContext& r) { return reinterpret_cast<T*>(r.out(0).data); }
+
+// The step of the cheapest row that takes the problem. `arguments(run)` gives the row's arguments.
+template <class Problem, class Args, class F>
+std::optional<Lowered> lower_on_device(const LowerContext& c, kernels::cuda::Family<Problem, Args> kernels::cuda::Backend::*family,
+                                       const Problem& problem, F arguments) {
+  const Device& device = *c.target->device;
+  const auto* row = kernels::cuda::select(device.backend().*family, problem, device.sm());
+  if (!row) return std::nullopt;
+  return Lowered{row->name, [row, problem, arguments = std::move(arguments)](RunContext& r) { require_done(row->run(problem, arguments(r), r.stream_)); }};
+}
+
+
+// Of input 0 alone.
+template <class Problem> std::optional<Lowered> lower_map_on_device(const LowerContext& c, kernels::cuda::Family<Problem, kernels::cuda::MapArgs> kernels::cuda::Backend::*family, const Problem& problem) {
+  return lower_on_device(c, family, problem, [x = device_input(c, 0)](RunContext& r) { return kernels::cuda::MapArgs{x.at(r), out_at(r)}; });
+}
+}  // namespace engine

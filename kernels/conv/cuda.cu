@@ -1,0 +1,154 @@
+// Convolution as an implicit product: rows are pixels of y, k runs over (kernel row, kernel column, channel). And one
+// thread per element of y, for groups of few channels.
+#include "kernels/cuda/epilogue.h"
+#include "kernels/cuda/families.h"
+#include "kernels/cuda/simt_tile.h"
+
+namespace kernels::cuda {
+namespace {
+// What kernels need of a ConvProblem.
+struct Geometry {
+  int64_t batch, height, width, channels, out_height, out_width, out_channels;
+  int64_t in, out;                              // channels of a group
+  int64_t pixel, channel, row, image, y_pitch;  // floats from one to the next in x, from pixel to pixel in y
+  int kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+
+  explicit Geometry(const ConvProblem& p) {
+    const conv::Spec& s = p.spec;
+    batch = p.batch, height = p.height, width = s.width, channels = s.channels;
+    out_height = s.out_height(p.height), out_width = s.out_width(), out_channels = s.out_channels;
+    in = channels / s.groups, out = out_channels / s.groups;
+    pixel = s.nchw_input ? 1 : s.in_pitch(), channel = s.nchw_input ? height * width : 1;
+    row = width * pixel, image = s.nchw_input ? channels * height * width : height * row, y_pitch = s.out_pitch();
+    kernel_h = s.kernel_h, kernel_w = s.kernel_w, stride_h = s.stride_h, stride_w = s.stride_w;
+    dilation_h = s.dilation_h, dilation_w = s.dilation_w, pad_top = s.pad_top, pad_left = s.pad_left;
+  }
+  __host__ __device__ int64_t pixels() const { return batch * out_height * out_width; }
+};
+
+struct Pixels {
+  const float* base;  // of the group
+  Geometry g;
+  struct Row {
+    int64_t offset, top, left;  // tap 0 of the pixel; offset -1: there is none
+  };
+  struct K {
+    int64_t offset, down, right;
+  };
+  __device__ Row row(int64_t r) const {
+    if (r >= g.pixels()) return {-1, 0, 0};
+    const int64_t image = r / (g.out_height * g.out_width), at = r % (g.out_height * g.out_width);
+    return {image * g.image, at / g.out_width * g.stride_h - g.pad_top, at % g.out_width * g.stride_w - g.pad_left};
+  }
+  __device__ K k(int64_t i) const {
+    const int64_t tap = i / g.in;
+    if (tap >= int64_t(g.kernel_h) * g.kernel_w) return {-1, 0, 0};
+    return {i % g.in * g.channel, tap / g.kernel_w * g.dilation_h, tap % g.kernel_w * g.dilation_w};
+  }
+  __device__ const float* address(const Row& r, const K& k) const {
+    const int64_t y = r.top + k.down, x = r.left + k.right;
+    if (r.offset < 0 || k.offset < 0 || y < 0 || y >= g.height || x < 0 || x >= g.width) return nullptr;
+    return base + r.offset + y * g.row + x * g.pixel + k.offset;
+  }
+};
+
+struct Weights {
+  const float* base;  // of the group
+  int64_t columns, k_step, ks;
+  using Row = int64_t;
+  using K = int64_t;
+  __device__ Row row(int64_t c) const { return c < columns ? c : -1; }
+  __device__ K k(int64_t i) const { return i < ks ? i * k_step : -1; }
+  __device__ const float* address(Row c, K i) const { return c < 0 || i < 0 ? nullptr : base + c + i; }
+};
+
+template <class Tile, bool along_channels>
+__global__ void __launch_bounds__(Tile::threads) conv_f32(Geometry g, const float* x, const float* w, const float* bias,
+                                                          float* y, const __grid_constant__ Epilogue chain) {
+  const int64_t group = blockIdx.y, first = group * g.out, tiles_across = divide_up(g.out, Tile::n);
+  const Pixels pixels{x + group * g.in * g.channel, g};
+  const int64_t ks = g.in * g.kernel_h * g.kernel_w;
+  const Weights weights{w + first, g.out, g.out_channels, ks};
+  multiply_tile<Tile, along_channels, false>(
+      pixels, weights, blockIdx.x / tiles_across * Tile::m, blockIdx.x % tiles_across * Tile::n, ks,
+      [&](int64_t row, int64_t column, float sum) {
+        if (row >= g.pixels() || column >= g.out) return;
+        if (bias) sum += bias[first + column];
+        y[row * g.y_pitch + first + column] = apply(chain, sum, row, first + column);
+      });
+}
+
+constexpr int threads = 256;
+__global__ void __launch_bounds__(threads) grouped_f32(Geometry g, const float* x, const float* w, const float* bias,
+                                                       float* y, const __grid_constant__ Epilogue chain) {
+  const Pixels pixels{x, g};
+  for (int64_t i = linear_thread(); i < g.pixels() * g.out_channels; i += linear_threads()) {
+    const int64_t pixel = i / g.out_channels, column = i % g.out_channels, first = column / g.out * g.in;
+    const Pixels::Row row = pixels.row(pixel);
+    float sum = 0;
+    for (int kh = 0; kh < g.kernel_h; ++kh) {
+      const int64_t from_y = row.top + int64_t(kh) * g.dilation_h;
+      if (from_y < 0 || from_y >= g.height) continue;
+      for (int kw = 0; kw < g.kernel_w; ++kw) {
+        const int64_t from_x = row.left + int64_t(kw) * g.dilation_w;
+        if (from_x < 0 || from_x >= g.width) continue;
+        const float* from = x + row.offset + from_y * g.row + from_x * g.pixel + first * g.channel;
+        const float* by = w + (int64_t(kh) * g.kernel_w + kw) * g.in * g.out_channels + column;
+        for (int64_t c = 0; c < g.in; ++c) sum += from[c * g.channel] * by[c * g.out_channels];
+      }
+    }
+    if (bias) sum += bias[column];
+    y[pixel * g.y_pitch + column] = apply(chain, sum, pixel, column);
+  }
+}
+
+const char* refusal(const ConvProblem& p) {
+  if (p.spec.by_rows) return "only whole images";
+  return refusal_of(p.spec.epilogue);
+}
+double multiply_adds(const Geometry& g) {
+  return double(g.pixels()) * double(g.out_channels) * double(g.in) * g.kernel_h * g.kernel_w;
+}
+
+const char* refuse_gemm(const ConvProblem& p) {
+  if (const char* reason = refusal(p)) return reason;
+  return p.spec.groups > 65535 ? "more groups than a grid has" : nullptr;
+}
+template <class Tile> double cost_of_gemm(const ConvProblem& p) {
+  const Geometry g(p);
+  return simt_cost<Tile>(double(g.pixels()), double(g.out), double(g.in) * g.kernel_h * g.kernel_w,
+                         double(p.spec.groups));
+}
+template <class Tile> Failure run_gemm(const ConvProblem& p, const ConvArgs& args, Stream* stream) {
+  const Geometry g(p);
+  const int64_t blocks = divide_up(g.pixels(), Tile::m) * divide_up(g.out, Tile::n);
+  if (blocks == 0) return nullptr;
+  if (blocks > INT32_MAX) return "a convolution of more tiles than a grid has";
+  const auto go = [&](auto kernel) {
+    return launch<typename Tile::Shared>(kernel, dim3(unsigned(blocks), unsigned(p.spec.groups)), Tile::threads, stream,
+                                         g, args.x, args.w, p.spec.bias ? args.bias : nullptr, args.y,
+                                         Epilogue(p.spec.epilogue, args.operands.data()));
+  };
+  return p.spec.nchw_input ? go(conv_f32<Tile, false>) : go(conv_f32<Tile, true>);
+}
+
+// A thread has one sum, and waits for memory: a multiply-add takes some eight times as long as in a tile.
+double cost_of_grouped(const ConvProblem& p) { return multiply_adds(Geometry(p)) * 8 / 64 / 108; }
+Failure run_grouped(const ConvProblem& p, const ConvArgs& args, Stream* stream) {
+  const Geometry g(p);
+  const int64_t count = g.pixels() * g.out_channels;
+  if (count == 0) return nullptr;
+  return launch<void>(grouped_f32, blocks_for(count, threads), threads, stream, g, args.x, args.w,
+                      p.spec.bias ? args.bias : nullptr, args.y, Epilogue(p.spec.epilogue, args.operands.data()));
+}
+}  // namespace
+
+Family<ConvProblem, ConvArgs> conv_family() {
+  static constexpr Row<ConvProblem, ConvArgs> rows[] = {
+      {"conv_f32_cuda_128x128", 80, LargeTile::m, refuse_gemm, cost_of_gemm<LargeTile>, run_gemm<LargeTile>},
+      {"conv_f32_cuda_64x64", 80, SmallTile::m, refuse_gemm, cost_of_gemm<SmallTile>, run_gemm<SmallTile>},
+      {"grouped_f32_cuda", 80, threads, refusal, cost_of_grouped, run_grouped},
+  };
+  return {rows, std::size(rows)};
+}
+}  // namespace kernels::cuda

@@ -1,0 +1,115 @@
+// The words of device.h for the host's compiler: a grid's blocks run one after the other, the threads of a block as
+// fibers that switch at barriers, shuffles and matrix instructions.
+//
+// What a device would punish, it makes visible. A stream does its work as late as it may, when it is synchronised.
+// Asynchronous copies arrive at the wait. Shared memory starts as NaN in every block. Threads run in either order
+// between two barriers (emulator::reversed): kernels with races give other results. Threads that wait at different
+// barriers are an error. Device memory cannot be touched by the host between two runs.
+//
+// One kernel runs at a time in the process.
+#pragma once
+#include <array>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <tuple>
+#include <vector>
+
+#define __global__ static
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __grid_constant__
+#define INLAY_CALLED [[gnu::noinline]]
+#define __launch_bounds__(...)
+#define __restrict__ __restrict
+
+struct dim3 {
+  unsigned x, y, z;
+  constexpr dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
+};
+inline dim3 gridDim, blockDim, blockIdx, threadIdx;
+
+namespace kernels::cuda::emulator {
+inline bool reversed = false;  // threads run from the last one on
+inline int64_t launches = 0;   // so far
+
+void* shared_memory();
+void block_barrier();
+void warp_barrier();
+int lane();
+// A slot of every lane of this thread's warp, for what lanes tell each other between two warp barriers.
+inline constexpr size_t slot_bytes = 64;
+std::byte* slot(int lane);
+
+// Runs a grid. An empty result: it went well.
+std::string run(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>& thread);
+
+void copy_later(void* to, const void* from, size_t bytes);  // null `from`: zeros
+void commit();
+void wait(int left);
+}  // namespace kernels::cuda::emulator
+
+inline void __syncthreads() { kernels::cuda::emulator::block_barrier(); }
+inline void __syncwarp(unsigned = ~0u) { kernels::cuda::emulator::warp_barrier(); }
+
+namespace kernels::cuda::emulator {
+template <class T> T from_lane(T value, int source) {
+  static_assert(sizeof(T) <= slot_bytes);
+  std::memcpy(slot(lane()), &value, sizeof(T));
+  warp_barrier();
+  std::memcpy(&value, slot(source), sizeof(T));
+  warp_barrier();
+  return value;
+}
+}  // namespace kernels::cuda::emulator
+template <class T> T __shfl_sync(unsigned, T value, int source, int width = 32) {
+  using namespace kernels::cuda::emulator;
+  return from_lane(value, lane() / width * width + source % width);
+}
+template <class T> T __shfl_xor_sync(unsigned, T value, int mask, int width = 32) {
+  using namespace kernels::cuda::emulator;
+  const int source = lane() ^ mask;
+  return from_lane(value, source / width == lane() / width ? source : lane());
+}
+template <class T> T __shfl_down_sync(unsigned, T value, unsigned by, int width = 32) {
+  using namespace kernels::cuda::emulator;
+  const int source = lane() + int(by);
+  return from_lane(value, source / width == lane() / width ? source : lane());
+}
+
+namespace kernels::cuda {
+// Work that is done when the stream is synchronised, or kept for a graph.
+struct Stream {
+  int device;
+  bool capturing = false;
+  std::vector<std::function<std::string()>> work, captured;
+  void enqueue(std::function<std::string()> f) { (capturing ? captured : work).push_back(std::move(f)); }
+};
+
+template <class T> T& shared() { return *static_cast<T*>(emulator::shared_memory()); }
+
+template <class T> constexpr size_t shared_bytes_of() {
+  if constexpr (std::is_void_v<T>) return 0;
+  else return sizeof(T);
+}
+template <class SharedMemory, class... P, class... A>
+Failure launch(void (*kernel)(P...), dim3 grid, dim3 block, Stream* stream, const A&... arguments) {
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return "launching a kernel: an empty grid";
+  if (grid.y > 65535 || grid.z > 65535 || block.x * block.y * block.z > 1024)
+    return "launching a kernel: the grid is too large";
+  if (shared_bytes_of<SharedMemory>() > (163 << 10))
+    return "launching a kernel: more shared memory than a block of sm_80 has";
+  stream->enqueue([=, given = std::tuple<P...>(P(arguments)...)] {
+    return emulator::run(grid, block, shared_bytes_of<SharedMemory>(), [&] { std::apply(kernel, given); });
+  });
+  return nullptr;
+}
+
+template <int bytes> void copy_async(void* to, const void* from, bool valid = true) {
+  static_assert(bytes == 4 || bytes == 8 || bytes == 16);
+  emulator::copy_later(to, valid ? from : nullptr, bytes);
+}
+inline void commit_async() { emulator::commit(); }
+template <int left> void wait_async() { emulator::wait(left); }
+}  // namespace kernels::cuda

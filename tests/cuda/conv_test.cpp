@@ -1,0 +1,147 @@
+#include "tests/cuda/device.h"
+
+namespace {
+using namespace kernels;
+using conv::Spec;
+using cuda::ConvArgs;
+using cuda::ConvProblem;
+using pointwise::Mode;
+using pointwise::Stage;
+
+void check(const cuda::Row<ConvProblem, ConvArgs>& row, const Spec& s, int64_t batch, int64_t height) {
+  std::string text = "seed " + std::to_string(test::seed()) + ":";
+  for (const int64_t v : {batch,
+                          height,
+                          s.width,
+                          s.channels,
+                          s.out_channels,
+                          s.groups,
+                          int64_t{s.kernel_h},
+                          int64_t{s.kernel_w},
+                          int64_t{s.stride_h},
+                          int64_t{s.stride_w},
+                          int64_t{s.dilation_h},
+                          int64_t{s.dilation_w},
+                          int64_t{s.pad_top},
+                          int64_t{s.pad_left},
+                          int64_t{s.pad_bottom},
+                          int64_t{s.pad_right},
+                          int64_t{s.nchw_input},
+                          int64_t{s.bias},
+                          s.in_pitch(),
+                          s.out_pitch()})
+    text += " " + std::to_string(v);
+  SCOPED_TRACE(text);
+  const ConvProblem problem{s, batch, height};
+  ASSERT_EQ(row.refusal(problem), nullptr);
+  const int64_t pixels = batch * s.out_height(height) * s.out_width(), taps = int64_t(s.kernel_h) * s.kernel_w,
+                in = s.channels / s.groups;
+  const test::Buffer x(size_t(batch * height * s.width * (s.nchw_input ? s.channels : s.in_pitch())), 1),
+      w(size_t(s.out_channels * in * taps), 2);
+  const test::Buffer bias(size_t(s.out_channels), 3), operand(size_t(std::max<int64_t>(pixels * s.out_pitch(), 1)), 4);
+  // The reference is the CPU's own scalar kernel.
+  const auto kernel = conv::dense_scalar::make(s);
+  std::vector<std::byte> packed(kernel->packed_bytes()), scratch(kernel->scratch_bytes(batch, height));
+  kernel->pack(w.data(), packed.data());
+  const test::Buffer want(pixels ? size_t((pixels - 1) * s.out_pitch() + s.out_channels) : 0);
+  const pointwise::Operand on_host[] = {{operand.data(), s.out_pitch()}};
+  ThreadPool pool(1);
+  kernel->run({.x = x.data(),
+               .w = packed.data(),
+               .bias = s.bias ? bias.data() : nullptr,
+               .y = want.data(),
+               .operands = on_host,
+               .batch = batch,
+               .height = height,
+               .scratch = scratch.data()},
+              pool);
+
+  std::vector<float> weights(w.size());
+  cuda::pack_weights(s, w.data(), weights.data());
+  const test::OnDevice<float> x_(x), w_(weights), bias_(bias), operand_(operand);
+  const auto got = test::run(
+      row, problem, ConvArgs{x_.data(), w_.data(), bias_.data(), nullptr, {{{operand_.data(), s.out_pitch()}}}},
+      &ConvArgs::y, want.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    if (int64_t(i) % s.out_pitch() >= s.out_channels) ASSERT_TRUE(std::isnan(got[i])) << "between pixels of y";
+    else ASSERT_TRUE(test::near(got[i], want[i], 1e-5)) << i << ": " << got[i] << " not " << want[i];
+  }
+}
+
+class CudaConv : public testing::TestWithParam<size_t> {
+ protected:
+  const cuda::Row<ConvProblem, ConvArgs>& row = cuda::conv_family().all()[GetParam()];
+};
+
+TEST_P(CudaConv, PixelsAndChannelsAroundTheTile) {
+  const int64_t t = std::min(row.tile, 128);
+  for (const int64_t width : {int64_t{1}, t - 1, t, t + 1})
+    check(
+        row,
+        {.channels = 5, .out_channels = 3, .width = width, .kernel_h = 1, .kernel_w = 3, .pad_left = 1, .pad_right = 1},
+        1, 1);
+  for (const int64_t channels : {int64_t{1}, t - 1, t, t + 1})
+    check(row, {.channels = 9, .out_channels = channels, .width = 5}, 2, 3);
+  for (const int64_t channels : {1, 7, 8, 9, 16, 17})
+    check(row, {.channels = channels, .out_channels = 6, .width = 6, .kernel_h = 3, .kernel_w = 3, .bias = true}, 1, 5);
+}
+
+TEST_P(CudaConv, KernelStrideDilationPadding) {
+  std::mt19937 random(test::seed());
+  const auto pick = [&](int low, int high) { return std::uniform_int_distribution<int>(low, high)(random); };
+  for (int i = 0; i < 60; ++i) {
+    Spec s;
+    s.groups = pick(0, 1) ? 1 : pick(1, 5);
+    s.channels = s.groups * pick(1, 6), s.out_channels = s.groups * pick(1, 6);
+    s.width = pick(1, 14);
+    s.kernel_h = pick(1, 4), s.kernel_w = pick(1, 4);
+    s.stride_h = pick(1, 3), s.stride_w = pick(1, 3);
+    s.dilation_h = pick(1, 2), s.dilation_w = pick(1, 2);
+    s.pad_top = pick(0, 3), s.pad_left = pick(0, 3), s.pad_bottom = pick(0, 3), s.pad_right = pick(0, 3);
+    s.nchw_input = pick(0, 1), s.bias = pick(0, 1);
+    if (!s.nchw_input && pick(0, 1)) s.x_pitch = s.channels + 3;
+    if (pick(0, 1)) s.y_pitch = s.out_channels + 2;
+    if (pick(0, 1))
+      s.epilogue = {Stage::of(schema::BinaryKind::add, 0, Mode::full), Stage::of(schema::UnaryKind::relu)};
+    const int64_t height = pick(1, 12);
+    if (s.out_width() == 0 || s.out_height(height) == 0) continue;
+    check(row, s, pick(1, 2), height);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(CudaConv, Depthwise) {
+  for (const int64_t channels : {1, 31, 32, 33, 130})
+    for (const int stride : {1, 2})
+      check(row,
+            {.channels = channels,
+             .out_channels = channels,
+             .groups = channels,
+             .width = 9,
+             .kernel_h = 3,
+             .kernel_w = 3,
+             .stride_h = stride,
+             .stride_w = stride,
+             .pad_top = 1,
+             .pad_left = 1,
+             .pad_bottom = 1,
+             .pad_right = 1,
+             .bias = true,
+             .epilogue = {Stage::of(schema::UnaryKind::hard_swish)}},
+            1, 7);
+}
+
+INSTANTIATE_TEST_SUITE_P(Rows, CudaConv, testing::Range<size_t>(0, cuda::conv_family().count),
+                         [](const auto& info) { return std::string(cuda::conv_family().all()[info.param].name); });
+
+TEST(CudaConvChoice, ByShape) {
+  const auto chosen = [](const Spec& s, int64_t height) {
+    return std::string(cuda::select(cuda::conv_family(), {s, 1, height}, 80)->name);
+  };
+  EXPECT_EQ(chosen({.channels = 96, .out_channels = 96, .groups = 96, .width = 56, .kernel_h = 3, .kernel_w = 3}, 56),
+            "grouped_f32_cuda");
+  EXPECT_EQ(chosen({.channels = 256, .out_channels = 256, .width = 200}, 200), "conv_f32_cuda_128x128");
+  EXPECT_EQ(chosen({.channels = 64, .out_channels = 64, .width = 56, .kernel_h = 3, .kernel_w = 3}, 56),
+            "conv_f32_cuda_64x64");
+}
+}  // namespace

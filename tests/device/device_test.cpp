@@ -1,0 +1,251 @@
+// Plans with steps on a device, which the host emulates: placement, copies, memory, replayed graphs.
+#include "engine/device.h"
+#include "kernels/os.h"
+#include "tests/engine/compiled.h"
+
+namespace engine::test {
+namespace {
+using schema::BinaryKind, schema::ReduceKind, schema::UnaryKind;
+
+std::shared_ptr<Device> emulated() { return Device::open(INLAY_CUDA_EMULATED, 0); }
+CompileOptions on_device() {
+  CompileOptions options;
+  options.device = emulated();
+  return options;
+}
+
+std::vector<ConstantPtr> inputs_of(const Graph& graph, unsigned seed) {
+  std::vector<ConstantPtr> inputs;
+  for (ValueId v : graph.inputs)
+    inputs.push_back(random_constant(graph[v].type.shape(), seed + unsigned(inputs.size())));
+  return inputs;
+}
+std::vector<ConstView> views_of(const std::vector<ConstantPtr>& inputs) {
+  std::vector<ConstView> views;
+  for (const ConstantPtr& x : inputs) views.push_back(x->view());
+  return views;
+}
+
+struct Runner {
+  explicit Runner(const Graph& graph, const CompileOptions& options)
+      : cache(std::make_shared<PlanCache>(graph, options)) {
+    run_options.pool = &pool, run_options.threads = 1;
+    frame = std::make_unique<Frame>(cache, run_options);
+  }
+  kernels::ThreadPool pool{1};
+  RunOptions run_options;
+  std::shared_ptr<PlanCache> cache;
+  std::unique_ptr<Frame> frame;
+};
+
+// Runs several times with new inputs, the later ones as replayed graphs, and compares with references; gives the steps.
+std::vector<std::string> steps_on_device(const Graph& graph) {
+  CompileOptions reference;
+  reference.reference_only = true;
+  Runner device(graph, on_device()), host(graph, reference);
+  for (unsigned seed : {1u, 100u, 200u}) {
+    const auto inputs = inputs_of(graph, seed);
+    const auto want = host.frame->run(views_of(inputs)), got = device.frame->run(views_of(inputs));
+    for (size_t k = 0; k < want.size(); ++k) {
+      EXPECT_TRUE(std::ranges::equal(got[k].shape, want[k].shape));
+      double largest = 1;  // what is small beside it is a sum of terms that are not
+      for (int64_t i = 0; i < want[k].elements(); ++i) largest = std::max(largest, std::fabs(load<double>(want[k], i)));
+      for (int64_t i = 0; i < want[k].elements(); ++i) {
+        EXPECT_NEAR(load<double>(got[k], i), load<double>(want[k], i), 1e-5 * largest)
+            << "seed " << seed << ", output " << k << ", element " << i;
+        if (testing::Test::HasFailure()) return {};
+      }
+    }
+  }
+  const Plan& plan = *device.frame->plan();
+  EXPECT_TRUE(valid(plan.memory, plan.buffers, arena_alignment));
+  EXPECT_TRUE(valid(plan.device_memory, plan.device_buffers, arena_alignment));
+  std::vector<std::string> steps;
+  for (const Step& step : plan.steps)
+    steps.push_back(cat(step.on_device ? "" : "host:", step.on_device ? step.kernel : schema::name(step.op.id())));
+  return steps;
+}
+
+TEST(DevicePlan, AllOnTheDevice) {
+  Built b;
+  ValueId x = b.conv(b.input({1, 3, 12, 10}), 3, 20, 3);
+  x = b.r.add(schema::Unary{UnaryKind::relu}, {x}, {"relu"})[0];
+  x = b.conv(x, 20, 20, 3, 20);
+  x = b.r.add(schema::Pool{.kind = schema::PoolKind::max, .kernel = {2, 2}, .stride = {2, 2}}, {x}, {"pool"})[0];
+  x = b.r.add(schema::Reduce{ReduceKind::mean}, {x, b.graph.add_constant(make_ints({2, 3}))}, {"mean"})[0];
+  x = b.r.add(schema::Reshape{}, {x, b.graph.add_constant(make_ints({1, 20}))}, {"reshape"})[0];
+  x = b.mat_mul(x, 20, 7);
+  b.output(b.r.add(schema::Softmax{.axis = 1}, {x}, {"softmax"})[0]);
+  EXPECT_THAT(steps_on_device(b.graph),
+              testing::ElementsAre("upload", "grouped_f32_cuda", "grouped_f32_cuda", "pool_f32_cuda", "reduce_f32_cuda",
+                                   "gemm_f32_cuda_64x64", "softmax_f32_cuda", "download"));
+}
+
+TEST(DevicePlan, AHostsStepInBetween) {
+  Built b;
+  const ValueId x = b.mat_mul(b.input({64, 64}), 64, 256);  // enough work to be worth the copies
+  const ValueId sums =
+      b.r.add(schema::CumSum{}, {x, b.graph.add_constant(make_scalar(DType::i64, int64_t{1}))}, {"sums"})[0];
+  const ValueId y = b.mat_mul(sums, 256, 128);
+  b.output(b.r.add(schema::Binary{BinaryKind::add}, {y, b.mat_mul(x, 256, 128)}, {"add"})[0]);
+  const auto steps = steps_on_device(b.graph);
+  EXPECT_EQ(count(steps, "upload"), 2) << "x is not copied back";
+  EXPECT_EQ(count(steps, "download"), 2);
+  EXPECT_EQ(count(steps, "host:CumSum"), 1);
+}
+
+TEST(DevicePlan, LittleWorkBetweenTheHostsStepsStaysThere) {
+  Built b;
+  const ValueId axis = b.graph.add_constant(make_scalar(DType::i64, int64_t{1}));
+  ValueId x = b.r.add(schema::CumSum{}, {b.input({4, 4}), axis}, {"first"})[0];
+  x = b.r.add(schema::Unary{UnaryKind::relu}, {x}, {"relu"})[0];
+  b.output(b.r.add(schema::CumSum{}, {x, axis}, {"second"})[0]);
+  EXPECT_THAT(steps_on_device(b.graph), testing::ElementsAre("host:CumSum", "host:Unary", "host:CumSum"));
+}
+
+TEST(DevicePlan, OutputsThatAreInputsConstantsOrShapesOfOthers) {
+  Built b;
+  const ValueId x = b.input({2, 6}), y = b.r.add(schema::Unary{UnaryKind::exp}, {x}, {"exp"})[0];
+  b.output(x);
+  b.output(b.constant({3}));
+  b.output(y);
+  b.output(b.r.add(schema::Reshape{}, {y, b.graph.add_constant(make_ints({3, 4}))}, {"reshape"})[0]);
+  b.output(y);
+  const auto steps = steps_on_device(b.graph);
+  EXPECT_EQ(count(steps, "upload"), 1);
+  EXPECT_EQ(count(steps, "pointwise_f32_cuda"), 1);
+}
+
+TEST(DevicePlan, MovementAndBroadcasts) {
+  Built b;
+  const ValueId x = b.input({2, 3, 8, 10}), y = b.input({3, 1, 10});
+  const auto ints = [&](std::initializer_list<int64_t> v) { return b.graph.add_constant(make_ints(v)); };
+  const ValueId t = b.r.add(schema::Transpose{{0, 2, 3, 1}}, {x}, {"transpose"})[0];
+  b.output(b.r.add(schema::Slice{}, {t, ints({6, 1}), ints({0, 9}), ints({1, 2}), ints({-2, 1})}, {"slice"})[0]);
+  b.output(b.r.add(schema::Concat{.axis = 1}, {x, b.r.add(schema::Binary{BinaryKind::mul}, {x, y}, {"mul"})[0]},
+                   {"concat"})[0]);
+  b.output(b.r.add(schema::Expand{}, {y, ints({2, 3, 4, 10})}, {"expand"})[0]);
+  b.output(b.r.add(schema::Tile{}, {y, ints({1, 2, 3})}, {"tile"})[0]);
+  b.output(b.r.add(schema::Pad{}, {x, ints({0, 0, 1, 2, 0, 0, 3, 0})}, {"pad"})[0]);
+  for (ValueId part : b.r.add(schema::Split{.axis = 3, .parts = 2}, {x}, {"split"}, 2)) b.output(part);
+  const ValueId less = b.r.add(schema::Binary{BinaryKind::less}, {x, y}, {"less"})[0];
+  b.output(b.r.add(schema::Where{}, {less, x, y}, {"where"})[0]);
+  b.output(b.r.add(schema::Cast{DType::f32}, {less}, {"cast"})[0]);
+  const auto steps = steps_on_device(b.graph);
+  EXPECT_EQ(std::ranges::count_if(steps, [](const std::string& s) { return s.starts_with("host:"); }), 0);
+}
+
+TEST(DevicePlan, Norms) {
+  Built b;
+  const ValueId x = b.input({3, 5, 24});
+  b.output(b.r.add(schema::LayerNorm{.axis = -1}, {x, b.constant({24}), b.constant({24})}, {"layer"})[0]);
+  b.output(b.r.add(schema::LayerNorm{.axis = -1, .rms = true}, {x, b.constant({24})}, {"rms"})[0]);
+  b.output(b.r.add(schema::GroupNorm{.groups = 5}, {x, b.constant({5}), b.constant({5})}, {"group"})[0]);
+  const auto steps = steps_on_device(b.graph);
+  EXPECT_EQ(count(steps, "norm_f32_cuda"), 3);
+}
+
+TEST(DevicePlan, BatchedProducts) {
+  Built b;
+  const ValueId q = b.input({2, 3, 9, 8}), k = b.input({2, 3, 11, 8}), v = b.input({1, 3, 11, 5});
+  const ValueId scores = b.r.add(schema::MatMul{.trans_b = true}, {q, k}, {"scores"})[0];
+  b.output(b.r.add(schema::MatMul{}, {b.r.add(schema::Softmax{.axis = -1}, {scores}, {"softmax"})[0], v}, {"mix"})[0]);
+  const auto steps = steps_on_device(b.graph);
+  EXPECT_EQ(count(steps, "gemm_f32_cuda_64x64"), 2);
+}
+
+TEST(DevicePlan, ResultsGoToTheCallersMemory) {
+  Built b;
+  b.output(b.r.add(schema::Unary{UnaryKind::neg}, {b.input({100})}, {"neg"})[0]);
+  Runner runner(b.graph, on_device());
+  const auto inputs = inputs_of(b.graph, 1);
+  std::vector<float> memory(100);
+  for (int turn = 0; turn < 3; ++turn) {
+    runner.frame->redirect(0, reinterpret_cast<std::byte*>(memory.data()), 400);
+    const auto out = runner.frame->run(views_of(inputs));
+    EXPECT_EQ(static_cast<const void*>(out[0].data), memory.data());
+    EXPECT_EQ(memory[7], -load<double>(inputs[0]->view(), 7));
+    std::ranges::fill(memory, 0.f);
+  }
+}
+
+TEST(DevicePlan, WeightsAreUploadedOnce) {
+  Built b;
+  b.output(b.mat_mul(b.input({2, 16}), 16, 16));
+  const ConstantPtr weights = b.graph[b.graph.nodes[0].inputs[1]].constant;
+  const auto upload = [&] {
+    return device_weight(emulated(), *weights, "as it is", 1024,
+                         [&](std::byte* to) { std::memcpy(to, weights->data, 1024); });
+  };
+  const auto first = upload();
+  EXPECT_EQ(first, upload());
+  Runner one(b.graph, on_device()), two(b.graph, on_device());
+  one.frame->run(views_of(inputs_of(b.graph, 1))), two.frame->run(views_of(inputs_of(b.graph, 1)));
+  EXPECT_GE(first.use_count(), 1);
+}
+
+TEST(DevicePlan, SaysWhyAStepIsNotThere) {
+  Built b;
+  const ValueId x = b.mat_mul(b.input({64, 64}), 64, 256);
+  b.output(b.r.add(schema::CumSum{}, {x, b.graph.add_constant(make_scalar(DType::i64, int64_t{1}))}, {"sums"})[0]);
+  CompileOptions options = on_device();
+  options.keep_refusals = true;
+  const Plan plan = compile(b.graph, input_types(b.graph), options);
+  for (size_t s = 0; s < plan.steps.size(); ++s) {
+    if (plan.steps[s].on_device) continue;
+    ASSERT_FALSE(plan.refusals[s].empty());
+    EXPECT_EQ(plan.refusals[s][0].reason, "no kernel of the device has this op");
+  }
+}
+
+TEST(DevicePlan, StepsAreTimed) {
+  Built b;
+  b.output(b.r.add(schema::Unary{UnaryKind::neg}, {b.input({100})}, {"neg"})[0]);
+  Runner runner(b.graph, on_device());
+  std::vector<std::string> seen;
+  runner.run_options.observer = [&](const Plan& plan, size_t step, double seconds, const RunContext&) {
+    EXPECT_GE(seconds, 0);
+    seen.emplace_back(plan.steps[step].kernel);
+  };
+  const auto inputs = inputs_of(b.graph, 1);
+  const auto out = runner.frame->run(views_of(inputs));
+  EXPECT_THAT(seen, testing::ElementsAre("upload", "pointwise_f32_cuda", "download"));
+  EXPECT_EQ(load<double>(out[0], 3), -load<double>(inputs[0]->view(), 3));
+}
+
+void expect_unsupported(const std::string& library, const std::string& text) {
+  try {
+    Device::open(library, 0);
+    ADD_FAILURE() << "opened " << library;
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code, Code::unsupported);
+    EXPECT_NE(std::string(e.what()).find(text), std::string::npos) << e.what();
+  }
+}
+
+TEST(Device, SaysWhatIsMissing) {
+  expect_unsupported("/nowhere/libinlay_cuda.so", "/nowhere/libinlay_cuda.so");
+  expect_unsupported("libc.so.6", "inlay_cuda_backend");
+#ifdef INLAY_CUDA_BACKEND
+  try {
+    EXPECT_GE(Device::open(INLAY_CUDA_BACKEND, 0)->sm(), 80);
+  } catch (const Error& e) {  // of a machine without a GPU
+    EXPECT_EQ(e.code, Code::unsupported);
+    EXPECT_NE(std::string(e.what()).find("there is no CUDA device: "), std::string::npos) << e.what();
+  }
+#endif
+}
+
+TEST(Device, IsOpenedOnce) {
+  EXPECT_EQ(emulated(), emulated());
+  EXPECT_EQ(emulated()->name(), "emulated");
+  try {
+    Device::open(INLAY_CUDA_EMULATED, 1);
+    ADD_FAILURE();
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code, Code::invalid_argument);
+    EXPECT_STREQ(e.what(), "there is no CUDA device 1; there is 1");
+  }
+}
+}  // namespace
+}  // namespace engine::test
