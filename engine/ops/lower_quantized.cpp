@@ -93,7 +93,9 @@ bool is_product_of_bytes(const Graph& graph, const Node& node) {
   if (n == 0 || k == 0 || (has(factor) && k > INT32_MAX / (255 * 255)) || elements(type(0).shape()) == 0) return false;
   if (has(zero_of_w)) {
     const Constant* zero = graph[node.inputs[zero_of_w]].constant.get();
-    if (!zero || (zero->view().elements() != 1 && zero->shape != Shape{n})) return false;
+    // It is broadcast to b: along the features it is a column where b is transposed, else a row.
+    const auto along = [&] { return op->trans_b ? zero->shape == Shape{n, 1} : zero->shape == Shape{n} || zero->shape == Shape{1, n}; };
+    if (!zero || (zero->view().elements() != 1 && !along())) return false;
   }
   const auto of_features = [&](size_t k) { return !has(k) || one(k) || (type(k).determined() && type(k).shape() == Shape{n}); };
   return one(zero_of_x) && one(zero_of_y) && of_features(factor) && (!has(bias) || (type(bias).determined() && type(bias).shape() == Shape{n}));
