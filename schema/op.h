@@ -5,6 +5,7 @@
 #include "schema/ops.h"
 #include "schema/ops_generation.h"
 #include "schema/ops_ml.h"
+#include "schema/ops_recurrent.h"
 
 namespace schema {
 enum class OpId : uint16_t {
