@@ -60,7 +60,9 @@ void check(const rnn::Row& row, const Problem& p) {
     for (size_t i = 0; i < y.size(); ++i) ASSERT_NEAR(got[i], y[i], 1e-5) << "at " << i;
     for (size_t i = 0; i < h.size(); ++i) {
       ASSERT_NEAR(last[i], h[i], 1e-5);
-      if (s.kind == RnnKind::lstm) ASSERT_NEAR(cell[i], c[i], 2e-5);
+      if (s.kind == RnnKind::lstm) {
+        ASSERT_NEAR(cell[i], c[i], 2e-5);
+      }
     }
     if (threads == 1) first.assign(got.data(), got.data() + got.size());
     ASSERT_TRUE(first.empty() || std::memcmp(first.data(), got.data(), first.size() * sizeof(float)) == 0) << threads << " threads";
