@@ -71,7 +71,7 @@ TEST(DevicePlan, AllOnTheDevice) {
   ValueId x = b.conv(b.input({1, 3, 12, 10}), 3, 20, 3);
   x = b.r.add(schema::Unary{UnaryKind::relu}, {x}, {"relu"})[0];
   x = b.conv(x, 20, 20, 3, 20);
-  x = b.r.add(schema::Pool{.kind = schema::PoolKind::max, .kernel = {2, 2}, .stride = {2, 2}}, {x}, {"pool"})[0];
+  x = b.r.add(schema::Pool{schema::PoolKind::max, {2, 2}, {2, 2}, {}, {}}, {x}, {"pool"})[0];
   x = b.r.add(schema::Reduce{ReduceKind::mean}, {x, b.graph.add_constant(make_ints({2, 3}))}, {"mean"})[0];
   x = b.r.add(schema::Reshape{}, {x, b.graph.add_constant(make_ints({1, 20}))}, {"reshape"})[0];
   x = b.mat_mul(x, 20, 7);
