@@ -2,7 +2,7 @@
 // are all products of x and a function of x.
 #include <algorithm>
 #include "converter/convert.h"
-#include "converter/passes/match.h"
+#include "engine/passes/match.h"
 
 namespace converter {
 using namespace engine;

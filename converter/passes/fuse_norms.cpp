@@ -2,7 +2,7 @@
 // product with a reciprocal, and in TensorFlow's form, x·g + (bias - mean·g) where g = scale / √(variance + ε).
 #include <algorithm>
 #include "converter/convert.h"
-#include "converter/passes/match.h"
+#include "engine/passes/match.h"
 
 namespace converter {
 using namespace engine;

@@ -3,7 +3,7 @@
 // it: in floating point, the rounding of each sum would depend on its order.
 #include <algorithm>
 #include "converter/convert.h"
-#include "converter/passes/match.h"
+#include "engine/passes/match.h"
 
 namespace converter {
 using namespace engine;

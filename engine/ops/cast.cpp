@@ -101,7 +101,9 @@ bool convert_native(DType from, DType to, const ConstView& x, const View& y) {
   const auto run = [&]<class A, class B>(A, B) {
     const auto* a = reinterpret_cast<const A*>(x.data);
     auto* b = reinterpret_cast<B*>(y.data);
-    for (int64_t i = 0, n = y.elements(); i < n; ++i) b[i] = static_cast<B>(a[i]);
+    const int64_t n = y.elements();
+    if (from == DType::boolean) for (int64_t i = 0; i < n; ++i) b[i] = static_cast<B>(a[i] != 0);  // any byte but 0 is true
+    else for (int64_t i = 0; i < n; ++i) b[i] = static_cast<B>(a[i]);
     return true;
   };
   const auto to_any = [&]<class A>(A a) {

@@ -2,16 +2,16 @@
 // of heads around them become strides. A mask that replaces scores by -10000 or less is added as -infinity: both leave nothing of
 // a key, unless all others are worse still.
 #include <algorithm>
-#include "engine/op.h"
+#include "engine/passes/match.h"
 #include "engine/passes/target.h"
 
 namespace engine {
 namespace {
 using schema::BinaryKind;
 
-class AttentionFuser {
+class AttentionFuser : Match {
  public:
-  explicit AttentionFuser(Graph& graph) : graph_(graph), rewriter_(graph), uses_(graph.values.size(), 0), user_(graph.values.size(), NodeId::none) {
+  explicit AttentionFuser(Graph& graph) : Match(graph), rewriter_(graph), uses_(graph.values.size(), 0), user_(graph.values.size(), NodeId::none) {
     for (size_t n = 0; n < graph.nodes.size(); ++n)
       for (ValueId v : graph.nodes[n].inputs)
         if (v != ValueId::none) ++uses_[size_t(v)], user_[size_t(v)] = NodeId(n);
@@ -30,16 +30,6 @@ class AttentionFuser {
     Origins origins;
   };
 
-  const Node* producer(ValueId v) const { return v == ValueId::none || graph_[v].producer == NodeId::none ? nullptr : &graph_[graph_[v].producer]; }
-  template <class Op> std::pair<const Node*, const Op*> made_by(ValueId v) const {
-    const Node* node = producer(v);
-    const Op* op = node ? node->op.get_if<Op>() : nullptr;
-    return {op ? node : nullptr, op};
-  }
-  std::optional<double> number(ValueId v) const {
-    const Constant* c = graph_[v].constant.get();
-    return c && c->dtype == DType::f32 && c->view().elements() == 1 ? std::optional(load<double>(c->view(), 0)) : std::nullopt;
-  }
   bool f32(ValueId v) const { return graph_[v].type.dtype == DType::f32 && graph_[v].type.determined(); }
   Shape shape(ValueId v) const { return graph_[v].type.shape(); }
   bool permutes(ValueId v, const schema::Ints& perm, ValueId& from) const {
@@ -193,7 +183,6 @@ class AttentionFuser {
     rewriter_.replace(found.y, rewriter_.add(found.op, inputs, found.origins)[0]);
   }
 
-  Graph& graph_;
   Rewriter rewriter_;
   std::vector<int> uses_;  // of the values there were
   std::vector<NodeId> user_;

@@ -19,12 +19,6 @@ using kernels::HWY_NAMESPACE::store_first;
 using kernels::HWY_NAMESPACE::Vec;
 using kernels::HWY_NAMESPACE::vector;
 
-// Below the least normal number, 0: no sum of which one term is 1 sees it.
-HWY_INLINE Vec exponential(Vec x) {
-  const auto small = hn::Lt(x, hn::Set(vector, -87));
-  return hn::IfThenZeroElse(small, math::exp(hn::IfThenZeroElse(small, x)));
-}
-
 void softmax(const Spec& spec, float* s, int64_t stride, int64_t rows, const float* mask, int64_t masks, float* inverse) {
   const int64_t n = spec.keys, whole = n / lanes * lanes;
   const int rest = static_cast<int>(n - whole);
@@ -51,12 +45,12 @@ void softmax(const Spec& spec, float* s, int64_t stride, int64_t rows, const flo
       continue;
     }
     for (int64_t i = 0; i < whole; i += lanes) {
-      const Vec e = exponential(hn::Sub(hn::LoadU(vector, s + i), most));
+      const Vec e = math::exp_or_zero(hn::Sub(hn::LoadU(vector, s + i), most));
       hn::StoreU(e, vector, s + i);
       sum = hn::Add(sum, e);
     }
     if (rest) {
-      const Vec e = hn::IfThenElseZero(within, exponential(hn::Sub(tail, most)));
+      const Vec e = hn::IfThenElseZero(within, math::exp_or_zero(hn::Sub(tail, most)));
       store_first(e, s + whole, rest);
       sum = hn::Add(sum, e);
     }

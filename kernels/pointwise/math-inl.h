@@ -51,6 +51,12 @@ HWY_INLINE Vec exp(Vec x) {
   return hn::Mul(hn::Mul(y, power_of_two(half)), power_of_two(hn::Sub(n, half)));
 }
 
+// Below the least normal number, 0: such a result is slow to compute, and no sum of which one term is 1 sees it.
+HWY_INLINE Vec exp_or_zero(Vec x) {
+  const auto small = hn::Lt(x, constant(-87));
+  return hn::IfThenZeroElse(small, exp(hn::IfThenZeroElse(small, x)));
+}
+
 HWY_INLINE Vec expm1(Vec x) {
   hn::Vec<hn::RebindToSigned<Float>> n;
   const Vec y = exp_reduced(clamp(x, c::expm1_least, c::expm1_most), n), scale = power_of_two(n);

@@ -23,12 +23,6 @@ using kernels::HWY_NAMESPACE::vector;
 HWY_INLINE Vec load(const float* from, int n) { return n == lanes ? hn::LoadU(vector, from) : load_first(from, n); }
 HWY_INLINE void store(Vec v, float* to, int n) { n == lanes ? hn::StoreU(v, vector, to) : store_first(v, to, n); }
 
-// Below the least normal number, 0: a result that small is slow to compute, and no sum of which one term is 1 sees it.
-HWY_INLINE Vec exponential(Vec x) {
-  const auto small = hn::Lt(x, hn::Set(vector, -87));
-  return hn::IfThenZeroElse(small, math::exp(hn::IfThenZeroElse(small, x)));
-}
-
 // What makes a row's shifted elements, or their exponentials, its result; `sum` is that of the exponentials.
 HWY_INLINE Vec last_term(bool log, Vec sum) { return log ? math::log(sum) : hn::Div(hn::Set(vector, 1), sum); }
 HWY_INLINE Vec result(bool log, Vec v, Vec last) { return log ? hn::Sub(v, last) : hn::Mul(v, last); }
@@ -48,7 +42,7 @@ template <int count> HWY_INLINE void short_rows(bool log, const float* x, float*
     most = hn::MaxOfLanes(vector, most);
 #pragma GCC unroll 4
     for (int i = 0; i < count; ++i) {
-      const Vec shifted = hn::Sub(v[i], most), e = exponential(shifted);
+      const Vec shifted = hn::Sub(v[i], most), e = math::exp_or_zero(shifted);
       sum = hn::Add(sum, e);
       v[i] = log ? shifted : e;
     }
@@ -67,13 +61,13 @@ void long_row(bool log, const float* x, float* y, int64_t n) {
   for (int64_t i = 0; i < whole; i += lanes) most = hn::Max(hn::LoadU(vector, x + i), most);
   most = hn::MaxOfLanes(vector, most);
   for (int64_t i = 0; i < whole; i += lanes) {
-    const Vec shifted = hn::Sub(hn::LoadU(vector, x + i), most), e = exponential(shifted);
+    const Vec shifted = hn::Sub(hn::LoadU(vector, x + i), most), e = math::exp_or_zero(shifted);
     sum = hn::Add(sum, e);
     hn::StoreU(log ? shifted : e, vector, y + i);
   }
   Vec tail = hn::Zero(vector);
   if (rest) {
-    const Vec shifted = hn::Sub(load_first(x + whole, rest), most), e = exponential(shifted);
+    const Vec shifted = hn::Sub(load_first(x + whole, rest), most), e = math::exp_or_zero(shifted);
     sum = hn::Add(sum, hn::IfThenElseZero(mask, e));
     tail = log ? shifted : e;
   }
@@ -116,7 +110,7 @@ template <int n> HWY_INLINE void narrow_block(bool log, const float* x, float* y
   for (int i = 1; i < n; ++i) most = hn::Max(v[i], most);
 #pragma GCC unroll 8
   for (int i = 0; i < n; ++i) {
-    const Vec shifted = hn::Sub(v[i], most), e = exponential(shifted);
+    const Vec shifted = hn::Sub(v[i], most), e = math::exp_or_zero(shifted);
     sum = hn::Add(sum, e);
     v[i] = log ? shifted : e;
   }
@@ -171,7 +165,7 @@ template <int count> HWY_INLINE void columns_at(bool log, const float* x, float*
   for (int64_t i = 0; i < n; ++i)
 #pragma GCC unroll 4
     for (int v = 0; v < count; ++v) {
-      const Vec shifted = hn::Sub(load(x + i * stride + v * lanes, k), most[v]), e = exponential(shifted);
+      const Vec shifted = hn::Sub(load(x + i * stride + v * lanes, k), most[v]), e = math::exp_or_zero(shifted);
       sum[v] = hn::Add(sum[v], e);
       store(log ? shifted : e, y + i * stride + v * lanes, k);
     }

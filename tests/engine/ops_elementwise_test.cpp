@@ -105,6 +105,18 @@ TEST(Cast, NumbersDropTheFractionAndWrap) {
   EXPECT_EQ(numbers(Cast{DType::bf16}, {f32({2}, {1.00390625, 1.01171875})}), (Values{1, 1.015625}));  // ties to even
 }
 
+TEST(Cast, FromIntegersAndBooleans) {
+  EXPECT_EQ(numbers(Cast{DType::f32}, {i64({16777217, -3})}), (Values{16777216, -3}));
+  EXPECT_EQ(numbers(Cast{DType::i64}, {tensor(DType::i32, {2}, {-7, 7})}), (Values{-7, 7}));
+  EXPECT_EQ(numbers(Cast{DType::i32}, {i64({(int64_t{1} << 32) + 5, -1})}), (Values{5, -1}));
+  EXPECT_EQ(numbers(Cast{DType::f32}, {tensor(DType::u8, {2}, {200, 0})}), (Values{200, 0}));
+  Object object;  // a caller's true may be any byte but 0
+  const View view = object.set_tensor(DType::boolean, Shape{4});
+  for (const int i : {0, 1, 2, 3}) view.data[i] = std::byte{std::array<uint8_t, 4>{0, 1, 2, 255}[size_t(i)]};
+  const ConstantPtr truths = make_constant(std::as_const(object).view());
+  for (const DType to : {DType::f32, DType::i32, DType::i64, DType::f64}) EXPECT_EQ(numbers(Cast{to}, {truths}), (Values{0, 1, 1, 1}));
+}
+
 TEST(Cast, SmallFloatsSaturateIfAsked) {
   EXPECT_EQ(numbers(Cast{DType::f8e4m3fn}, {f32({3}, {1e4, -1e4, 0.3})}), (Values{448, -448, 0.3125}));
   const Values open = numbers(Cast{DType::f8e4m3fn, false}, {f32({1}, {1e4})});
