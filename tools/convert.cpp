@@ -26,10 +26,29 @@ void check_output(const ConvertArguments& arguments) {
     throw UsageError(cat("-o: ", arguments.output, " is the model itself"));
 }
 
+// The part of a name that stands where the pattern has its '*'. None: it does not match.
+std::optional<std::string> matched(const std::string& name, const std::string& pattern) {
+  const size_t star = pattern.find('*'), behind = pattern.size() - star - 1;
+  if (name.size() + 1 < pattern.size() || name.compare(0, star, pattern, 0, star) || name.compare(name.size() - behind, behind, pattern, star + 1, behind))
+    return std::nullopt;
+  return name.substr(star, name.size() - star - behind);
+}
+
+// INPUT=OUTPUT, or both with one '*' that stands for the same text.
 void add_states(Graph& graph, const std::vector<std::string>& texts) {
   for (const std::string& text : texts) {
     const auto [input, output] = parse_pair(text, "--state");
-    with_context([&, &in = input, &out = output] { add_state(graph, in, out); }, "--state ", text);
+    const auto stars = [](const std::string& name) { return std::ranges::count(name, '*'); };
+    if (stars(input) > 1 || stars(input) != stars(output)) throw UsageError(cat("--state ", text, ": one * in the input, and one in the output"));
+    const auto add = [&](const std::string& in, const std::string& out) { with_context([&] { add_state(graph, in, out); }, "--state ", text); };
+    if (!stars(input)) {
+      add(input, output);
+      continue;
+    }
+    size_t found = 0;
+    for (const ValueId v : graph.inputs)
+      if (const auto part = matched(graph[v].name, input)) add(graph[v].name, std::string(output).replace(output.find('*'), 1, *part)), ++found;
+    require(found > 0, Code::invalid_argument, "--state ", text, ": no input is called so");
   }
 }
 
@@ -97,7 +116,7 @@ void add_convert(CLI::App& command) {
   verb.text("model", arguments->model, "The .onnx file", "FILE", true);
   verb.text("-o,--output", arguments->output, "The .inlay file to write", "FILE", true);
   verb.texts("--fix", arguments->fix, "Fix the shape of an input", "NAME=1x3x224x224");
-  verb.texts("--state", arguments->states, "Feed this output back into this input, from run to run", "INPUT=OUTPUT");
+  verb.texts("--state", arguments->states, "Feed this output back into this input, from run to run; a * in both stands for the same text, as in 'past.*=present.*'", "INPUT=OUTPUT");
   verb.texts("--bound", arguments->bounds,
              "An open extent is never larger than this: memory is planned once, for that size", "SYMBOL=MAX");
   verb.texts("--image", arguments->images,
@@ -109,7 +128,7 @@ void add_convert(CLI::App& command) {
   verb.examples(
       "  inlay convert m.onnx -o m.inlay --fix input=1x3x224x224\n"
       "  inlay convert vad.onnx -o vad.inlay --state state=stateN\n"
-      "  inlay convert gpt.onnx -o gpt.inlay --bound past=2048\n"
+      "  inlay convert gpt.onnx -o gpt.inlay --bound past=2048 --state 'past.*=present.*'\n"
       "  inlay convert yolo.onnx -o yolo.inlay --image rgb,letterbox:640x640");
   verb.run([arguments] { convert(*arguments); });
 }

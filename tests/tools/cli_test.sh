@@ -174,6 +174,9 @@ expect 1 "'image'" -- convert "$demo/demo.onnx" -o x.inlay --fix image=1x64x64x3
 expect 1 "picture" -- convert "$demo/demo.onnx" -o x.inlay --fix picture=1x65x64x3
 expect 1 --state "'a'" -- convert "$demo/demo.onnx" -o x.inlay --state a=probabilities
 expect 1 --state picture f32 -- convert "$demo/demo.onnx" -o x.inlay --state picture=probabilities
+expect 1 --state 'no input' -- convert "$demo/demo.onnx" -o x.inlay --state 'a*=b*'
+expect 1 --state f32 -- convert "$demo/demo.onnx" -o x.inlay --state 'picture*=probabilities*'
+expect 2 --state 'one *' -- convert "$demo/demo.onnx" -o x.inlay --state 'pic*=probabilities'
 expect 1 --bound "'past'" -- convert "$demo/demo.onnx" -o x.inlay --bound past=64
 
 # --- Pictures --------------------------------------------------------------------------------------------------------
