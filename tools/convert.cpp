@@ -13,7 +13,7 @@
 namespace tools {
 namespace {
 struct ConvertArguments {
-  std::string model, output;
+  std::string model, output, weights;
   std::vector<std::string> fix, states, bounds, images;
   bool allow_custom = false, json = false;
 };
@@ -63,10 +63,14 @@ void add_bounds(Graph& graph, const std::vector<std::string>& texts) {
 
 int64_t weight_bytes(const Graph& graph) {
   int64_t bytes = 0;
-  for (const Value& value : graph.values)
-    if (value.constant && value.constant->dtype != DType::string) bytes += value.constant->bytes();
-  for (const Node& node : graph.nodes)
+  std::vector<bool> read(graph.values.size());
+  for (const Node& node : graph.nodes) {
+    for (const ValueId v : node.inputs)
+      if (v != ValueId::none) read[size_t(v)] = true;
     for (const auto& body : node.bodies) bytes += weight_bytes(*body);
+  }
+  for (size_t v = 0; v < read.size(); ++v)
+    if (const auto& c = graph.values[v].constant; read[v] && c && c->dtype != DType::string) bytes += c->bytes();
   return bytes;
 }
 
@@ -85,6 +89,12 @@ Graph import(const ConvertArguments& arguments, int64_t& nodes_before) {
   return converter::convert(arguments.model, options);
 }
 
+DType weights_dtype(const std::string& text) {
+  for (const DType dtype : {DType::u4, DType::u8, DType::bf16})
+    if (text == name(dtype)) return dtype;
+  throw UsageError(cat("--weights: ", text, " is not u4, u8 or bf16"));
+}
+
 void convert(const ConvertArguments& arguments) {
   const auto start = Clock::now();
   check_output(arguments);
@@ -93,12 +103,19 @@ void convert(const ConvertArguments& arguments) {
   add_bounds(graph, arguments.bounds);
   add_states(graph, arguments.states);
   set_images(graph, arguments.images);
+  std::optional<converter::NarrowWeights> narrow;
+  if (!arguments.weights.empty()) narrow = converter::narrow_weights(graph, weights_dtype(arguments.weights));
   save_model(graph, arguments.output);
   const double time = milliseconds(Clock::now() - start);
   std::error_code error;
   const auto size = std::filesystem::file_size(arguments.output, error);
+  if (narrow && !arguments.json)
+    print(cat(narrow->products, " products with weights of ", arguments.weights, ": error ", format("%.2g", 100 * narrow->error), " % of the weights (root mean square)",
+              narrow->products ? cat(", at the worst ", format("%.2g", 100 * narrow->worst), " %: ", narrow->worst_at) : "", "\n"));
   if (arguments.json)
     return print_json({{"model", arguments.model},
+                       {"narrow_products", narrow ? narrow->products : 0},
+                       {"narrow_error", narrow ? narrow->error : 0},
                        {"output", arguments.output},
                        {"nodes_before", before},
                        {"nodes", graph.nodes.size()},
@@ -122,6 +139,7 @@ void add_convert(CLI::App& command) {
   verb.texts("--image", arguments->images,
              "How a picture becomes an input, stored for run and for apps; inlay run -h says what a SPEC is",
              "[NAME=]SPEC");
+  verb.text("--weights", arguments->weights, "Store the constant weights of products in so few bits: u4, u8 (blocks of 32) or bf16; says the error", "DTYPE");
   verb.flag("--allow-custom", arguments->allow_custom,
             "Keep nodes whose op is not known: the application implements them");
   verb.json(arguments->json);
