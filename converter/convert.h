@@ -14,6 +14,7 @@ bool fold_batch_norm(
     engine::Graph&);  // into the weights of a convolution or product before it; else a scale and an offset
 bool fuse_quantized(engine::Graph&);  // DequantizeLinear, Conv or MatMul, QuantizeLinear: a product of integers
 bool fuse_activations(engine::Graph&);  // SiLU, hard swish, mish, GELU: from several nodes to one
+bool fuse_one_hot(engine::Graph&);      // a product of one-hot rows: a Gather
 bool fuse_norms(engine::Graph&);        // layer normalisation, with and without a mean: from several nodes to one
 
 // What narrow_weights did: how many products it changed, the elements of their weights, and the root mean square of the error
