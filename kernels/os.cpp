@@ -212,6 +212,13 @@ Status Memory::read_file(const std::string& path, Memory& out) {
   return {};
 }
 
+void Memory::prefer_large_pages() const {
+#if defined(MADV_HUGEPAGE)
+  constexpr size_t large = 2 << 20;
+  if (mapped_ >= large) madvise(data_, mapped_, MADV_HUGEPAGE);
+#endif
+}
+
 void Memory::release_pages(size_t offset, size_t bytes) const {
   const size_t page = page_size(), end = std::min(size_, offset + bytes) / page * page;
   const size_t begin = (offset + page - 1) / page * page;

@@ -55,6 +55,12 @@ class Gemm {
   virtual size_t scratch_bytes(int64_t m) const = 0;
   virtual void pack_b(const float* b, int64_t ldb, void* to) const = 0;  // `to` needs the alignment of a float only
   virtual void run(const Args&, ThreadPool&, int max_threads = 0) const = 0;
+  // Where a packed B has the first element of a column, in floats, and how many it is from k to k there. Up to the next multiple of 4,
+  // columns lie side by side; those past N are zeros.
+  struct Panel {
+    int64_t first, step;
+  };
+  virtual Panel panel(int64_t column) const = 0;
 };
 
 using Kernel = std::shared_ptr<const Gemm>;
