@@ -13,7 +13,6 @@ namespace engine {
 namespace {
 // What lives outside the arena: anything but tensors, strings, and tensors whose size only the run tells.
 bool in_object(const Type& type) { return !type.is_tensor() || type.dtype == DType::string || !type.placeable(); }
-int64_t largest_bytes(const Type& type) { return bytes_of(type.dtype, type.largest()); }
 Types at_bounds(Types types) {
   for (Type& t : types)
     if (t.is_tensor() && t.placeable() && !t.determined()) t = Type::tensor(t.dtype, t.largest());
@@ -67,7 +66,7 @@ class Compiler {
  private:
   struct Lowering {
     const Node* node;
-    bool fixed;  // all types are determined: kernels may take it
+    bool takes, determined;  // a kernel may take it; all types are determined
     std::optional<Lowered> lowered;
     Packing packing;
     const TunedChoice* tuned;  // null: as planned
@@ -142,7 +141,9 @@ class Compiler {
       step.work = std::max(step.work, step.cost.flops);
     }
     plan_.steps.push_back(std::move(step));
-    lowering_.push_back({&node, !options_.reference_only && std::ranges::all_of(in, &Type::determined) && std::ranges::all_of(out, &Type::determined), {}, {}, nullptr});
+    const auto all = [&](bool (Type::*is)() const) { return std::ranges::all_of(in, is) && std::ranges::all_of(out, is); };
+    const bool determined = all(&Type::determined);
+    lowering_.push_back({&node, !options_.reference_only && (determined || (lowers_bounded(node.op) && !plan_.steps.back().on_device && all(&Type::placeable))), determined, {}, {}, nullptr});
   }
 
   // Asks for the kernel of a step. Steps are lowered side by side.
@@ -153,9 +154,9 @@ class Compiler {
     std::optional<kernels::RefusalLog> log;
     if (options_.keep_refusals) log.emplace(plan_.refusals[s]);
     if (options_.keep_refusals && options_.device && !step.on_device) explain_placement(graph_, *to.node, {options_.device, true});
-    if (!to.fixed) return;
-    if (!plan_.keys.empty()) plan_.keys[s] = Tuning::key_of(context);
-    to.tuned = options_.tuned ? options_.tuned->find(plan_.keys[s]) : nullptr;
+    if (!to.takes) return;
+    if (to.determined && !plan_.keys.empty()) plan_.keys[s] = Tuning::key_of(context);
+    to.tuned = to.determined && options_.tuned ? options_.tuned->find(plan_.keys[s]) : nullptr;
     const kernels::RowPreference row(to.tuned ? to.tuned->kernel : std::string_view());
     const kernels::tile::PanelPreference panel(to.tuned ? to.tuned->panel : 0);
     to.lowered = lower(context);

@@ -37,7 +37,7 @@ Session::Session(std::shared_ptr<const Model> model, SessionOptions options)
   options_.threads = options.threads ? options.threads : options_.pool->size();
   options_.stop = &stop_;
   if (options.own_states)
-    for (const State& s : model_->graph().states) states_.push_back({s, {}});
+    for (const State& s : model_->graph().states) states_.push_back({s, {}, {}});
   reset_states();
 }
 
@@ -113,6 +113,7 @@ void Session::run_armed() {
   const RunScope scope(budget_, model_->plans()->options());
   start_budget(deadline_);
   gather_inputs();
+  redirect_states();
   const auto outputs = frame_.run(views_);
   for (size_t k = 0; k < results_.size(); ++k) {
     results_[k] = outputs[k];
@@ -126,8 +127,29 @@ void Session::run_armed() {
     copy_tensor(to, results_[k]);
     results_[k].data = to.data;
   }
+  keep_states();
+}
+
+// A cache that grows is written where the next run reads it; to copy it would take as long as to attend to it.
+void Session::redirect_states() {
   for (OwnedState& s : states_) {
-    s.value.assign(results_[s.at.output]);
+    const Type& type = model_->output_type(s.at.output);
+    if (bound_[s.at.output].view.data || !type.is_tensor() || type.dtype == DType::string || type.determined() || !type.placeable()) continue;
+    const int64_t bytes = largest_bytes(type);
+    s.next.bytes.resize(size_t(bytes));
+    frame_.redirect(s.at.output, s.next.bytes.data(), bytes);
+  }
+}
+
+void Session::keep_states() {
+  for (OwnedState& s : states_) {
+    const ConstView& result = results_[s.at.output];
+    if (result.data && result.data == s.next.bytes.data()) {
+      s.next.set_tensor(result.dtype, result.shape);
+      std::swap(s.value, s.next);
+    } else {
+      s.value.assign(result);
+    }
     inputs_[s.at.input].shape = s.value.shape;
     inputs_[s.at.input].view = std::as_const(s.value).view();
   }

@@ -95,7 +95,10 @@ class Session {
   struct OwnedState {
     State at;
     Object value;
+    Object next;  // of one that grows up to a bound: what the run writes to, while it reads `value`
   };
+  void redirect_states();
+  void keep_states();
   void gather_inputs();
   void start_budget(Budget::Clock::time_point deadline);
 

@@ -1,5 +1,6 @@
 #include "engine/type.h"
 #include <algorithm>
+#include <array>
 #include "engine/saturate.h"
 
 namespace engine {
@@ -185,6 +186,13 @@ int64_t bytes_of(DType dtype, std::span<const int64_t> shape) {
   const int64_t bytes = (elements(shape) * bits_of(dtype) + 7) / 8;
   require(bytes <= limits::bytes, Code::limit, name(dtype), to_text(shape), " is larger than this build allows");
   return bytes;
+}
+
+int64_t largest_bytes(const Type& type) {
+  std::array<int64_t, limits::rank> shape;
+  require(type.dims.size() <= shape.size(), Code::limit, "a tensor has ", type.dims.size(), " dims");
+  std::ranges::transform(type.dims, shape.begin(), &Dim::upper);
+  return bytes_of(type.dtype, std::span(shape).first(type.dims.size()));
 }
 
 int64_t normal_axis(int64_t axis, int64_t rank, const char* what) {
