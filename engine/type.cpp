@@ -66,8 +66,14 @@ Dim Dim::combine(char op, const Dim& a, const Dim& b) {
         return product;
       }
       case '/': return floor_div(a.value_, b.value_);
+      case 'm': return std::max(x, y);
       default: return a.value_ - floor_div(a.value_, b.value_) * b.value_;
     }
+  }
+  if (op == 'm') {
+    if (a == b && trusted(a)) return a;
+    if (a.bounded() && a.upper() <= b.lower()) return b;
+    if (b.bounded() && b.upper() <= a.lower()) return a;
   }
   const auto is = [](const Dim& d, int64_t n) { return d.known() && d.value_ == n; };
   if ((op == '+' || op == '-') && is(b, 0)) return a;
@@ -91,6 +97,7 @@ Dim Dim::combine(char op, const Dim& a, const Dim& b) {
   int64_t lower = 0, upper = limits::extent;
   if (op == '+') lower = clamp(saturated_sum(a.lower(), b.lower())), upper = clamp(saturated_sum(a.upper(), b.upper()));
   if (op == '-') lower = clamp(saturated_sum(a.lower(), wrapping_add(~b.upper(), 1))), upper = clamp(saturated_sum(a.upper(), wrapping_add(~b.lower(), 1)));
+  if (op == 'm') lower = std::max(a.lower(), b.lower()), upper = std::max(a.upper(), b.upper());
   if (op == '*' && a.lower() >= 0 && b.lower() >= 0)
     lower = clamp(saturated_product(a.lower(), b.lower())), upper = clamp(saturated_product(a.upper(), b.upper()));
   if (op == '/' && a.lower() >= 0 && b.lower() > 0) lower = a.lower() / b.upper(), upper = a.upper() / b.lower();
@@ -113,6 +120,7 @@ std::string Dim::text() const {
   if (known()) return std::to_string(value_);
   if (expr_->op == '?') return "?";
   if (expr_->op == 's') return expr_->name;
+  if (expr_->op == 'm') return cat("max(", expr_->a.text(), ',', expr_->b.text(), ')');
   if (expr_->op == '+' && expr_->b.known() && expr_->b.value_ < 0) return cat('(', expr_->a.text(), expr_->b.value_, ')');
   return cat('(', expr_->a.text(), expr_->op, expr_->b.text(), ')');
 }

@@ -38,6 +38,7 @@ class Dim {
   friend Dim operator*(const Dim& a, const Dim& b) { return combine('*', a, b); }
   friend Dim operator/(const Dim& a, const Dim& b) { return combine('/', a, b); }  // rounds down
   friend Dim operator%(const Dim& a, const Dim& b) { return combine('%', a, b); }  // with the divisor's sign
+  friend Dim max(const Dim& a, const Dim& b) { return combine('m', a, b); }
   friend bool operator==(const Dim& a, const Dim& b);
 
  private:
