@@ -5,33 +5,35 @@
 #include "engine/device.h"
 #include "engine/op.h"
 #include "kernels/os.h"
-#include "kernels/split.h"
 #include "kernels/table.h"
 
 namespace engine {
 namespace {
-struct Key {
+struct PackedKey {
   ContentHash::Bits content;  // 128 bits of hash: equal keys mean equal contents
   std::string packing;
   size_t bytes;
-  bool operator==(const Key& o) const = default;
+  bool operator==(const PackedKey& o) const = default;
 };
-struct KeyHash {
-  size_t operator()(const Key& k) const { return k.content.low ^ std::hash<std::string>()(k.packing); }
+struct PackedKeyHash {
+  size_t operator()(const PackedKey& k) const { return k.content.low ^ std::hash<std::string>()(k.packing); }
 };
 
-ContentHash::Bits bits_of(XXH128_hash_t h) { return {h.low64, h.high64}; }
+ContentHash::Bits hash_bits(XXH128_hash_t h) { return {h.low64, h.high64}; }
 ContentHash::Bits content_of(const Constant& weight) {
-  return weight.hash.get([&] { return bits_of(XXH3_128bits(weight.data, size_t(weight.bytes()))); });
+  return weight.hash.get([&] {
+    if (weight.mapping) weight.mapping->fetch_pages(size_t(weight.data - weight.mapping->data()), size_t(weight.bytes()));
+    return hash_bits(XXH3_128bits(weight.data, size_t(weight.bytes())));
+  });
 }
 ContentHash::Bits content_of(std::span<const Constant* const> weights) {
   if (weights.size() == 1) return content_of(*weights[0]);
   std::vector<ContentHash::Bits> parts;
   for (const Constant* w : weights) parts.push_back(content_of(*w));
-  return bits_of(XXH3_128bits(parts.data(), parts.size() * sizeof parts[0]));
+  return hash_bits(XXH3_128bits(parts.data(), parts.size() * sizeof parts[0]));
 }
 
-kernels::os::Memory allocate(size_t bytes) {
+kernels::os::Memory packed_memory(size_t bytes) {
   auto memory = kernels::os::Memory::allocate(std::max<size_t>(bytes, 1));
   require(bool(memory), Code::out_of_memory, "cannot allocate ", bytes, " bytes for packed weights");
   memory.prefer_large_pages();
@@ -45,7 +47,7 @@ void release_sources(std::span<const Constant* const> weights) {
 
 // A part of what was allocated for several; its pages go with it, where others stay.
 struct Packed {
-  Packed(size_t at, size_t size) : charge(int64_t(size)), offset(at), bytes(size) {}
+  Packed(std::shared_ptr<const kernels::os::Memory> m, size_t at, size_t size) : charge(int64_t(size)), memory(std::move(m)), offset(at), bytes(size) {}
   Packed(const Packed&) = delete;
   Packed& operator=(const Packed&) = delete;
   ~Packed() {
@@ -55,8 +57,8 @@ struct Packed {
   std::shared_ptr<const kernels::os::Memory> memory;
   size_t offset, bytes;
 };
-kernels::WeakCache<Key, Packed, KeyHash>& process_cache() {
-  static kernels::WeakCache<Key, Packed, KeyHash> cache;
+kernels::WeakCache<PackedKey, Packed, PackedKeyHash>& process_cache() {
+  static kernels::WeakCache<PackedKey, Packed, PackedKeyHash> cache;
   return cache;
 }
 }  // namespace
@@ -97,44 +99,48 @@ void Packing::take_stored(Wanted& w) {
   w.of.from_file = true;
 }
 
+// A thread hashes a weight and packs it at once, while it is in its cache. Memory is laid out for all, and committed where it is written.
 void Packing::make(std::span<Wanted* const> wanted, Workers workers) {
   static std::mutex one_at_a_time;  // so that two plans do not pack the same
+  if (wanted.empty()) return;
   struct Job {
-    Wanted* of;
-    Key key;
-    std::shared_ptr<Packed> made;
+    size_t offset = 0;
+    PackedKey key;
+    const Job* same = nullptr;  // which packs it for both
+    std::shared_ptr<const Packed> packed;
+    bool made = false;
   };
-  std::vector<Job> jobs(wanted.size());
-  run_all(workers, int64_t(wanted.size()), [&](int64_t i) {
-    Wanted& w = *wanted[size_t(i)];
-    jobs[size_t(i)] = {&w, {content_of(w.weights), w.of.packing, w.of.bytes}, nullptr};
-  });
   const std::scoped_lock lock(one_at_a_time);
-  std::unordered_map<Key, std::shared_ptr<const Packed>, KeyHash> known;
-  std::vector<Job*> missing;
+  std::vector<Job> jobs(wanted.size());
   size_t bytes = 0;
-  for (Job& job : jobs) {
-    auto& packed = known[job.key];
-    if (!packed) packed = process_cache().find(job.key);
-    if (packed) continue;
-    job.made = std::make_shared<Packed>(bytes, job.key.bytes);
-    packed = job.made;
-    missing.push_back(&job);
-    bytes += size_t(kernels::round_up(int64_t(job.key.bytes), 64));
-  }
-  if (!missing.empty()) {
-    const auto memory = std::make_shared<const kernels::os::Memory>(allocate(bytes));
-    for (Job* job : missing) job->made->memory = memory;
-    run_all(workers, int64_t(missing.size()), [&](int64_t i) {
-      const Job& job = *missing[size_t(i)];
-      job.of->pack(memory->data() + job.made->offset);
-      release_sources(job.of->weights);
-    });
-    for (const Job* job : missing) known[job->key] = process_cache().put(job->key, job->made);
-  }
-  for (Job& job : jobs) {
-    const auto& packed = known[job.key];
-    job.of->place->data = {packed, packed->memory->data() + packed->offset};
+  for (size_t i = 0; i < jobs.size(); ++i) jobs[i].offset = std::exchange(bytes, round_up(bytes + wanted[i]->of.bytes, 64));
+  const auto memory = std::make_shared<const kernels::os::Memory>(packed_memory(bytes));
+  std::mutex mutex;
+  std::unordered_map<PackedKey, const Job*, PackedKeyHash> first;
+  run_all(workers, int64_t(jobs.size()), [&](int64_t i) {
+    const Wanted& w = *wanted[size_t(i)];
+    Job& job = jobs[size_t(i)];
+    job.key = {content_of(w.weights), w.of.packing, w.of.bytes};
+    {
+      const std::scoped_lock own(mutex);
+      if (const auto [it, fresh] = first.try_emplace(job.key, &job); !fresh) {
+        job.same = it->second;
+        return;
+      }
+    }
+    job.packed = process_cache().find(job.key);
+    if (!job.packed) {
+      job.packed = std::make_shared<const Packed>(memory, job.offset, w.of.bytes);
+      w.pack(memory->data() + job.offset);
+      job.made = true;
+    }
+    release_sources(w.weights);
+  });
+  for (Job& job : jobs)
+    if (job.made) job.packed = process_cache().put(job.key, job.packed);
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    const auto& packed = jobs[i].same ? jobs[i].same->packed : jobs[i].packed;
+    wanted[i]->place->data = {packed, packed->memory->data() + packed->offset};
   }
 }
 
@@ -149,10 +155,10 @@ PackedWeight packed_weight(const LowerContext& c, std::vector<const Constant*> w
 
 std::shared_ptr<const std::byte> device_weight(const std::shared_ptr<Device>& device, const Constant& weight, const std::string& packing, size_t bytes,
                                                const std::function<void(std::byte*)>& pack) {
-  static kernels::WeakCache<Key, DeviceMemory, KeyHash> cache;
+  static kernels::WeakCache<PackedKey, DeviceMemory, PackedKeyHash> cache;
   const Constant* one[] = {&weight};
-  const auto uploaded = cache.get({content_of(weight), cat(reinterpret_cast<uintptr_t>(device.get()), ' ', packing), bytes}, [&](const Key&) {
-    const kernels::os::Memory packed = allocate(bytes);
+  const auto uploaded = cache.get({content_of(weight), cat(reinterpret_cast<uintptr_t>(device.get()), ' ', packing), bytes}, [&](const PackedKey&) {
+    const kernels::os::Memory packed = packed_memory(bytes);
     pack(packed.data());
     release_sources(one);
     auto memory = std::make_shared<DeviceMemory>(device, std::max<size_t>(bytes, 1));

@@ -77,10 +77,8 @@ struct Plan {
   Types inputs;
   std::vector<PlannedValue> values;
   std::vector<ConstantPtr> constants;  // that values point into
-  std::vector<PackedFor> packed;       // weights that steps hold in a kernel's form
   std::vector<Step> steps;
   std::vector<std::vector<kernels::Refusal>> refusals;  // by step: why other kernels do not serve it; empty unless asked for
-  std::vector<ContentHash::Bits> keys;  // by step: Tuning::key_of it; empty unless asked for, or tuned
   size_t objects = 0;
   struct Output {
     bool from_tail;
@@ -100,6 +98,8 @@ struct Plan {
   std::vector<Buffer> device_buffers;
   MemoryPlan device_memory;
   bool bounded = false;  // some extent is a bounded symbol
+  std::vector<PackedFor> packed;        // weights that steps hold in a kernel's form
+  std::vector<ContentHash::Bits> keys;  // by step: Tuning::key_of it; empty unless asked for, or tuned
 };
 
 // Compiles a graph for input types, and keeps the plans it made: a least-recently-used list of limits::plans. A body, or

@@ -14,29 +14,29 @@ constexpr size_t most_bytes = 64 << 20, most_name = 100;
 constexpr std::string_view thread_names[] = {"as_planned", "one", "all"};
 
 // A body's values by number, so that names do not count.
-void append(std::string& to, const Graph& graph, std::span<const ValueId> values) {
+void append_structure(std::string& to, const Graph& graph, std::span<const ValueId> values) {
   for (ValueId v : values) to += v == ValueId::none ? " _" : cat(' ', size_t(v), ':', to_text(graph[v].type));
 }
-void append(std::string& to, const Graph& graph) {
-  append(to, graph, graph.inputs);
+void append_structure(std::string& to, const Graph& graph) {
+  append_structure(to, graph, graph.inputs);
   for (const Node& node : graph.nodes) {
     to += cat(" {", to_text(node.op));
-    append(to, graph, node.inputs);
+    append_structure(to, graph, node.inputs);
     to += " ->";
-    append(to, graph, node.outputs);
-    for (const auto& body : node.bodies) append(to, *body);
+    append_structure(to, graph, node.outputs);
+    for (const auto& body : node.bodies) append_structure(to, *body);
     to += '}';
   }
 }
 
-std::string_view word(std::string_view& line) {
+std::string_view next_word(std::string_view& line) {
   const size_t end = std::min(line.find(' '), line.size());
   const std::string_view first = line.substr(0, end);
   line.remove_prefix(std::min(end + 1, line.size()));
   return first;
 }
 
-template <class T> T number(std::string_view text, int base, T least, T most) {
+template <class T> T parse_number(std::string_view text, int base, T least, T most) {
   T value{};
   std::from_chars_result result;
   if constexpr (std::is_floating_point_v<T>) result = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -60,7 +60,7 @@ Tuning::Key Tuning::key_of(const LowerContext& c) {
   for (size_t k = 0; k < c.node.outputs.size(); ++k)
     if (c.node.outputs[k] != ValueId::none) text += cat(" > ", to_text(c.out(k)));
   text += cat(' ', c.out_pitch());
-  for (const auto& body : c.node.bodies) append(text, *body);
+  for (const auto& body : c.node.bodies) append_structure(text, *body);
   const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());
   return {hash.low64, hash.high64};
 }
@@ -81,7 +81,7 @@ Tuning Tuning::parse(std::string_view text) {
   };
   require(next() == first_line, Code::invalid_model, "not a tune cache: it does not begin with '", first_line, "'");
   std::string_view line = next();
-  require(word(line) == "machine", Code::invalid_model, "line 2 does not say which machine it is of");
+  require(next_word(line) == "machine", Code::invalid_model, "line 2 does not say which machine it is of");
   if (line != machine()) {
     tuning.set_aside_ = cat("it was made on another machine or by another version: ", line, ", and this is ", machine());
     return tuning;
@@ -89,18 +89,18 @@ Tuning Tuning::parse(std::string_view text) {
   for (size_t n = 3; at < text.size(); ++n)
     with_context([&] {
       std::string_view rest = next();
-      const std::string_view kind = word(rest), hex = word(rest);
+      const std::string_view kind = next_word(rest), hex = next_word(rest);
       require(kind == "use" || kind == "measured", Code::invalid_model, "'", kind, "' is neither 'use' nor 'measured'");
       require(hex.size() == 32, Code::invalid_model, "a key has 32 digits");
-      const Key key{number<uint64_t>(hex.substr(16), 16, 0, UINT64_MAX), number<uint64_t>(hex.substr(0, 16), 16, 0, UINT64_MAX)};
-      TunedChoice choice{std::string(word(rest))};
+      const Key key{parse_number<uint64_t>(hex.substr(16), 16, 0, UINT64_MAX), parse_number<uint64_t>(hex.substr(0, 16), 16, 0, UINT64_MAX)};
+      TunedChoice choice{std::string(next_word(rest))};
       require(!choice.kernel.empty() && choice.kernel.size() <= most_name, Code::invalid_model, "there is no kernel's name");
-      choice.panel = number<int>(word(rest), 10, 0, 4);
-      const auto threads = std::ranges::find(thread_names, word(rest));
+      choice.panel = parse_number<int>(next_word(rest), 10, 0, 4);
+      const auto threads = std::ranges::find(thread_names, next_word(rest));
       require(threads != std::end(thread_names), Code::invalid_model, "there is no number of threads");
       choice.threads = TunedChoice::Threads(threads - thread_names);
       if (kind == "use") tuning.use(key, std::move(choice));
-      else tuning.measure(key, std::move(choice), number<double>(rest, 10, 0, 1e9));
+      else tuning.measure(key, std::move(choice), parse_number<double>(rest, 10, 0, 1e9));
     }, "line ", n);
   return tuning;
 }

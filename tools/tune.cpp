@@ -27,19 +27,19 @@ double three_of_four(std::vector<double> ratios) {
   return ratios.at(ratios.size() * 3 / 4);
 }
 
-using Key = std::pair<uint64_t, uint64_t>;  // of a step, as Tuning has it
-Key pair_of(const Tuning::Key& key) { return {key.low, key.high}; }
-Tuning::Key key_of(const Key& key) { return {key.first, key.second}; }
-using Times = std::map<Key, double>;  // seconds of a run, by what its steps compute
+using StepKey = std::pair<uint64_t, uint64_t>;  // of a step, as Tuning has it
+StepKey pair_of(const Tuning::Key& key) { return {key.low, key.high}; }
+Tuning::Key key_of(const StepKey& key) { return {key.first, key.second}; }
+using Times = std::map<StepKey, double>;  // seconds of a run, by what its steps compute
 
-struct Step {
+struct Measured {
   std::string kernel;
   std::vector<TunedChoice> candidates;
 };
 
 // All that may serve a step instead: rows of the family's table that accept it, other tiles, one thread or all.
 std::vector<TunedChoice> candidates_of(const Plan& plan, size_t index, int threads) {
-  const engine::Step& step = plan.steps[index];
+  const Step& step = plan.steps[index];
   const std::string kernel(step.kernel);
   std::vector<TunedChoice> candidates;
   if (kernel == "reference") return candidates;
@@ -68,7 +68,7 @@ class Tuner {
     const auto base = open(explained);
     for (const Plan* plan : make_plans(*base))
       for (size_t s = 0; s < plan->steps.size(); ++s)
-        if (Step& step = steps_[pair_of(plan->keys[s])]; step.kernel.empty()) step = {std::string(plan->steps[s].kernel), candidates_of(*plan, s, pool_.size())};
+        if (Measured& step = steps_[pair_of(plan->keys[s])]; step.kernel.empty()) step = {std::string(plan->steps[s].kernel), candidates_of(*plan, s, pool_.size())};
     measure_candidates(*base);
     choose(*base);
     for (const auto& [key, step] : steps_) {
@@ -129,7 +129,7 @@ class Tuner {
     for (size_t n = 0; n < most; ++n) {
       progress.update(cat("candidates of ", steps_.size(), " kinds of steps"), int64_t(n), int64_t(most));
       Tuning variant;
-      std::map<Key, std::vector<double>> ratios;
+      std::map<StepKey, std::vector<double>> ratios;
       for (const auto& [key, step] : steps_)
         if (n < step.candidates.size() && !cache_.measured(key_of(key), step.candidates[n])) variant.use(key_of(key), step.candidates[n]), ratios[key];
       if (ratios.empty()) continue;
@@ -193,7 +193,7 @@ class Tuner {
   const Values values_;
   kernels::ThreadPool pool_;
   const double least_seconds_;
-  std::map<Key, Step> steps_;
+  std::map<StepKey, Measured> steps_;
   size_t measured_ = 0, changed_ = 0;
   double before_ = 0, after_ = 0;  // seconds of a run
 };
