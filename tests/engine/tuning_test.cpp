@@ -38,7 +38,7 @@ TEST(Tuning, RefusesWhatIsNoCache) {
   EXPECT_ERROR(Tuning::parse("inlay-tune 2\n"), "not a tune cache");
   EXPECT_ERROR(Tuning::parse("inlay-tune 1\n"), "line 2");
   const std::string key = "00000000000000020000000000000001";
-  for (const std::string line : {"take " + key + " row 0 one", "use " + key.substr(1) + " row 0 one", "use g" + key.substr(1) + " row 0 one", "use " + key,
+  for (const std::string& line : std::vector<std::string>{"take " + key + " row 0 one", "use " + key.substr(1) + " row 0 one", "use g" + key.substr(1) + " row 0 one", "use " + key,
                                  "use " + key + " row 5 one", "use " + key + " row -1 one", "use " + key + " row 0 two", "use " + key + "  0 one",
                                  "use " + key + " " + std::string(101, 'r') + " 0 one", "measured " + key + " row 0 one", "measured " + key + " row 0 one fast",
                                  "measured " + key + " row 0 one -1", "measured " + key + " row 0 one nan", ""})

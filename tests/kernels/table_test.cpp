@@ -75,7 +75,7 @@ TEST(RowPreference, GoesBeforeCostAndNotBeforeARefusal) {
   {
     const RowPreference dear("dear");
     EXPECT_EQ(chosen(), "dear");
-    EXPECT_EQ(choose<int, Made>(rows, 0, isa::scalar).kernel.row, 2);
+    EXPECT_EQ((choose<int, Made>(rows, 0, isa::scalar).kernel.row), 2);
     const RowPreference never("never");
     EXPECT_EQ(chosen(), "cheap");
     const RowPreference unknown("unknown");
