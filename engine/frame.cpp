@@ -41,7 +41,7 @@ std::vector<const Plan*> Frame::plans() const {
 }
 
 const Plan& Frame::prepare(std::span<const ConstView> inputs) {
-  if (!plan_ || !accepts(*plan_, inputs)) adopt(cache_->get(inputs));
+  if (!plan_ || !accepts(*plan_, inputs)) adopt(cache_->get(inputs, {options_.pool, options_.threads}));
   if (plan_->bounded) bind_extents(inputs);
   if (addresses_stale_ || bound_moves_ != arena_->moves) bind_addresses();
   return *plan_;

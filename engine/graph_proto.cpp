@@ -379,7 +379,7 @@ class GraphReader {
     } else {
       require(offset && *offset % 64 == 0 && *offset <= weights_.bytes.size() && bytes <= weights_.bytes.size() - *offset, Code::invalid_model,
               "constant '", name, "' (", bytes, " bytes) lies outside the weights");
-      c.data = weights_.bytes.data() + *offset, c.owner = weights_.owner, c.mapping = weights_.mapping;
+      c.data = weights_.bytes.data() + *offset, c.owner = weights_.owner, c.mapping = weights_.mapping, c.stored = weights_.stored;
       graph.add_constant(std::make_shared<Constant>(std::move(c)), name);
     }
   }

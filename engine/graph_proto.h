@@ -12,6 +12,7 @@ struct Weights {
   std::span<const std::byte> bytes;
   std::shared_ptr<const void> owner;
   const kernels::os::Memory* mapping = nullptr;
+  const StoredPackings* stored = nullptr;
 };
 // Checks everything that it reads against limits.h, and infers the types.
 Graph read_graph(std::span<const std::byte> section, const Weights&);

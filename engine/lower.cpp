@@ -6,6 +6,8 @@
 #include "engine/passes/target.h"
 #include "engine/plan.h"
 #include "engine/shape.h"
+#include "engine/tuning.h"
+#include "kernels/tile/tile.h"
 
 namespace engine {
 namespace {
@@ -30,16 +32,18 @@ Cost body_cost(const Graph& body) {
 class Compiler {
  public:
   // `alias`: values may lie inside others.
-  Compiler(const Graph& graph, const CompileOptions& options, Plan& plan, bool alias)
-      : graph_(graph), options_(options), target_{options.device, false}, on_device_(options.device ? nodes_on_device(graph) : std::vector<bool>(graph.nodes.size())), plan_(plan), index_(graph.values.size(), Step::absent),
+  Compiler(const Graph& graph, const CompileOptions& options, Plan& plan, bool alias, Workers workers)
+      : graph_(graph), options_(options), target_{options.device, false}, on_device_(options.device ? nodes_on_device(graph) : std::vector<bool>(graph.nodes.size())), plan_(plan), workers_(workers), index_(graph.values.size(), Step::absent),
         inside_(alias ? alias_parts(graph) : std::vector<Inside>(graph.values.size())) {}
 
   // False: some step has no kernel for values that lie inside others.
   bool run() {
     for (size_t k = 0; k < graph_.inputs.size(); ++k)
       plan_.values[add(graph_.inputs[k])].place = {Place::input, uint32_t(k), 0, nullptr};
-    for (NodeId n : schedule(graph_))
-      if (!add_step(n)) return false;
+    for (NodeId n : schedule(graph_)) add_step(n);
+    lower_steps();
+    for (size_t s = 0; s < plan_.steps.size(); ++s)
+      if (!finish_step(s)) return false;
     for (const GraphOutput& out : graph_.outputs) outputs_.push_back(value(out.value));
     find_roots();
     find_lifetimes();
@@ -50,8 +54,24 @@ class Compiler {
     return true;
   }
   const std::vector<uint32_t>& outputs() const { return outputs_; }
+  // What is left when it went well: packs the weights, and sets the threads of steps that were measured.
+  void complete() {
+    plan_.packed = packing_.finish(workers_);
+    if (!options_.all_threads) choose_threads(plan_);
+    for (size_t s = 0; s < plan_.steps.size(); ++s)
+      if (const TunedChoice* tuned = lowering_[s].tuned; tuned && tuned->threads != TunedChoice::as_planned)
+        plan_.steps[s].threads = tuned->threads == TunedChoice::one ? 1 : 0;
+  }
 
  private:
+  struct Lowering {
+    const Node* node;
+    bool takes, determined;  // a kernel may take it; all types are determined
+    std::optional<Lowered> lowered;
+    Packing packing;
+    const TunedChoice* tuned;  // null: as planned
+  };
+
   uint32_t add(ValueId v) {
     const uint32_t i = uint32_t(plan_.values.size());
     index_[size_t(v)] = i;
@@ -91,7 +111,7 @@ class Compiler {
     return copy ? copy->to_device : on_device_[size_t(n)];
   }
 
-  bool add_step(NodeId n) {
+  void add_step(NodeId n) {
     const Node& node = graph_[n];
     Step step{"reference", node.op, node.origins, {}, {}, {}, 0, 0, {}, {}, 0, on_device_[size_t(n)]};
     Types in, out;
@@ -110,7 +130,7 @@ class Compiler {
     }
     if (vanishes(node)) {
       if (is_alias(node.op)) parent_[step.outputs[0]] = step.inputs[0];
-      return true;
+      return;
     }
     const Types most_in = at_bounds(in), most_out = at_bounds(out);
     step.cost = cost(node.op, most_in, most_out);
@@ -120,14 +140,42 @@ class Compiler {
       step.cost.flops = inside.flops, step.cost.border = inside.border;
       step.work = std::max(step.work, step.cost.flops);
     }
-    int64_t scratch = 0;
+    plan_.steps.push_back(std::move(step));
     const auto all = [&](bool (Type::*is)() const) { return std::ranges::all_of(in, is) && std::ranges::all_of(out, is); };
-    const bool takes = !options_.reference_only && (all(&Type::determined) || (lowers_bounded(node.op) && !step.on_device && all(&Type::placeable)));
+    const bool determined = all(&Type::determined);
+    lowering_.push_back({&node, !options_.reference_only && (determined || (lowers_bounded(node.op) && !plan_.steps.back().on_device && all(&Type::placeable))), determined, {}, {}, nullptr});
+  }
+
+  // Asks for the kernel of a step. Steps are lowered side by side.
+  void lower_step(size_t s) {
+    Lowering& to = lowering_[s];
+    const Step& step = plan_.steps[s];
+    const LowerContext context{graph_, *to.node, options_.isa, options_.strict, inside_, step.on_device ? &target_ : nullptr, &to.packing};
     std::optional<kernels::RefusalLog> log;
-    if (options_.keep_refusals) log.emplace(plan_.refusals.emplace_back());
-    if (options_.keep_refusals && options_.device && !step.on_device) explain_placement(graph_, node, {options_.device, true});
-    if (auto lowered = takes ? lower({graph_, node, options_.isa, options_.strict, inside_, step.on_device ? &target_ : nullptr}) : std::nullopt) {
-      step.kernel = lowered->kernel, step.run = std::move(lowered->run), scratch = lowered->scratch;
+    if (options_.keep_refusals) log.emplace(plan_.refusals[s]);
+    if (options_.keep_refusals && options_.device && !step.on_device) explain_placement(graph_, *to.node, {options_.device, true});
+    if (!to.takes) return;
+    if (to.determined && !plan_.keys.empty()) plan_.keys[s] = Tuning::key_of(context);
+    to.tuned = to.determined && options_.tuned ? options_.tuned->find(plan_.keys[s]) : nullptr;
+    const kernels::RowPreference row(to.tuned ? to.tuned->kernel : std::string_view());
+    const kernels::tile::PanelPreference panel(to.tuned ? to.tuned->panel : 0);
+    to.lowered = lower(context);
+  }
+
+  void lower_steps() {
+    if (options_.keep_refusals) plan_.refusals.resize(plan_.steps.size());
+    if (options_.keep_refusals || options_.tuned) plan_.keys.resize(plan_.steps.size());
+    run_all(options_.device ? Workers{} : workers_, int64_t(plan_.steps.size()), [&](int64_t s) { lower_step(size_t(s)); });
+  }
+
+  // False: it has no kernel for values that lie inside others.
+  bool finish_step(size_t s) {
+    Step& step = plan_.steps[s];
+    Lowering& from = lowering_[s];
+    const Node& node = *from.node;
+    int64_t scratch = 0;
+    if (from.lowered) {
+      step.kernel = from.lowered->kernel, step.run = std::move(from.lowered->run), scratch = from.lowered->scratch;
     } else {
       require(!step.on_device, Code::internal, to_text(node.origins), ": is placed where no kernel takes it");
       const auto pitched = [&](ValueId v) { return v != ValueId::none && inside(v).pitch; };
@@ -137,8 +185,8 @@ class Compiler {
       for (const auto& body : node.bodies) step.bodies.push_back(std::make_shared<PlanCache>(*body, inner));
       step.run = [op = node.op](RunContext& c) { reference(op, c); };
     }
+    packing_.append(std::move(from.packing));
     scratch_.push_back(scratch), inplace_.push_back(inplace_input(node));
-    plan_.steps.push_back(std::move(step));
     return true;
   }
 
@@ -222,6 +270,9 @@ class Compiler {
   const DeviceTarget target_;
   const std::vector<bool> on_device_;  // by node of the graph
   Plan& plan_;
+  const Workers workers_;
+  Packing packing_;
+  std::vector<Lowering> lowering_;  // by step
   std::vector<uint32_t> index_;  // of a graph's value among the plan's
   std::vector<Inside> inside_;   // by value of the graph
   std::vector<uint32_t> parent_;  // the value that a plan's value lies in, from this offset on; itself
@@ -247,7 +298,7 @@ double work_of(const Op& op, std::span<const Type> in, std::span<const Type> out
   return most;
 }
 
-Plan compile(const Graph& graph, const Types& inputs, const CompileOptions& options) {
+Plan compile(const Graph& graph, const Types& inputs, const CompileOptions& options, Workers workers) {
   require(inputs.size() == graph.inputs.size(), Code::invalid_argument, "expects ", graph.inputs.size(), " inputs, not ", inputs.size());
   for (size_t k = 0; k < inputs.size(); ++k) {
     const Value& declared = graph[graph.inputs[k]];
@@ -262,12 +313,12 @@ Plan compile(const Graph& graph, const Types& inputs, const CompileOptions& opti
   for (bool alias = !options.reference_only && !options.device;; alias = false) {
     plan = {};
     plan.inputs = inputs;
-    Compiler compiler(parts.head, options, plan, alias);
+    Compiler compiler(parts.head, options, plan, alias, workers);
     if (!compiler.run()) continue;
+    compiler.complete();
     outputs = compiler.outputs();
     break;
   }
-  if (!options.all_threads) choose_threads(plan);
   for (const auto& out : parts.outputs) plan.outputs.push_back({out.from_tail, out.from_tail ? uint32_t(out.index) : outputs[out.index]});
   if (!parts.tail.nodes.empty()) {
     for (size_t k : parts.crossing) plan.crossing.push_back(outputs[k]);
@@ -298,7 +349,7 @@ PlanCache::PlanCache(Graph graph, CompileOptions options) : graph_(std::move(gra
 #endif
 }
 
-std::shared_ptr<const Plan> PlanCache::get(std::span<const ConstView> inputs) {
+std::shared_ptr<const Plan> PlanCache::get(std::span<const ConstView> inputs, Workers workers) {
   {
     std::scoped_lock lock(mutex_);
     for (auto it = plans_.begin(); it != plans_.end(); ++it)
@@ -329,21 +380,23 @@ std::shared_ptr<const Plan> PlanCache::get(std::span<const ConstView> inputs) {
       }
     types.push_back(std::move(type));
   }
-  if (types == exact) return get(types);
+  if (types == exact) return get(types, workers);
   // Extents that follow from exact ones may not follow from symbols: of x and y, broadcast together, which one stays?
   // References take sizes that no plan knows only from data.
   const auto found_at_run = [](const Plan& plan) {
     return std::ranges::count_if(plan.values, [](const PlannedValue& v) { return v.found_at_run && v.type.is_tensor(); });
   };
-  auto plan = std::make_shared<const Plan>(compile(graph_, types, options_));
+  auto plan = std::make_shared<const Plan>(compile(graph_, types, options_, workers));
   if (const auto count = found_at_run(*plan)) {
-    auto other = std::make_shared<const Plan>(compile(graph_, exact, options_));
+    auto other = std::make_shared<const Plan>(compile(graph_, exact, options_, workers));
     if (found_at_run(*other) < count) plan = std::move(other), exact_ = true;
   }
   return keep(std::move(plan));
 }
 
-std::shared_ptr<const Plan> PlanCache::get(const Types& inputs) { return keep(std::make_shared<const Plan>(compile(graph_, inputs, options_))); }
+std::shared_ptr<const Plan> PlanCache::get(const Types& inputs, Workers workers) {
+  return keep(std::make_shared<const Plan>(compile(graph_, inputs, options_, workers)));
+}
 
 std::shared_ptr<PlanCache::Site> PlanCache::Site::at(size_t k) {
   std::scoped_lock lock(mutex);

@@ -6,6 +6,7 @@
 #include <xxhash.h>
 #include "engine/graph_proto.h"
 #include "engine/number.h"
+#include "engine/packed_section.h"
 #include "kernels/os.h"
 
 namespace engine {
@@ -14,7 +15,7 @@ static_assert(std::endian::native == std::endian::little, "the format is little-
 
 constexpr unsigned char magic[8] = {0x89, 'I', 'N', 'L', 'A', 'Y', '\r', '\n'};
 constexpr uint32_t format_version = 1, max_sections = 64, must_understand = 1;
-enum Kind : uint32_t { graph_section = 1, weights_section = 2 };
+enum Kind : uint32_t { graph_section = 1, weights_section = 2, packed_section = 3 };
 
 struct Header {
   unsigned char magic[8];
@@ -60,11 +61,11 @@ Parsed parse(Span file) {
   std::ranges::sort(by_offset, {}, &Section::offset);
   for (const Section& s : by_offset) {
     check(s.offset >= end && s.offset <= header.file_size && s.size <= header.file_size - s.offset, "section of kind ", s.kind, " lies outside the file or overlaps another");
-    check(s.offset % (s.kind == weights_section ? 4096 : 64) == 0, "section of kind ", s.kind, " is not aligned");
+    check(s.offset % (s.kind == weights_section || s.kind == packed_section ? 4096 : 64) == 0, "section of kind ", s.kind, " is not aligned");
     end = s.offset + s.size;
   }
   for (const Section& s : parsed.table) {
-    const bool known = s.kind == graph_section || s.kind == weights_section;
+    const bool known = s.kind == graph_section || s.kind == weights_section || s.kind == packed_section;
     require(known || !(s.flags & must_understand), Code::unsupported, "a section of kind ", s.kind, " needs a newer Inlay");
     check(!known || std::ranges::count(parsed.table, s.kind, &Section::kind) == 1, "two sections of kind ", s.kind);
   }
@@ -72,13 +73,28 @@ Parsed parse(Span file) {
   return parsed;
 }
 
-Graph read(Span file, std::shared_ptr<const void> owner, const kernels::os::Memory* mapping) {
+// What constants of a file keep alive.
+struct Opened {
+  std::shared_ptr<const void> memory;
+  StoredPackings packed;
+};
+
+// `memory`: of the file, where it is known. A copy of the file gives its packed weights up: it would hold weights twice.
+Graph read(Span file, std::shared_ptr<const void> owner, const kernels::os::Memory* memory, LoadMode mode) {
   const Parsed parsed = parse(file);
   const Section& graph = *parsed.find(graph_section);
   const Span section = file.subspan(graph.offset, graph.size);
   require(checksum(section) == graph.checksum, Code::invalid_model, "the graph section is damaged: its checksum differs");
-  Weights weights{{}, std::move(owner), mapping};
-  if (const Section* s = parsed.find(weights_section)) weights.bytes = file.subspan(s->offset, s->size);
+  const Section* const contents = parsed.find(weights_section);
+  Weights weights;
+  if (contents) weights.bytes = file.subspan(contents->offset, contents->size);
+  const auto opened = std::make_shared<Opened>(Opened{std::move(owner), StoredPackings(weights.bytes.data())});
+  weights.owner = opened, weights.mapping = mode == LoadMode::map ? memory : nullptr;
+  if (const Section* packed = parsed.find(packed_section); packed && contents) {
+    weights.stored = &opened->packed;
+    if (memory && mode == LoadMode::copy) opened->packed.refuse("the file was copied into memory"), memory->release_pages(packed->offset, packed->size);
+    else read_packed(file.subspan(packed->offset, packed->size), contents->checksum, opened->packed);
+  }
   return read_graph(section, weights);
 }
 
@@ -92,7 +108,7 @@ std::shared_ptr<kernels::os::Memory> open(const std::string& path, LoadMode mode
 
 bool is_model_file(Span first) { return first.size() >= sizeof magic && std::memcmp(first.data(), magic, sizeof magic) == 0; }
 
-void save_model(const Graph& graph, const std::string& path) {
+void save_model(const Graph& graph, const std::string& path, std::span<const PackedFor> packed) {
   std::vector<Span> parts;  // of the weights section
   std::map<const std::byte*, uint64_t> known;
   uint64_t weights_size = 0;
@@ -111,28 +127,49 @@ void save_model(const Graph& graph, const std::string& path) {
   XXH3_64bits_reset(&state);
   for (Span part : parts) XXH3_64bits_update(&state, part.data(), part.size());
 
-  Section table[2] = {};
-  const uint64_t graph_offset = round_up(sizeof(Header) + sizeof table, 64), weights_offset = round_up(graph_offset + text.size(), 4096);
+  const uint64_t weights_checksum = XXH3_64bits_digest(&state);
+  const PackedSection cache = describe_packed(packed, [&](const std::byte* data) {
+    const auto found = known.find(data);
+    return found == known.end() ? std::nullopt : std::optional(found->second);
+  }, weights_checksum);
+  std::vector<Span> cache_parts{bytes_of_array(std::span<const char>(cache.index))};
+  uint64_t cache_size = cache.index.size();
+  for (const auto& [offset, p] : cache.parts) {
+    cache_parts.emplace_back(p->packed.get(), p->bytes);
+    pad(cache_parts, cache_size = offset + p->bytes, 64);
+  }
+  XXH3_64bits_reset(&state);
+  for (Span part : cache_parts) XXH3_64bits_update(&state, part.data(), part.size());
+
+  std::vector<Section> table(cache.parts.empty() ? 2 : 3);
+  const uint64_t table_size = table.size() * sizeof(Section);
+  const uint64_t graph_offset = round_up(sizeof(Header) + table_size, 64), weights_offset = round_up(graph_offset + text.size(), 4096);
+  const uint64_t weights_end = weights_offset + weights_size, cache_offset = round_up(weights_end, 4096);
   table[0] = {graph_section, 0, graph_offset, text.size(), checksum(bytes_of_array(std::span<const char>(text))), 0};
-  table[1] = {weights_section, 0, weights_offset, weights_size, XXH3_64bits_digest(&state), 0};
-  Header header{{}, format_version, 2, weights_offset + weights_size, checksum(bytes_of_array(std::span<const Section>(table)))};
+  table[1] = {weights_section, 0, weights_offset, weights_size, weights_checksum, 0};
+  if (table.size() > 2) table[2] = {packed_section, 0, cache_offset, cache.size, XXH3_64bits_digest(&state), 0};
+  Header header{{}, format_version, uint32_t(table.size()), table.back().offset + table.back().size, checksum(bytes_of_array(std::span<const Section>(table)))};
   std::ranges::copy(magic, header.magic);
 
   std::vector<Span> file{bytes_of_array(std::span<const Header>(&header, 1)), bytes_of_array(std::span<const Section>(table))};
-  pad(file, sizeof(Header) + sizeof table, 64);
+  pad(file, sizeof(Header) + table_size, 64);
   file.push_back(bytes_of_array(std::span<const char>(text)));
   pad(file, graph_offset + text.size(), 4096);
   file.insert(file.end(), parts.begin(), parts.end());
+  if (table.size() > 2) {
+    pad(file, weights_end, 4096);
+    file.insert(file.end(), cache_parts.begin(), cache_parts.end());
+  }
   const auto status = kernels::os::write_file(path, file);
   require(status.ok(), Code::io, status.message);
 }
 
 Graph load_model(const std::string& path, LoadMode mode) {
   const auto memory = open(path, mode);
-  return with_context([&] { return read({memory->data(), memory->size()}, memory, mode == LoadMode::map ? memory.get() : nullptr); }, path);
+  return with_context([&] { return read({memory->data(), memory->size()}, memory, memory.get(), mode); }, path);
 }
 
-Graph load_model(Span file, std::shared_ptr<const void> owner) { return read(file, std::move(owner), nullptr); }
+Graph load_model(Span file, std::shared_ptr<const void> owner) { return read(file, std::move(owner), nullptr, LoadMode::map); }
 
 void verify_file(const std::string& path) {
   const auto memory = open(path, LoadMode::map);

@@ -2,10 +2,12 @@
 #pragma once
 #include <string>
 #include "engine/graph.h"
+#include "engine/packing.h"
 
 namespace engine {
-// Replaces the file in one step. Throws unsupported for a graph with an op that is not portable.
-void save_model(const Graph&, const std::string& path);
+// Replaces the file in one step. Throws unsupported for a graph with an op that is not portable. `packed`: weights of this very graph, for
+// kernels to map as they are.
+void save_model(const Graph&, const std::string& path, std::span<const PackedFor> packed = {});
 
 enum class LoadMode {
   map,   // weights stay in the mapped file

@@ -131,6 +131,7 @@ struct Lowered {
   int64_t scratch = 0;                    // bytes
 };
 struct DeviceTarget;
+class Packing;
 struct LowerContext {
   const Graph& graph;
   const Node& node;
@@ -138,6 +139,7 @@ struct LowerContext {
   bool strict;  // see CompileOptions
   std::span<const Inside> inside = {};  // by value of the graph; empty: every value lies on its own
   const DeviceTarget* target = nullptr;  // null: the CPU; see device_lowering.h
+  Packing* packing = nullptr;            // what collects the weights to pack; null: they are packed at once
   // Elements from row to row of the last dim of an input, or of output 0; 0: as many as it has.
   int64_t in_pitch(size_t k) const { return pitch(node.inputs[k]); }
   int64_t out_pitch() const { return pitch(node.outputs[0]); }

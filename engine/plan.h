@@ -7,18 +7,20 @@
 #include "engine/graph.h"
 #include "engine/memory_plan.h"
 #include "engine/op.h"
+#include "engine/packing.h"
 #include "kernels/table.h"
 
 namespace engine {
 class Device;
 class PlanCache;
+class Tuning;
 
 struct CompileOptions {
   kernels::isa::Mask isa = kernels::isa::detected();
   bool strict = false;  // no kernel whose error is larger than a direct sum's (no Winograd convolution), and subnormals are kept
   bool reference_only = false;              // no kernels: what every other plan is compared with
   bool all_threads = false;                 // as many for a step as the session has, even where one is faster
-  bool keep_refusals = false;               // fill Plan::refusals
+  bool keep_refusals = false;               // fill Plan::refusals and Plan::keys
   int64_t max_arena_bytes = limits::bytes;  // of one plan: compiling fails above it
   // Of a session, all it holds at once: arenas, values outside of them, and what folding, packing and references make.
   // Planning and running fail above it. The description of plans, in proportion to the model's nodes, is not counted.
@@ -27,6 +29,7 @@ struct CompileOptions {
   double max_work = Budget::no_limit;
   std::vector<std::string> disabled_passes{};
   std::shared_ptr<Device> device{};  // where steps run that it has kernels for; null: all on the CPU
+  std::shared_ptr<const Tuning> tuned{};  // choices that were measured
 };
 
 // Where the bytes of a value are.
@@ -95,6 +98,8 @@ struct Plan {
   std::vector<Buffer> device_buffers;
   MemoryPlan device_memory;
   bool bounded = false;  // some extent is a bounded symbol
+  std::vector<PackedFor> packed;        // weights that steps hold in a kernel's form
+  std::vector<ContentHash::Bits> keys;  // by step: Tuning::key_of it; empty unless asked for, or tuned
 };
 
 // Compiles a graph for input types, and keeps the plans it made: a least-recently-used list of limits::plans. A body, or
@@ -107,8 +112,8 @@ class PlanCache {
   PlanCache(const PlanCache&) = delete;
   PlanCache& operator=(const PlanCache&) = delete;
   // The plan for inputs of these types and shapes. Throws where the graph cannot take them.
-  std::shared_ptr<const Plan> get(std::span<const ConstView> inputs);
-  std::shared_ptr<const Plan> get(const Types& inputs);
+  std::shared_ptr<const Plan> get(std::span<const ConstView> inputs, Workers = {});
+  std::shared_ptr<const Plan> get(const Types& inputs, Workers = {});
   const Graph& graph() const { return graph_; }
   const CompileOptions& options() const { return options_; }
   size_t kept() const;  // plans, with those of their tails and bodies
@@ -133,7 +138,7 @@ class PlanCache {
 // True if values of these types may be given to the plan as they are.
 bool accepts(const Plan&, std::span<const ConstView> inputs);
 
-Plan compile(const Graph&, const Types& inputs, const CompileOptions&);
+Plan compile(const Graph&, const Types& inputs, const CompileOptions&, Workers = {});
 inline constexpr size_t arena_alignment = 64;
 
 // engine/schedule.cpp: the order of nodes that needs the least memory among those tried.
@@ -141,15 +146,4 @@ std::vector<NodeId> schedule(const Graph&);
 // And one thread for all steps of a plan, if a second would not make it faster: its steps are so small that the second is paid
 // for by handing over work, and lines, from core to core.
 void choose_threads(Plan&);
-
-// engine/packed.cpp: a weight in the form one kernel reads, shared by the whole process for as long as a plan holds it.
-// `packing` says everything that the packed bytes depend on, beside the weight's contents.
-std::shared_ptr<const std::byte> packed_weight(const Constant&, const std::string& packing, size_t bytes,
-                                               const std::function<void(std::byte*)>& pack);
-// Several that are packed as one; `packing` says where each ends.
-std::shared_ptr<const std::byte> packed_weight(std::span<const Constant* const>, const std::string& packing, size_t bytes,
-                                               const std::function<void(std::byte*)>& pack);
-// The same in the memory of the device.
-std::shared_ptr<const std::byte> device_weight(const std::shared_ptr<Device>&, const Constant&, const std::string& packing, size_t bytes,
-                                               const std::function<void(std::byte*)>& pack);
 }  // namespace engine

@@ -1,6 +1,7 @@
 // Values as they are while a model runs: views of memory that someone else owns, constants, and objects, which own
 // what no arena holds (strings, sequences, optionals, tensors whose size is found at run).
 #pragma once
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -54,6 +55,31 @@ void copy_tensor(const View& to, const ConstView& from);
 // The elements of a small integer or boolean tensor.
 std::vector<int64_t> to_ints(const ConstView&);
 
+// A hash of contents that never change, kept once it was asked for. Copies forget it.
+class ContentHash {
+ public:
+  struct Bits {
+    uint64_t low, high;
+    bool operator==(const Bits&) const = default;
+  };
+  ContentHash() = default;
+  ContentHash(const ContentHash&) {}
+  ContentHash& operator=(const ContentHash&) { return known_ = false, *this; }
+  template <class Make> Bits get(Make&& make) const {
+    if (known_.load(std::memory_order_acquire)) return {low_, high_};
+    const Bits bits = make();
+    low_ = bits.low, high_ = bits.high;
+    known_.store(true, std::memory_order_release);
+    return bits;
+  }
+
+ private:
+  mutable std::atomic<uint64_t> low_{0}, high_{0};
+  mutable std::atomic<bool> known_{false};
+};
+
+class StoredPackings;
+
 // A tensor that never changes: a weight of the model, or one that folding computed.
 struct Constant {
   DType dtype = DType::f32;
@@ -61,6 +87,8 @@ struct Constant {
   const std::byte* data = nullptr;
   std::shared_ptr<const void> owner;  // of what `data` points to
   const kernels::os::Memory* mapping = nullptr;  // the mapped file that `data` lies in, if any
+  const StoredPackings* stored = nullptr;        // what that file has of it, packed; of the same owner
+  ContentHash hash{};
 
   ConstView view() const { return {dtype, shape, data, nullptr}; }
   int64_t bytes() const { return bytes_of(dtype, shape); }

@@ -80,4 +80,18 @@ std::string_view name(Mask mask) {
 
 Mask detected() { return detection().mask; }
 const std::string& error() { return detection().error; }
+
+std::string processor() {
+#if defined(__x86_64__)
+  constexpr unsigned first = 0x80000002, count = 3;
+  unsigned words[4 * count + 1] = {};  // ends with a zero byte
+  for (unsigned i = 0; i < count; ++i)
+    if (unsigned* w = words + 4 * i; !__get_cpuid(first + i, w, w + 1, w + 2, w + 3)) return {};
+  std::string text = reinterpret_cast<const char*>(words);
+  text.erase(0, text.find_first_not_of(' '));
+  return text;
+#else
+  return {};
+#endif
+}
 }  // namespace kernels::isa

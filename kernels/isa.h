@@ -31,6 +31,7 @@ std::string_view name(Mask);  // of the highest level that `mask` runs
 // `error` describes (empty otherwise), for the caller to report.
 Mask detected();
 const std::string& error();
+std::string processor();  // as it names itself; empty where that takes more than an instruction
 
 constexpr bool runs(Mask needs, Mask have) { return (needs & have) == needs; }
 }  // namespace kernels::isa

@@ -172,9 +172,7 @@ Memory Memory::allocate(size_t bytes) {
   const size_t mapped = std::max<size_t>(bytes, 1);
   void* at = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (at == MAP_FAILED) return memory;
-  memory.data_ = static_cast<std::byte*>(at);
-  memory.size_ = bytes;
-  memory.mapped_ = mapped;
+  memory.data_ = static_cast<std::byte*>(at), memory.size_ = bytes, memory.mapped_ = mapped;
   return memory;
 }
 
@@ -189,8 +187,7 @@ Status Memory::map_file(const std::string& path, Memory& out) {
   void* at = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.descriptor, 0);
   if (at == MAP_FAILED) return failed("mapping", path);
   Memory memory;
-  memory.data_ = static_cast<std::byte*>(at);
-  memory.size_ = memory.mapped_ = size;
+  memory.data_ = static_cast<std::byte*>(at), memory.size_ = memory.mapped_ = size;
   out = std::move(memory);
   return {};
 }
@@ -210,6 +207,19 @@ Status Memory::read_file(const std::string& path, Memory& out) {
   }
   out = std::move(memory);
   return {};
+}
+
+void Memory::prefer_large_pages() const {
+#if defined(MADV_HUGEPAGE)
+  if (mapped_ >= 2 << 20) madvise(data_, mapped_, MADV_HUGEPAGE);  // as large as one
+#endif
+}
+
+void Memory::fetch_pages(size_t offset, size_t bytes) const {
+#if defined(MADV_POPULATE_READ)
+  const size_t begin = offset / page_size() * page_size();
+  if (offset < size_) madvise(data_ + begin, std::min(size_, offset + bytes) - begin, MADV_POPULATE_READ);
+#endif
 }
 
 void Memory::release_pages(size_t offset, size_t bytes) const {

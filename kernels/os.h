@@ -44,6 +44,12 @@ class Memory {
   static Status map_file(const std::string& path, Memory& out);
   static Status read_file(const std::string& path, Memory& out);
 
+  // A hint for memory that is read again and again: fewer, larger pages where it spans some. Wasted is less than one of them.
+  void prefer_large_pages() const;
+
+  // A hint that [offset, offset + bytes) of a mapped file is read next: its pages are mapped at once instead of one by one.
+  void fetch_pages(size_t offset, size_t bytes) const;
+
   // Gives the physical pages wholly inside [offset, offset + bytes) back. A mapped file reads the same afterwards;
   // allocated memory reads as zeros.
   void release_pages(size_t offset, size_t bytes) const;

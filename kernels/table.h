@@ -1,6 +1,7 @@
 // What the tables of all kernel families share: a row of kernels.inc, and the choice among rows.
 #pragma once
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -48,12 +49,28 @@ class RefusalLog {
   std::vector<Refusal>* before_;
 };
 
+// While it lives, a choice that this thread makes falls on the row of this name where that serves, whatever the others cost:
+// for who has measured them. A choice made within another is not told.
+class RowPreference {
+ public:
+  explicit RowPreference(std::string_view name) : before_(std::exchange(current, name)) {}
+  ~RowPreference() { current = before_; }
+  RowPreference(const RowPreference&) = delete;
+  RowPreference& operator=(const RowPreference&) = delete;
+  static inline thread_local std::string_view current;  // outlives the preference; empty: none
+
+ private:
+  std::string_view before_;
+};
+
 template <class Kernel> struct Choice {
   std::string_view name;  // of the row that serves; empty when every row refuses
   Kernel kernel;
   std::vector<Refusal> refusals;  // of the other rows, in table order
   explicit operator bool() const { return !name.empty(); }
 };
+
+inline constexpr std::string_view costs_more = "costs more than ";  // how the reason of a row begins that would serve
 
 // The cheapest row that runs on `have`; table order breaks ties.
 template <class Spec, class Kernel>
@@ -65,6 +82,7 @@ Choice<Kernel> choose(std::span<const Row<Spec, Kernel>> rows, const Spec& spec,
   Choice<Kernel> choice;
   std::vector<Candidate> candidates;
   std::vector<Refusal>* const log = std::exchange(RefusalLog::current, nullptr);
+  const std::string_view preferred = std::exchange(RowPreference::current, {});
   for (const auto& row : rows) {
     if (!isa::runs(row.isa, have)) {
       choice.refusals.push_back({row.name, "needs " + std::string(isa::name(row.isa))});
@@ -76,9 +94,10 @@ Choice<Kernel> choose(std::span<const Row<Spec, Kernel>> rows, const Spec& spec,
   }
   std::stable_sort(candidates.begin(), candidates.end(),
                    [](const Candidate& a, const Candidate& b) { return a.cost < b.cost; });
+  if (!preferred.empty()) std::stable_partition(candidates.begin(), candidates.end(), [&](const Candidate& c) { return c.row->name == preferred; });
   for (const auto& [row, cost] : candidates) {
     if (choice) {
-      choice.refusals.push_back({row->name, "costs more than " + std::string(choice.name)});
+      choice.refusals.push_back({row->name, std::string(costs_more) + std::string(choice.name)});
     } else if (Kernel kernel = row->make(spec)) {
       choice.name = row->name;
       choice.kernel = std::move(kernel);
@@ -88,49 +107,78 @@ Choice<Kernel> choose(std::span<const Row<Spec, Kernel>> rows, const Spec& spec,
   }
   if (log) log->insert(log->end(), choice.refusals.begin(), choice.refusals.end());
   RefusalLog::current = log;
+  RowPreference::current = preferred;
   return choice;
 }
 
 inline void hash_combine(size_t& seed, size_t value) { seed ^= value + 0x9e3779b97f4a7c15 + (seed << 6) + (seed >> 2); }
 
 // Values shared by key for as long as someone holds them; with the last holder goes all that is kept of one. `make` runs
-// under the lock; a null result is not kept.
+// under a lock that only some other keys share; a null result is not kept.
 template <class Key, class Value, class Hash = std::hash<Key>> class WeakCache {
  public:
   template <class Make> std::shared_ptr<const Value> get(const Key& key, Make&& make) {
-    std::scoped_lock lock(entries_->mutex);
-    if (const auto found = entries_->of.find(key); found != entries_->of.end())
-      if (auto kept = found->second.lock()) return {kept, kept->value.get()};
+    Part& part = entries_->part(key);
+    std::scoped_lock lock(part.mutex);
+    if (auto value = held(part, key)) return value;
     std::shared_ptr<const Value> value = make(key);
-    if (!value) return nullptr;
-    const auto kept = std::make_shared<Kept>(key, std::move(value));
-    entries_->of.insert_or_assign(key, kept);
-    kept->entries = entries_;
-    return {kept, kept->value.get()};
+    return value ? keep(part, key, std::move(value)) : nullptr;
+  }
+  // For who makes several at once: null where nobody holds one; and what is shared under the key from now on.
+  std::shared_ptr<const Value> find(const Key& key) const {
+    Part& part = entries_->part(key);
+    std::scoped_lock lock(part.mutex);
+    return held(part, key);
+  }
+  std::shared_ptr<const Value> put(const Key& key, std::shared_ptr<const Value> value) {
+    Part& part = entries_->part(key);
+    std::scoped_lock lock(part.mutex);
+    return keep(part, key, std::move(value));
   }
   size_t size() const {
-    std::scoped_lock lock(entries_->mutex);
-    return entries_->of.size();
+    size_t sum = 0;
+    for (Part& part : entries_->parts) {
+      std::scoped_lock lock(part.mutex);
+      sum += part.of.size();
+    }
+    return sum;
   }
 
  private:
   struct Kept;
-  struct Entries {
+  struct Part {
     std::mutex mutex;
     std::unordered_map<Key, std::weak_ptr<Kept>, Hash> of;
+  };
+  struct Entries {
+    std::array<Part, 16> parts;
+    Part& part(const Key& key) { return parts[Hash()(key) * 0x9e3779b97f4a7c15 >> 60]; }
   };
   struct Kept {
     Kept(const Key& k, std::shared_ptr<const Value> v) : key(k), value(std::move(v)) {}
     ~Kept() {
       if (!entries) return;  // not in the cache
-      std::scoped_lock lock(entries->mutex);
-      const auto found = entries->of.find(key);
-      if (found != entries->of.end() && found->second.expired()) entries->of.erase(found);  // else: made anew meanwhile
+      Part& part = entries->part(key);
+      std::scoped_lock lock(part.mutex);
+      const auto found = part.of.find(key);
+      if (found != part.of.end() && found->second.expired()) part.of.erase(found);  // else: made anew meanwhile
     }
     Key key;
     std::shared_ptr<const Value> value;
     std::shared_ptr<Entries> entries;  // outlives the cache, which is static, where a plan does
   };
+  static std::shared_ptr<const Value> held(const Part& part, const Key& key) {
+    const auto found = part.of.find(key);
+    if (found == part.of.end()) return nullptr;
+    auto kept = found->second.lock();
+    return kept ? std::shared_ptr<const Value>(kept, kept->value.get()) : nullptr;
+  }
+  std::shared_ptr<const Value> keep(Part& part, const Key& key, std::shared_ptr<const Value> value) {
+    const auto kept = std::make_shared<Kept>(key, std::move(value));
+    part.of.insert_or_assign(key, kept);
+    kept->entries = entries_;
+    return {kept, kept->value.get()};
+  }
   std::shared_ptr<Entries> entries_ = std::make_shared<Entries>();
 };
 }  // namespace kernels

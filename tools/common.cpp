@@ -67,6 +67,12 @@ double parse_seconds(const std::string& text, const char* option) {
   return n * scale;
 }
 
+std::shared_ptr<const Tuning> open_tuning(const std::string& path) {
+  auto tuning = std::make_shared<const Tuning>(Tuning::load(path));
+  if (!tuning->set_aside().empty()) note(cat("warning: ", path, " is set aside: ", tuning->set_aside()));
+  return tuning;
+}
+
 std::shared_ptr<Device> open_device(DeviceArguments& arguments) {
   if (arguments.name == "cpu") return nullptr;
   try {

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <map>
 #include "engine/session.h"
+#include "engine/tuning.h"
 
 namespace tools {
 using namespace engine;
@@ -38,6 +39,9 @@ struct DeviceArguments {
 // Null for the CPU. Throws where the device is not available, unless the CPU may stand in for it: then a note says why, and the name
 // becomes the CPU's.
 std::shared_ptr<Device> open_device(DeviceArguments&);
+
+// A tune cache. One that another machine or version has made is set aside with a note.
+std::shared_ptr<const Tuning> open_tuning(const std::string& path);
 
 // Results go to stdout. Characters that would steer a terminal are replaced.
 void print(const std::string&);

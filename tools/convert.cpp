@@ -7,6 +7,7 @@
 #include "kernels/os.h"
 #include "tools/inputs.h"
 #include "tools/json.h"
+#include "tools/plans.h"
 #include "tools/progress.h"
 #include "tools/verbs.h"
 
@@ -14,7 +15,7 @@ namespace tools {
 namespace {
 struct ConvertArguments {
   std::string model, output, weights;
-  std::vector<std::string> fix, states, bounds, images;
+  std::vector<std::string> fix, states, bounds, images, pack_for;
   bool allow_custom = false, json = false;
 };
 
@@ -95,9 +96,37 @@ DType weights_dtype(const std::string& text) {
   throw UsageError(cat("--weights: ", text, " is not u4, u8 or bf16"));
 }
 
+// What --pack-for asks for: instruction sets that kernels of this machine can pack for.
+std::vector<kernels::isa::Mask> instruction_sets(const std::vector<std::string>& names) {
+  std::vector<kernels::isa::Mask> all;
+  for (const std::string& name : names) {
+    const auto mask = kernels::isa::find(name);
+    if (!mask) throw UsageError(cat("--pack-for: there is no instruction set '", name, "'"));
+    require(kernels::isa::runs(*mask, kernels::isa::detected()), Code::unsupported, "--pack-for ", name, ": this machine has ",
+            kernels::isa::name(kernels::isa::detected()), ", and kernels of ", name, " pack for themselves");
+    all.push_back(*mask);
+  }
+  return all;
+}
+
+// The weights of the graph as kernels of each instruction set read them.
+std::vector<PackedFor> pack(const Graph& graph, const std::vector<kernels::isa::Mask>& sets) {
+  std::vector<PackedFor> packed;
+  for (kernels::isa::Mask isa : sets) {
+    CompileOptions options;
+    options.isa = isa;
+    const Values values = synthetic_inputs(graph, {}, {});
+    Session session(std::make_shared<const Model>(graph, options), SessionOptions{.threads = 0, .pool = nullptr, .own_states = false});
+    set_inputs(session, values);
+    for (const Plan* plan : make_plans(session)) packed.insert(packed.end(), plan->packed.begin(), plan->packed.end());
+  }
+  return packed;
+}
+
 void convert(const ConvertArguments& arguments) {
   const auto start = Clock::now();
   check_output(arguments);
+  const auto sets = instruction_sets(arguments.pack_for);
   int64_t before = 0;
   Graph graph = import(arguments, before);
   add_bounds(graph, arguments.bounds);
@@ -105,7 +134,10 @@ void convert(const ConvertArguments& arguments) {
   set_images(graph, arguments.images);
   std::optional<converter::NarrowWeights> narrow;
   if (!arguments.weights.empty()) narrow = converter::narrow_weights(graph, weights_dtype(arguments.weights));
-  save_model(graph, arguments.output);
+  const std::vector<PackedFor> packed = pack(graph, sets);
+  save_model(graph, arguments.output, packed);
+  int64_t packed_bytes = 0;
+  for (const PackedFor& p : packed) packed_bytes += int64_t(p.bytes);
   const double time = milliseconds(Clock::now() - start);
   std::error_code error;
   const auto size = std::filesystem::file_size(arguments.output, error);
@@ -120,10 +152,11 @@ void convert(const ConvertArguments& arguments) {
                        {"nodes_before", before},
                        {"nodes", graph.nodes.size()},
                        {"weight_bytes", weight_bytes(graph)},
+                       {"packed_bytes", packed_bytes},
                        {"file_bytes", error ? 0 : size},
                        {"time_ms", time}});
   print(cat(arguments.output, ": ", before, " nodes became ", graph.nodes.size(), ", weights ",
-            megabytes(weight_bytes(graph)), ", ", format("%.2f s", time / 1e3), "\n"));
+            megabytes(weight_bytes(graph)), packed.empty() ? "" : cat(", packed ", megabytes(packed_bytes)), ", ", format("%.2f s", time / 1e3), "\n"));
 }
 }  // namespace
 
@@ -140,6 +173,8 @@ void add_convert(CLI::App& command) {
              "How a picture becomes an input, stored for run and for apps; inlay run -h says what a SPEC is",
              "[NAME=]SPEC");
   verb.text("--weights", arguments->weights, "Store the constant weights of products in so few bits: u4, u8 (blocks of 32) or bf16; says the error", "DTYPE");
+  verb.list("--pack-for", arguments->pack_for,
+            "Store weights as kernels of these instruction sets read them, too: such a machine starts sooner, and has less to hold", "avx512,avx2");
   verb.flag("--allow-custom", arguments->allow_custom,
             "Keep nodes whose op is not known: the application implements them");
   verb.json(arguments->json);
@@ -147,6 +182,7 @@ void add_convert(CLI::App& command) {
       "  inlay convert m.onnx -o m.inlay --fix input=1x3x224x224\n"
       "  inlay convert vad.onnx -o vad.inlay --state state=stateN\n"
       "  inlay convert gpt.onnx -o gpt.inlay --bound past=2048 --state 'past.*=present.*'\n"
+      "  inlay convert m.onnx -o m.inlay --pack-for avx512,avx2\n"
       "  inlay convert yolo.onnx -o yolo.inlay --image rgb,letterbox:640x640");
   verb.run([arguments] { convert(*arguments); });
 }

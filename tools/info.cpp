@@ -17,12 +17,14 @@ struct Contents {
   int64_t nodes = 0, body_nodes = 0, parameters = 0, weight_bytes = 0;
   std::map<std::string_view, int64_t> ops;
   std::set<const Constant*> seen;
+  const StoredPackings* packed = nullptr;  // of the file
 
   void add(const Graph& graph, bool body = false) {
     const auto count = [&](ValueId v) {
       const Constant* c = v == ValueId::none ? nullptr : graph[v].constant.get();
       if (!c || !seen.insert(c).second) return;
       parameters += elements(c->shape);
+      if (c->stored) packed = c->stored;
       if (c->dtype != DType::string) weight_bytes += c->bytes();
     };
     for (const Node& node : graph.nodes) {
@@ -49,6 +51,20 @@ std::vector<Layer> layers_of(const std::vector<const Plan*>& plans) {
   return layers;
 }
 
+// Weights that the file has packed, by the kernel they are for.
+struct PackedWeights {
+  int64_t weights = 0, bytes = 0;
+};
+std::map<std::string, PackedWeights> packed_of(const Contents& contents) {
+  std::map<std::string, PackedWeights> kernels;
+  if (contents.packed)
+    for (const auto& [key, bytes] : contents.packed->all()) {
+      PackedWeights& p = kernels[key.packing.substr(0, key.packing.find(' '))];
+      ++p.weights, p.bytes += int64_t(bytes.size());
+    }
+  return kernels;
+}
+
 std::vector<std::pair<std::string_view, int64_t>> by_count(const Contents& contents) {
   std::vector<std::pair<std::string_view, int64_t>> ops(contents.ops.begin(), contents.ops.end());
   std::ranges::stable_sort(ops, [](const auto& a, const auto& b) { return a.second > b.second; });
@@ -62,6 +78,9 @@ std::string text_of(const InfoArguments& arguments, const LoadedGraph& loaded, c
               contents.body_nodes ? cat(", and ", contents.body_nodes, " in the bodies of control flow") : "", "\n");
   text += cat("parameters  ", contents.parameters, " (", with_unit(double(contents.parameters), ""), ")\n");
   text += cat("weights     ", contents.weight_bytes, " bytes (", megabytes(contents.weight_bytes), ")\n");
+  for (const auto& [kernel, p] : packed_of(contents))
+    text += cat("packed      ", p.weights, " weights for ", kernel, " (", megabytes(p.bytes), ")\n");
+  if (contents.packed && !contents.packed->refusal().empty()) text += cat("packed      not used: ", contents.packed->refusal(), "\n");
   for (ValueId v : graph.inputs)
     text += cat("input       ", graph[v].name, "  ", to_text(graph[v].type),
                 graph[v].image ? "  image " + to_text(*graph[v].image) : "", "\n");
@@ -109,6 +128,9 @@ Json json_of(const InfoArguments& arguments, const LoadedGraph& loaded, const Co
             {"body_nodes", contents.body_nodes},
             {"parameters", contents.parameters},
             {"weight_bytes", contents.weight_bytes}};
+  json["packed"] = Json::object();
+  for (const auto& [kernel, p] : packed_of(contents)) json["packed"][kernel] = {{"weights", p.weights}, {"bytes", p.bytes}};
+  if (contents.packed && !contents.packed->refusal().empty()) json["packed_not_used"] = contents.packed->refusal();
   for (const char* list : {"inputs", "outputs", "states"}) json[list] = Json::array();
   for (ValueId v : graph.inputs) {
     Json input = tools::to_json(graph[v].name, graph[v].type);

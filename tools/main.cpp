@@ -17,6 +17,9 @@ void Verb::text(const char* names, std::string& to, const char* help, const char
 void Verb::texts(const char* names, std::vector<std::string>& to, const char* help, const char* value) {
   app_->add_option(names, to, help)->type_name(value)->expected(1)->take_all();
 }
+void Verb::list(const char* names, std::vector<std::string>& to, const char* help, const char* value) {
+  app_->add_option(names, to, help)->type_name(value)->delimiter(',')->expected(1)->take_all();
+}
 void Verb::number(const char* names, int& to, const char* help, int least, int most) {
   app_->add_option(names, to, help)->type_name("N")->check(CLI::Range(least, most));
 }
@@ -38,6 +41,8 @@ void Verb::device(DeviceArguments& to) {
 }
 void Verb::compile_options(engine::CompileOptions& to) {
   flag("--strict", to.strict, "Use no kernel whose error is larger than a direct sum's, and keep numbers below 1.2e-38");
+  app_->add_option_function<std::string>("--tune-cache", [&to](const std::string& path) { to.tuned = open_tuning(path); },
+                                         "Follow what inlay tune has measured on this machine")->type_name("FILE");
   texts("--disable-pass", to.disabled_passes, "Compile without this graph pass, such as fuse_epilogues", "NAME");
 }
 void Verb::json(bool& to) { flag("--json", to, "Print the results as JSON"); }
@@ -95,6 +100,7 @@ int main(int argc, char** argv) {
   tools::add_bench(app);
   tools::add_profile(app);
   tools::add_kernels(app);
+  tools::add_tune(app);
   tools::add_ops(app);
   if (!kernels::isa::error().empty()) return report(kernels::isa::error(), usage);
   const int status = parse_and_run(app, argc, argv);

@@ -20,6 +20,7 @@ class Verb {
   // `names`: "-t,--threads".
   void text(const char* names, std::string&, const char* help, const char* value, bool required = false);
   void texts(const char* names, std::vector<std::string>&, const char* help, const char* value);  // may be repeated
+  void list(const char* names, std::vector<std::string>&, const char* help, const char* value);  // separated by commas
   void number(const char* names, int&, const char* help, int least, int most);
   void numbers(const char* names, std::vector<int>&, const char* help, int least, int most);  // separated by commas
   void choice(const char* names, std::string&, const char* help, std::vector<std::string> choices);
@@ -41,5 +42,6 @@ void add_plan(CLI::App&);
 void add_bench(CLI::App&);
 void add_profile(CLI::App&);
 void add_kernels(CLI::App&);
+void add_tune(CLI::App&);
 void add_ops(CLI::App&);
 }  // namespace tools

@@ -102,4 +102,5 @@ struct inlay_model : engine::api::Counted {
   explicit inlay_model(std::shared_ptr<const engine::Model>);
   const std::shared_ptr<const engine::Model> model;
   std::vector<Info> inputs, outputs;
+  std::string note;
 };

@@ -2,6 +2,7 @@
 #include "engine/device.h"
 #include "engine/image_spec.h"
 #include "engine/shape.h"
+#include "engine/tuning.h"
 #include "kernels/os.h"
 
 using namespace engine;
@@ -54,9 +55,10 @@ struct Prepared {
   inlay_model_options given;
   CompileOptions compile;
   std::shared_ptr<const CustomOpSet> custom_ops;
+  std::string note;
 };
 Prepared prepare(const inlay_model_options* options) {
-  Prepared p{read_options(options, first_options, "inlay_model_options"), {}, {}};
+  Prepared p{read_options(options, first_options, "inlay_model_options"), {}, {}, {}};
   const inlay_model_options& o = p.given;
   require(o.device == INLAY_CPU || o.device == INLAY_CUDA, Code::invalid_argument, "device ", o.device, " does not exist");
   if (o.device == INLAY_CUDA) p.compile.device = open_device(o.device_index, o.device_fallback);
@@ -67,6 +69,11 @@ Prepared prepare(const inlay_model_options* options) {
     p.compile.isa &= *mask;
   }
   p.compile.strict = o.strict;
+  if (o.tune_cache) {
+    const auto tuning = std::make_shared<const Tuning>(Tuning::load(o.tune_cache));
+    if (!tuning->set_aside().empty()) p.note = cat(o.tune_cache, " is set aside: ", tuning->set_aside());
+    p.compile.tuned = tuning;
+  }
   require(o.max_arena_bytes >= 0, Code::invalid_argument, "max_arena_bytes is ", o.max_arena_bytes);
   if (o.max_arena_bytes) p.compile.max_arena_bytes = o.max_arena_bytes;
   require(o.max_memory_bytes >= 0, Code::invalid_argument, "max_memory_bytes is ", o.max_memory_bytes);
@@ -82,7 +89,9 @@ Prepared prepare(const inlay_model_options* options) {
 
 void finish(Graph graph, Prepared p, inlay_model** model) {
   add_interface(graph, std::span(p.given.bounds, p.given.bound_count), std::span(p.given.states, p.given.state_count));
-  *model = new inlay_model(std::make_shared<const Model>(std::move(graph), std::move(p.compile), std::move(p.custom_ops)));
+  auto* const made = new inlay_model(std::make_shared<const Model>(std::move(graph), std::move(p.compile), std::move(p.custom_ops)));
+  made->note = std::move(p.note);
+  *model = made;
 }
 
 // Calls `release` when the last user of a caller's memory is gone.
@@ -162,6 +171,7 @@ void inlay_model_retain(inlay_model* model) {
   if (model) model->retain();
 }
 void inlay_model_release(inlay_model* model) { Release<inlay_model>()(model); }
+const char* inlay_model_note(const inlay_model* model) { return model ? model->note.c_str() : ""; }
 
 size_t inlay_model_input_count(const inlay_model* model) { return model ? model->inputs.size() : 0; }
 size_t inlay_model_output_count(const inlay_model* model) { return model ? model->outputs.size() : 0; }

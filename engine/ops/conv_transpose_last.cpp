@@ -80,8 +80,8 @@ std::optional<Lowered> lower(const ConvTransposeLast& op, const LowerContext& c)
   if (!choice) return std::nullopt;
   const std::string packing = cat(choice.name, ' ', to_text(w->shape), " isa", spec.isa, " x", to_text(x), " y", to_text(y), " stride",
                                   spec.stride_h, ' ', spec.stride_w, " dilation", spec.dilation_h, ' ', spec.dilation_w, " pad", spec.pad_top, ' ', spec.pad_left);
-  auto packed = packed_weight(*w, packing, choice.kernel->packed_bytes(),
-                              [&](std::byte* to) { choice.kernel->pack(reinterpret_cast<const float*>(w->data), to); });
+  auto packed = packed_weight(c, {w}, packing, choice.kernel->packed_bytes(),
+                              [kernel = choice.kernel, from = w->data](std::byte* to) { kernel->pack(reinterpret_cast<const float*>(from), to); });
   return Lowered{choice.name, [kernel = choice.kernel, packed, batch = x[0]](RunContext& r) {
     const auto f32 = [](const ConstView& v) { return reinterpret_cast<const float*>(v.data); };
     kernel->run({f32(r.in(0)), packed.get(), r.has(2) ? f32(r.in(2)) : nullptr, reinterpret_cast<float*>(r.out(0).data), batch, r.scratch()}, r.pool(), r.threads());

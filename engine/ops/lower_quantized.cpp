@@ -27,7 +27,7 @@ uint32_t zero_less_centre(const ConstView& zero, int64_t i) {
 
 struct Product {
   gemm_s8::Kernel kernel;
-  std::shared_ptr<const std::byte> packed;
+  PackedWeight packed;
   Features features;
   int64_t m, n, k;
   schema::DType to;
@@ -108,10 +108,11 @@ std::optional<Lowered> lower_quantized_mat_mul(const schema::QuantizedMatMul& op
   const int64_t k = a.back(), n = w.shape[op.trans_b ? 0 : 1];
   auto choice = gemm_s8::select({.n = n, .k = k, .unsigned_a = c.in(0).dtype == DType::u8}, c.isa);
   if (!choice) return std::nullopt;
-  Product p{choice.kernel, nullptr, {}, elements(a) / k, n, k, op.to};
+  Product p{choice.kernel, {}, {}, elements(a) / k, n, k, op.to};
   Charge charge(n * int64_t(2 * sizeof(uint32_t)));
   p.features.sums.resize(size_t(n)), p.features.zeros.resize(size_t(n));
-  Scratch<int8_t> b(size_t(k * n), int8_t(0));
+  const auto signed_bytes = std::make_shared<Scratch<int8_t>>(size_t(k * n), int8_t(0));
+  Scratch<int8_t>& b = *signed_bytes;
   const auto* bytes = reinterpret_cast<const uint8_t*>(w.data);
   const auto flip = uint8_t(centre(w.dtype));
   for (int64_t i = 0; i < k; ++i)
@@ -124,8 +125,8 @@ std::optional<Lowered> lower_quantized_mat_mul(const schema::QuantizedMatMul& op
     zero = c.has(zero_of_w) ? zero_less_centre(c.constant(zero_of_w)->view(), j) : uint32_t(-centre(w.dtype));
     p.features.any_zero |= zero != 0;
   }
-  p.packed = packed_weight(w, cat(choice.name, " n", n, " k", k, " t", op.trans_b, " c", flip), choice.kernel->packed_bytes(),
-                           [&](std::byte* to) { choice.kernel->pack_b(b.data(), n, to); });
+  p.packed = packed_weight(c, {&w}, cat(choice.name, " n", n, " k", k, " t", op.trans_b, " c", flip), choice.kernel->packed_bytes(),
+                           [kernel = choice.kernel, signed_bytes, n](std::byte* to) { kernel->pack_b(signed_bytes->data(), n, to); });
   const int64_t sums = c.has(factor) ? p.m * n : 0;
   return Lowered{choice.name, [p = std::move(p), charge = std::move(charge)](RunContext& r) { run(p, r); }, (n + sums) * int64_t(sizeof(int32_t))};
 }

@@ -54,8 +54,8 @@ std::optional<Lowered> lower_mat_mul(const schema::MatMul& op, const LowerContex
   if (!choice) return std::nullopt;
   if (packed) {  // all leading dims of A are rows
     const int64_t m = elements(y) / std::max<int64_t>(n, 1);  // also where k is 0
-    auto w = packed_weight(*weight, cat(choice.name, " n", n, " k", k, " t", op.trans_b), choice.kernel->packed_bytes(),
-                           [&](std::byte* to) { choice.kernel->pack_b(reinterpret_cast<const float*>(weight->data), b_stride, to); });
+    auto w = packed_weight(c, {weight}, cat(choice.name, " n", n, " k", k, " t", op.trans_b, " v", kernels::tile::PanelPreference::current), choice.kernel->packed_bytes(),
+                           [kernel = choice.kernel, from = weight->data, b_stride](std::byte* to) { kernel->pack_b(reinterpret_cast<const float*>(from), b_stride, to); });
     const int64_t lda = c.in_pitch(0) ? c.in_pitch(0) : k, ldc = c.out_pitch() ? c.out_pitch() : n;
     return Lowered{choice.name, [kernel = choice.kernel, w, m, lda, ldc, epilogue](RunContext& r) {
       const auto operands = epilogue.operands(r);
@@ -116,9 +116,9 @@ std::optional<PreparedConv> prepare_conv(const schema::ConvLast& op, const Lower
   auto choice = conv::select(spec, c.isa);
   if (!choice) return std::nullopt;
   const std::string packing = cat(choice.name, ' ', to_text(w->shape), " groups", op.groups, " planar", op.planar_input, " width", spec.width, " pitch", spec.in_pitch(),
-                                  " stride", to_text(op.stride), " dilation", to_text(op.dilation), " pad", to_text(op.pad), " rows", by_rows);
-  auto packed = packed_weight(*w, packing, choice.kernel->packed_bytes(),
-                              [&](std::byte* to) { choice.kernel->pack(reinterpret_cast<const float*>(w->data), to); });
+                                  " stride", to_text(op.stride), " dilation", to_text(op.dilation), " pad", to_text(op.pad), " rows", by_rows, " v", kernels::tile::PanelPreference::current);
+  auto packed = packed_weight(c, {w}, packing, choice.kernel->packed_bytes(),
+                              [kernel = choice.kernel, from = w->data](std::byte* to) { kernel->pack(reinterpret_cast<const float*>(from), to); });
   return PreparedConv{spec, choice.name, choice.kernel, packed, x[0], height};
 }
 

@@ -1,6 +1,7 @@
 // How products, convolutions and recurrent nets ask for kernels.
 #pragma once
 #include "engine/ops/pointwise.h"
+#include "engine/packing.h"
 #include "kernels/conv/conv.h"
 
 namespace engine {
@@ -13,7 +14,7 @@ struct PreparedConv {
   kernels::conv::Spec spec;
   std::string_view name;
   kernels::conv::Kernel kernel;
-  std::shared_ptr<const std::byte> packed;
+  PackedWeight packed;
   int64_t batch, height;
 };
 std::optional<PreparedConv> prepare_conv(const schema::ConvLast&, const LowerContext&, const kernels::pointwise::Chain& epilogue, bool by_rows = false);

@@ -74,10 +74,11 @@ std::optional<Lowered> lower(const NarrowMatMul& op, const LowerContext& c) {
   std::vector<const Constant*> parts{w};
   for (const Constant* part : {scales, zeros})
     if (part) parts.push_back(part);
-  auto packed = packed_weight(parts, cat(choice.name, " n", spec.n, " k", spec.k, " b", spec.block, " z", zeros != nullptr), choice.kernel.packed_bytes(), [&](std::byte* to) {
+  auto packed = packed_weight(c, parts, cat(choice.name, " n", spec.n, " k", spec.k, " b", spec.block, " z", zeros != nullptr), choice.kernel.packed_bytes(),
+                              [kernel = choice.kernel, w, scales, zeros](std::byte* to) {
     Scratch<uint8_t> bytes;
     for (int64_t i = 0; zeros && i < zeros->view().elements(); ++i) bytes.push_back(uint8_t(load<Int>(zeros->view(), i).v));
-    choice.kernel.pack(w->data, w->shape[1], scales ? reinterpret_cast<const float*>(scales->data) : nullptr, zeros ? bytes.data() : nullptr, to);
+    kernel.pack(w->data, w->shape[1], scales ? reinterpret_cast<const float*>(scales->data) : nullptr, zeros ? bytes.data() : nullptr, to);
   });
   const int64_t m = elements(a) / spec.k, scratch = int64_t(choice.kernel.scratch_bytes(m));
   return Lowered{choice.name, [kernel = std::move(choice.kernel), packed, m, k = spec.k, n = spec.n](RunContext& r) {

@@ -20,20 +20,15 @@ bool default_activations(const Rnn& op) {
 }
 
 // Both directions packed one behind the other, with the weights, biases and everything in one block.
-std::shared_ptr<const std::byte> pack(const rnn::Rnn& kernel, const std::string& name, const LowerContext& c, int64_t directions, int64_t rows, const rnn::Spec& spec) {
-  const Constant &w = *c.constant(1), &r = *c.constant(2), *b = c.constant(3);
-  // One key for several weights: their contents in a row.
-  Object joined;
-  const int64_t size[] = {w.bytes() + r.bytes() + (b ? b->bytes() : 0)};
-  std::byte* to = joined.set_tensor(DType::u8, size).data;
-  for (const Constant* part : {&w, &r, b})
-    if (part) to = std::copy_n(part->data, part->bytes(), to);
-  const auto data = [](const Constant& t) { return reinterpret_cast<const float*>(t.data); };
-  return packed_weight(*make_constant(std::as_const(joined).view()), cat(name, " rnn ", int(spec.kind), " i", spec.input, " h", spec.hidden, " b", b != nullptr),
-                       kernel.packed_bytes() * directions, [&](std::byte* packed) {
+PackedWeight pack(const rnn::Kernel& kernel, std::string_view name, const LowerContext& c, int64_t directions, int64_t rows, const rnn::Spec& spec) {
+  std::vector<const Constant*> all{c.constant(1), c.constant(2)};
+  if (c.constant(3)) all.push_back(c.constant(3));
+  const auto data = [](const Constant* t) { return t ? reinterpret_cast<const float*>(t->data) : nullptr; };
+  return packed_weight(c, all, cat(name, " rnn ", int(spec.kind), " i", spec.input, " h", spec.hidden, " l", spec.linear_before_reset, " b", all.size() > 2, " d", directions),
+                       kernel->packed_bytes() * directions, [=, w = data(all[0]), r = data(all[1]), b = data(c.constant(3))](std::byte* packed) {
     for (int64_t d = 0; d < directions; ++d) {
-      const float* bias = b ? data(*b) + d * 2 * rows : nullptr;
-      kernel.pack(data(w) + d * rows * spec.input, data(r) + d * rows * spec.hidden, bias, bias ? bias + rows : nullptr, packed + d * kernel.packed_bytes());
+      const float* bias = b ? b + d * 2 * rows : nullptr;
+      kernel->pack(w + d * rows * spec.input, r + d * rows * spec.hidden, bias, bias ? bias + rows : nullptr, packed + d * kernel->packed_bytes());
     }
   });
 }
@@ -51,7 +46,7 @@ std::optional<Lowered> lower_rnn(const Rnn& op, const LowerContext& c) {
   if (!choice) return std::nullopt;
   const int64_t time = x[0], batch = x[1], directions = r[0], state = batch * r[2];
   const int64_t own = int64_t(choice.kernel->scratch_bytes(time, batch)), spare = 2 * state * int64_t(sizeof(float));
-  auto packed = pack(*choice.kernel, std::string(choice.name), c, directions, r[1], spec);
+  auto packed = pack(choice.kernel, choice.name, c, directions, r[1], spec);
   return Lowered{choice.name, [=, kernel = choice.kernel, reverse = op.direction == RnnDirection::reverse](RunContext& run) {
     const auto in = [&](size_t k, int64_t d) { return run.has(k) ? reinterpret_cast<const float*>(run.in(k).data) + d * state : nullptr; };
     const auto out = [&](size_t k, int64_t d, int64_t otherwise) {

@@ -108,10 +108,10 @@ std::optional<Lowered> lower(const TreeEnsemble& op, const LowerContext& c) {
   const tree::Spec spec = tree::describe(trees, features, op.targets, op.aggregate);
   auto choice = tree::select(spec, c.isa);
   if (!choice) return std::nullopt;
-  const Constant* all[] = {c.constant(splits_in), c.constant(branches_in), c.constant(tests_in), c.constant(roots_in),
-                           c.constant(leaves_in), c.constant(targets_in), c.constant(weights_in)};
-  const auto packed = packed_weight(all, cat(choice.name, " nodes", spec.nodes, " trees", spec.trees, " leaves", spec.leaves, " single", spec.single),
-                                    choice.kernel.packed_bytes(), [&](std::byte* to) { choice.kernel.pack(trees, to); });
+  const std::vector<const Constant*> all{c.constant(splits_in), c.constant(branches_in), c.constant(tests_in), c.constant(roots_in),
+                                         c.constant(leaves_in), c.constant(targets_in), c.constant(weights_in)};
+  const auto packed = packed_weight(c, all, cat(choice.name, " nodes", spec.nodes, " trees", spec.trees, " leaves", spec.leaves, " single", spec.single),
+                                    choice.kernel.packed_bytes(), [kernel = choice.kernel, trees](std::byte* to) { kernel.pack(trees, to); }, Storable::no);
   return Lowered{choice.name, [kernel = choice.kernel, packed, rows](RunContext& r) {
     kernel.run(packed.get(), reinterpret_cast<const float*>(r.in(x_in).data), reinterpret_cast<float*>(r.out(0).data), rows, r.scratch(),
                r.pool(), r.threads());

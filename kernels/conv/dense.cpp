@@ -2,6 +2,7 @@
 // implicit gemm over (kh, kw, channels), row of pixels by row of pixels. Groups are convolutions side by side.
 #include "kernels/conv/packed.h"
 #include "kernels/gemm/gemm.h"
+#include "kernels/pack.h"
 #include "kernels/split.h"
 #include "kernels/tile/tile.h"
 
@@ -87,14 +88,16 @@ class ImplicitGemm final : public Conv {
   // [group][panel][block of channels][kh][kw][channel][column]
   void pack(const float* w, void* packed) const override {
     auto* to = static_cast<float*>(packed);
-    const int64_t taps = this->taps();
+    const int64_t taps = this->taps(), terms = in_ * taps;
     for (int64_t g = 0; g < s_.groups; ++g)
-      for (int p = 0; p < panels_.count; ++p)
-        for (int i = 0; i < k_.count(); ++i)
-          for (int64_t tap = 0; tap < taps; ++tap)
-            for (int64_t k = k_.begin(i); k < k_.begin(i) + k_.size(i); ++k)
-              for (int64_t c = panels_.column(p); c < panels_.column(p) + panels_.width(p); ++c)
-                *to++ = c < out_ ? w[((g * out_ + c) * in_ + k) * taps + tap] : 0.0f;
+      for (int p = 0; p < panels_.count; ++p) {
+        const int64_t width = panels_.width(p), column = panels_.column(p);
+        pack_columns(w + (g * out_ + column) * terms, terms, std::min(width, out_ - column), width, terms, [&](int64_t term) {
+          const int64_t k = term / taps, i = k / k_.block;
+          return to + (k_.begin(static_cast<int>(i)) * taps + term % taps * k_.size(static_cast<int>(i)) + k % k_.block) * width;
+        });
+        to += terms * width;
+      }
   }
 
   void run(const Args& args, ThreadPool& pool, int max_threads) const override {

@@ -5,6 +5,7 @@
 #include "kernels/conv/winograd.h"
 #include <cmath>
 #include "kernels/gemm/gemm.h"
+#include "kernels/pack.h"
 #include "kernels/split.h"
 
 namespace kernels::conv {
@@ -51,27 +52,7 @@ class Winograd final : public Conv {
   // A packed B for each of the (m+2)² transformed pixels.
   size_t packed_bytes() const override { return static_cast<size_t>(planes_ * plane_bytes()); }
   void pack(const float* w, void* packed) const override {
-    const int64_t filters = s_.out_channels * s_.channels;
-    std::vector<float> by_tap(static_cast<size_t>(9 * filters)), plane(static_cast<size_t>(filters));
-    for (int64_t f = 0; f < filters; ++f)
-      for (int64_t tap = 0; tap < 9; ++tap) by_tap[static_cast<size_t>(tap * filters + f)] = w[f * 9 + tap];
-    const auto g = [&](int i) { return m_ == 4 ? g4[i] : g2[i]; };
-    for (int i = 0; i < n_; ++i)
-      for (int j = 0; j < n_; ++j) {
-        constexpr int64_t step = 512;
-        for (int64_t f0 = 0; f0 < filters; f0 += step) {
-          const int64_t count = std::min(step, filters - f0);
-          double sum[step] = {};
-          for (int tap = 0; tap < 9; ++tap) {
-            const double by = g(i)[tap / 3] * g(j)[tap % 3];
-            const float* from = by_tap.data() + tap * filters + f0;
-            if (by != 0)
-              for (int64_t f = 0; f < count; ++f) sum[f] += by * from[f];
-          }
-          for (int64_t f = 0; f < count; ++f) plane[static_cast<size_t>(f0 + f)] = static_cast<float>(sum[f]);
-        }
-        gemm_->pack_b(plane.data(), s_.channels, static_cast<std::byte*>(packed) + (i * n_ + j) * plane_bytes());
-      }
+    m_ == 4 ? pack_filters<6>(g4, w, static_cast<float*>(packed)) : pack_filters<4>(g2, w, static_cast<float*>(packed));
   }
 
   size_t scratch_bytes(int64_t batch, int64_t height) const override {
@@ -136,6 +117,30 @@ class Winograd final : public Conv {
     float *v, *m;
     int64_t room;
   };
+
+  // G·w·Gᵀ, for as many filters at a time as lie side by side in a packed B.
+  template <int n> void pack_filters(const double (&g)[n][3], const float* w, float* packed) const {
+    constexpr int64_t side = 4, most = 64;  // channels at once
+    const int64_t terms = 9 * s_.channels, plane = plane_bytes() / bytes;
+    float taps[most * 9][side];
+    for (int64_t c0 = 0; c0 < s_.channels; c0 += most)
+      for (int64_t column = 0; column < s_.out_channels; column += side) {
+        const int64_t count = std::min(most, s_.channels - c0);
+        pack_columns(w + column * terms + 9 * c0, terms, std::min(side, s_.out_channels - column), side, 9 * count, [&](int64_t term) { return taps[term]; });
+        const gemm::Gemm::Panel panel = gemm_->panel(column);
+        for (int64_t c = 0; c < count; ++c) {
+          double half[n][3][side];
+          for (int i = 0; i < n; ++i)
+            for (int tap = 0; tap < 3; ++tap)
+              for (int64_t f = 0; f < side; ++f)
+                half[i][tap][f] = g[i][0] * taps[c * 9 + tap][f] + g[i][1] * taps[c * 9 + 3 + tap][f] + g[i][2] * taps[c * 9 + 6 + tap][f];
+          float* to = packed + panel.first + (c0 + c) * panel.step;
+          for (int i = 0; i < n; ++i)
+            for (int j = 0; j < n; ++j, to += plane)
+              for (int64_t f = 0; f < side; ++f) to[f] = static_cast<float>(g[j][0] * half[i][0][f] + g[j][1] * half[i][1][f] + g[j][2] * half[i][2][f]);
+        }
+      }
+  }
 
   int64_t plane_bytes() const { return round_up(static_cast<int64_t>(gemm_->packed_bytes()), 64); }
   int64_t slot_bytes(int64_t room) const { return planes_ * round_up(room, 16) * (v_pitch_ + m_pitch_) * bytes; }

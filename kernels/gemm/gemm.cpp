@@ -1,5 +1,6 @@
 #include "kernels/gemm/gemm.h"
 #include <limits>
+#include "kernels/pack.h"
 #include "kernels/split.h"
 
 namespace kernels::gemm {
@@ -32,6 +33,10 @@ class TiledGemm final : public Gemm {
   void pack_b(const float* b, int64_t ldb, void* to, int64_t n, int64_t k) const override {
     if (n < 0) n = spec_.n;
     for (int p = 0; p < panels(n); ++p) pack_panel(b, ldb, static_cast<float*>(to), p, n, k < 0 ? spec_.k : k);
+  }
+  Panel panel(int64_t column) const override {
+    const int64_t per = panels_.vectors * panels_.lanes, p = column / per;
+    return {p * per * spec_.k + column % per, panels_.width(static_cast<int>(p))};
   }
 
   void run(const Args& args, ThreadPool& pool, int max_threads) const override {
@@ -104,12 +109,7 @@ class TiledGemm final : public Gemm {
       }
       return;
     }
-    constexpr int64_t step = 16;  // of k: one cache line of each row of B
-    for (int64_t k0 = 0; k0 < k_count; k0 += step) {
-      const int64_t lines = std::min(step, k_count - k0);
-      for (int64_t c = 0; c < width; ++c)
-        for (int64_t k = 0; k < lines; ++k) to[(k0 + k) * width + c] = c < used ? b[(column + c) * ldb + k0 + k] : 0.0f;
-    }
+    pack_columns(b + column * ldb, ldb, used, width, k_count, [&](int64_t k) { return to + k * width; });
   }
 
   const float* packed_b(const float* b, int i, int p) const { return b + panels_.column(p) * spec_.k + k_.begin(i) * panels_.width(p); }

@@ -59,6 +59,12 @@ class Gemm {
   // `to` needs the alignment of a float only. n, k: see Args.
   virtual void pack_b(const float* b, int64_t ldb, void* to, int64_t n = -1, int64_t k = -1) const = 0;
   virtual void run(const Args&, ThreadPool&, int max_threads = 0) const = 0;
+  // Where a packed B has the first element of a column, in floats, and how many it is from k to k there. Up to the next multiple of 4,
+  // columns lie side by side; those past N are zeros.
+  struct Panel {
+    int64_t first, step;
+  };
+  virtual Panel panel(int64_t column) const = 0;
 };
 
 using Kernel = std::shared_ptr<const Gemm>;

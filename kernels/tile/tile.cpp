@@ -63,6 +63,7 @@ Panels::Panels(const Backend& backend, int64_t columns, int64_t stride, int64_t 
   vectors = backend.vectors;
   if (total == 3 && rows_of(3)) vectors = 3;
   if (stride % 4096 == 0 && rows >= set_ways && total >= 4 && rows_of(4)) vectors = 4;
+  if (PanelPreference::current && rows_of(PanelPreference::current)) vectors = PanelPreference::current;
   vectors = std::max(1, std::min(vectors, total));
   count = (total + vectors - 1) / vectors;
   last_vectors = total - (count - 1) * vectors;

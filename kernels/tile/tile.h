@@ -86,6 +86,20 @@ inline constexpr int64_t max_tap_k = 1024;
 #define KERNEL(name, isa, backend) extern const Backend backend;
 #include "kernels/tile/backends.inc"
 
+// While it lives, tiles that this thread makes have so many vectors of columns where the backend can: for who has measured them. 0: as
+// the backend has it.
+class PanelPreference {
+ public:
+  explicit PanelPreference(int vectors) : before_(std::exchange(current, vectors)) {}
+  ~PanelPreference() { current = before_; }
+  PanelPreference(const PanelPreference&) = delete;
+  PanelPreference& operator=(const PanelPreference&) = delete;
+  static inline thread_local int current = 0;
+
+ private:
+  int before_;
+};
+
 // Columns cut into panels of `vectors` whole vectors; the last panel may have fewer, and a last vector of `tail`
 // columns.
 struct Panels {

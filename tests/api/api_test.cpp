@@ -170,6 +170,20 @@ TEST(Api, ModelOptions) {
   EXPECT_EQ(other, 0);
 }
 
+TEST(Api, TuneCacheThatCannotBeFollowed) {
+  const File file(two_outputs());
+  const std::string path = file.path() + ".tune";
+  const auto load = [&](const char* text) {
+    std::ofstream(path) << text;
+    return inlay::Model::load(file.path(), {.tune_cache = path});
+  };
+  EXPECT_THAT(load("inlay-tune 1\nmachine of another kind\n").note(), HasSubstr("of another kind"));
+  EXPECT_FAILS(INLAY_INVALID_MODEL, "not a tune cache", load("x"));
+  std::filesystem::remove(path);
+  EXPECT_FAILS(INLAY_IO, path.c_str(), inlay::Model::load(file.path(), {.tune_cache = path}));
+  EXPECT_EQ(inlay::Model::load(file.path()).note(), "");
+}
+
 TEST(Api, LoadsFromMemory) {
   const std::string bytes = bytes_of_file(File(one_weight()).path());
   alignas(64) static std::byte aligned[1 << 16];

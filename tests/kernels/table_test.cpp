@@ -31,6 +31,15 @@ TEST(WeakCache, KeepsNothingThatCannotBeMade) {
   EXPECT_EQ(cache.size(), 0u);
 }
 
+TEST(WeakCache, SharesWhatIsPut) {
+  Cache cache;
+  EXPECT_EQ(cache.find(3), nullptr);
+  const auto put = cache.put(3, twice(3));
+  EXPECT_EQ(cache.find(3), put);
+  EXPECT_EQ(cache.get(3, [](int) -> std::shared_ptr<const int> { throw std::logic_error("made twice"); }), put);
+  EXPECT_EQ(cache.find(4), nullptr);
+}
+
 TEST(WeakCache, ValuesMayOutliveIt) {
   std::shared_ptr<const int> held;
   {
@@ -49,6 +58,40 @@ TEST(WeakCache, ThreadsThatMakeAndDropTheSame) {
     });
   for (std::thread& t : threads) t.join();
   EXPECT_EQ(cache.size(), 0u);
+}
+struct Made {
+  int row = 0;
+  explicit operator bool() const { return row != 0; }
+};
+using TestRow = Row<int, Made>;
+template <int row> Made make(int) { return {row}; }
+constexpr TestRow rows[] = {{"cheap", isa::scalar, 1, [](const int&) { return Support{1, {}}; }, [](const int& s) { return make<1>(s); }},
+                            {"dear", isa::scalar, 1, [](const int&) { return Support{2, {}}; }, [](const int& s) { return make<2>(s); }},
+                            {"never", isa::scalar, 1, [](const int&) { return Support{0, "it refuses"}; }, [](const int& s) { return make<3>(s); }}};
+std::string_view chosen() { return choose<int, Made>(rows, 0, isa::scalar).name; }
+
+TEST(RowPreference, GoesBeforeCostAndNotBeforeARefusal) {
+  EXPECT_EQ(chosen(), "cheap");
+  {
+    const RowPreference dear("dear");
+    EXPECT_EQ(chosen(), "dear");
+    EXPECT_EQ((choose<int, Made>(rows, 0, isa::scalar).kernel.row), 2);
+    const RowPreference never("never");
+    EXPECT_EQ(chosen(), "cheap");
+    const RowPreference unknown("unknown");
+    EXPECT_EQ(chosen(), "cheap");
+  }
+  EXPECT_EQ(chosen(), "cheap");
+}
+
+// What is preferred for a step is not for what its kernel is made of.
+TEST(RowPreference, DoesNotReachChoicesWithin) {
+  static std::string_view inside;
+  constexpr TestRow outer[] = {{"dear", isa::scalar, 1, [](const int&) { return Support{1, {}}; }, [](const int&) { return inside = chosen(), Made{1}; }}};
+  const RowPreference dear("dear");
+  EXPECT_EQ((choose<int, Made>(outer, 0, isa::scalar).name), "dear");
+  EXPECT_EQ(inside, "cheap");
+  EXPECT_EQ(RowPreference::current, "dear");
 }
 }  // namespace
 }  // namespace kernels

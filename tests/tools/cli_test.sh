@@ -36,8 +36,8 @@ cut_to() { head -c "$1" "$2" > "$3"; }
 model=$work/demo.inlay picture=$demo/picture.png
 
 # --- Every verb ------------------------------------------------------------------------------------------------------
-ok convert run info plan bench profile kernels ops -- -h
-for verb in convert run info plan bench profile kernels ops; do ok Examples --json -- $verb -h; done
+ok convert run info plan bench profile kernels tune ops -- -h
+for verb in convert run info plan bench profile kernels tune ops; do ok Examples --json -- $verb -h; done
 ok demo.inlay nodes weights -- convert "$demo/demo.onnx" -o "$model"
 ok '"nodes_before"' '"nodes"' '"weight_bytes"' '"file_bytes"' '"time_ms"' -- convert "$demo/demo.onnx" -o \
   fixed.inlay --fix picture=1x64x64x3 --json
@@ -48,6 +48,23 @@ for source in "$model" "$demo/demo.onnx"; do
   ok 'f32[1,10]' -- run "$source" -i "picture=$picture" -t 2
   cmp -s out summary || fail "run $source -t 2 gives another summary"
 done
+ok 'packed 0.' -- convert "$demo/demo.onnx" -o packed.inlay --pack-for scalar
+ok 'weights for conv_f32_scalar' verified -- info packed.inlay --verify
+ok '"packed"' '"conv_f32_scalar"' -- info packed.inlay --json
+for isa in scalar ''; do
+  INLAY_MAX_ISA=$isa ok 'f32[1,10]' -- run packed.inlay -i "$picture"
+  cp out of_packed
+  INLAY_MAX_ISA=$isa ok 'f32[1,10]' -- run "$model" -i "$picture"
+  cmp -s out of_packed || fail "weights that are packed in the file give another summary"
+done
+ok 'candidates measured' -- tune "$model" --cache here.tune --duration 1ms -t 2
+ok '"measured": 0' '"gain"' -- tune "$model" --cache here.tune --duration 1ms -t 2 --json
+for verb in bench profile; do ok ms -- $verb "$model" --tune-cache here.tune --warmup 1ms --duration 20ms; done
+ok 'f32[1,10]' -- run "$model" -i "$picture" --tune-cache here.tune
+[ -s err ] && fail "a cache of this machine is warned of"
+sed -i '2s/.*/machine another/' here.tune
+ok 'f32[1,10]' -- run "$model" -i "$picture" --tune-cache here.tune
+grep -q 'here.tune is set aside' err || fail "a cache of another machine is not warned of"
 ok -- convert "$demo/demo.onnx" -o photo.inlay --image rgb,resize:64x64
 ok 'image rgb,resize:64x64' -- info photo.inlay
 ok '"image": "rgb,resize:64x64"' -- info photo.inlay --json
@@ -112,6 +129,10 @@ expect 2 --warmup soon -- bench "$model" --warmup soon
 expect 2 --duration -- bench "$model" --duration -3s
 expect 2 --warmup soon -- profile "$model" --warmup soon
 expect 2 --by colour -- profile "$model" --by colour
+expect 2 --pack-for "avx9" -- convert "$demo/demo.onnx" -o bad.inlay --pack-for avx9
+expect 1 missing.tune -- run "$model" -i "$picture" --tune-cache missing.tune
+expect 1 "not a tune cache" -- run "$model" -i "$picture" --tune-cache "$demo/labels.txt"
+expect 2 --cache -- tune "$model"
 expect 2 --dispatch --by -- profile "$model" --dispatch --by op
 expect 2 nosuch gemm -- kernels nosuch
 expect 2 --bench empty -- kernels gemm --bench ''

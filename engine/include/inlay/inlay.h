@@ -184,8 +184,11 @@ typedef struct inlay_model_options {
   int32_t strict;
   int32_t device_index;    /* which of the devices of this kind */
   int32_t device_fallback; /* 1: run on the CPU where the device is not available; 0: that is INLAY_UNSUPPORTED */
+  /* What `inlay tune` has measured on this machine, and plans follow: a file, read before this returns. One that another machine or version
+   * has made is set aside: inlay_model_note says so. NULL: none. */
+  const char* tune_cache;
 } inlay_model_options;
-#define INLAY_MODEL_OPTIONS_INIT {sizeof(inlay_model_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define INLAY_MODEL_OPTIONS_INIT {sizeof(inlay_model_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /* A loaded model: its graph, its weights, and the plans made for it so far. */
 typedef struct inlay_model inlay_model;
@@ -200,6 +203,8 @@ INLAY_API inlay_status inlay_model_load_memory(const void* data, size_t size, vo
                                                const inlay_model_options* options, inlay_model** model);
 INLAY_API void inlay_model_retain(inlay_model* model);
 INLAY_API void inlay_model_release(inlay_model* model);
+/* What went other than asked when the model was loaded, yet is no failure: an option that could not be followed. Empty: nothing. */
+INLAY_API const char* inlay_model_note(const inlay_model* model);
 
 INLAY_API size_t inlay_model_input_count(const inlay_model* model);
 INLAY_API size_t inlay_model_output_count(const inlay_model* model);

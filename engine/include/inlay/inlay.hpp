@@ -218,6 +218,7 @@ struct ModelOptions {
   bool strict = false;           // no kernel whose error is larger than a direct sum's
   int32_t device_index = 0;      // which of the devices of this kind
   bool device_fallback = false;  // run on the CPU where the device is not available
+  std::string tune_cache = {};   // a file of `inlay tune`, made on this machine; see Model::note
 };
 
 class Model {
@@ -254,6 +255,7 @@ class Model {
     check(inlay_model_find_output(c(), name, &index));
     return index;
   }
+  std::string note() const { return inlay_model_note(c()); }  // what was asked for and is not followed; empty: nothing
   inlay_model* c() const { return handle_.get(); }
 
  private:
@@ -270,6 +272,7 @@ class Model {
     o.custom_ops = options.custom_ops.data(), o.custom_op_count = options.custom_ops.size();
     o.strict = options.strict;
     o.device_index = options.device_index, o.device_fallback = options.device_fallback;
+    if (!options.tune_cache.empty()) o.tune_cache = options.tune_cache.c_str();
     inlay_model* m = nullptr;
     check(load(&o, &m));
     Model model;

@@ -1,0 +1,205 @@
+// Packed weights: shared by plans, stored in files, and ignored where a file's are not for this build or these weights.
+#include "engine/packing.h"
+#include <filesystem>
+#include <fstream>
+#include <unistd.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+#include "engine/model_file.h"
+#include "tests/engine/compiled.h"
+
+namespace engine {
+namespace {
+using namespace test;
+
+// A direct and a Winograd convolution, a depthwise one, a product, and a recurrent net of several weights.
+Built network() {
+  Built b;
+  ValueId x = b.input({1, 32, 28, 28});
+  x = b.conv(unary(b.r, UnaryKind::relu, b.conv(x, 32, 64, 3)), 64, 64, 1);
+  x = b.conv(x, 64, 64, 5, 64);
+  const ValueId rows = b.r.add(schema::Reshape{}, {x, b.graph.add_constant(make_ints({28, 1, 1792}))}, {"rows"})[0];
+  schema::Rnn lstm;
+  lstm.kind = schema::RnnKind::lstm, lstm.hidden = 24;
+  const ValueId y = b.r.add(lstm, {b.mat_mul(rows, 1792, 40), b.constant({1, 96, 40}), b.constant({1, 96, 24}), b.constant({1, 192})}, {"lstm"}, 1)[0];
+  b.output(y);
+  return b;
+}
+Types types_of(const Graph& graph) { return {graph[graph.inputs[0]].type}; }
+
+struct File {
+  std::string text;
+  uint64_t word(size_t at, size_t bytes = 8) const {
+    uint64_t value = 0;
+    std::memcpy(&value, text.data() + at, bytes);
+    return value;
+  }
+  template <class T> void put(size_t at, T value) { std::memcpy(text.data() + at, &value, sizeof value); }
+  size_t row(uint32_t kind) const {  // of the section table
+    for (size_t i = 0; i < word(12, 4); ++i)
+      if (word(32 + 40 * i, 4) == kind) return 32 + 40 * i;
+    return 0;
+  }
+  size_t start(uint32_t kind) const { return word(row(kind) + 8); }
+  void seal() { put(24, XXH3_64bits(text.data() + 32, 40 * word(12, 4))); }  // the table's checksum
+};
+constexpr uint32_t weights_kind = 2, packed_kind = 3;
+
+class StoredPacking : public testing::Test {
+ protected:
+  StoredPacking() {
+    save_model(b_.graph, path_, compile(b_.graph, types_of(b_.graph), {}).packed);
+    std::ifstream in(path_, std::ios::binary);
+    file_.text.assign(std::istreambuf_iterator<char>(in), {});
+  }
+  ~StoredPacking() override { std::filesystem::remove(path_); }
+  Graph load(const File& file) {
+    auto memory = std::make_shared<Bytes>();
+    memory->resize(file.text.size());
+    std::memcpy(memory->data(), file.text.data(), file.text.size());
+    return load_model({memory->data(), memory->size()}, memory);
+  }
+  // How many packed weights came from the file; the results are those of the graph that was saved.
+  size_t taken(const Graph& graph) {
+    const Ran got = run(graph, {}, 2), want = run(b_.graph, {}, 1);
+    EXPECT_EQ(std::memcmp(got.outputs[0].bytes.data(), want.outputs[0].bytes.data(), want.outputs[0].bytes.size()), 0);
+    const Plan plan = compile(graph, types_of(graph), {});
+    return size_t(std::ranges::count_if(plan.packed, &PackedFor::from_file));
+  }
+
+  Built b_ = network();
+  const std::string path_ = (std::filesystem::temp_directory_path() / cat("inlay_packing_test_", getpid(), ".inlay")).string();
+  File file_;
+};
+
+TEST_F(StoredPacking, IsMappedAndNotPackedAgain) {
+  const Graph graph = load_model(path_);
+  const Plan plan = compile(graph, types_of(graph), {});
+  ASSERT_GE(plan.packed.size(), 4u);
+  EXPECT_EQ(taken(graph), plan.packed.size());
+  for (const PackedFor& p : plan.packed) EXPECT_EQ(reinterpret_cast<uintptr_t>(p.packed.get()) % 64, 0u) << p.packing;
+  verify_file(path_);
+}
+
+TEST_F(StoredPacking, OutlivesItsModel) {
+  std::vector<PackedFor> stored;
+  {
+    const Graph graph = load_model(path_);
+    stored = compile(graph, types_of(graph), {}).packed;
+  }
+  const Plan made = compile(b_.graph, types_of(b_.graph), {});
+  ASSERT_EQ(stored.size(), made.packed.size());
+  for (size_t i = 0; i < stored.size(); ++i) {
+    EXPECT_TRUE(stored[i].from_file);
+    EXPECT_EQ(std::memcmp(stored[i].packed.get(), made.packed[i].packed.get(), stored[i].bytes), 0) << stored[i].packing;
+  }
+}
+
+TEST_F(StoredPacking, ACopyOfTheFileDoesWithout) { EXPECT_EQ(taken(load_model(path_, LoadMode::copy)), 0u); }
+
+TEST_F(StoredPacking, OtherInstructionSetsPackForThemselves) {
+  const Graph graph = load_model(path_);
+  CompileOptions scalar;
+  scalar.isa = kernels::isa::scalar;
+  for (const PackedFor& p : compile(graph, types_of(graph), scalar).packed) EXPECT_FALSE(p.from_file && p.packing.find("_scalar") == std::string::npos) << p.packing;
+}
+
+TEST_F(StoredPacking, OfAnotherVersionIsIgnored) {
+  file_.put(file_.start(packed_kind), packing_version + 1);
+  EXPECT_EQ(taken(load(file_)), 0u);
+}
+
+// Whoever exchanges weights may leave the packed ones.
+TEST_F(StoredPacking, OfOtherWeightsIsIgnored) {
+  const size_t row = file_.row(weights_kind);
+  file_.put(row + 24, file_.word(row + 24) + 1), file_.seal();
+  EXPECT_EQ(taken(load(file_)), 0u);
+}
+
+TEST_F(StoredPacking, ADamagedIndexIsIgnored) {
+  const size_t start = file_.start(packed_kind), size = file_.word(start + 16);
+  for (size_t at = 0; at < size; at += at < 128 ? 1 : 13) {
+    File damaged = file_;
+    damaged.text[start + at] = char(damaged.text[start + at] ^ 0x41);
+    const Graph graph = load(damaged);
+    const Plan plan = compile(graph, types_of(graph), {});
+    ASSERT_EQ(std::ranges::count_if(plan.packed, &PackedFor::from_file), 0) << "byte " << at;
+  }
+}
+
+// An index that is whole and lies: offsets, sizes, counts and lengths at their edges.
+TEST_F(StoredPacking, AnIndexThatLiesIsIgnored) {
+  const size_t start = file_.start(packed_kind), size = file_.word(start + 16);
+  const uint64_t values[] = {0, 1, 63, 64, size, file_.word(file_.row(packed_kind) + 16), uint64_t(1) << 32, uint64_t(1) << 63, UINT64_MAX, UINT64_MAX - 63};
+  for (size_t at = 4; at < std::min<size_t>(size, 160); at += 4)
+    for (const uint64_t value : values)
+      for (const size_t bytes : {4u, 8u}) {
+        File lying = file_;
+        bytes == 4 ? lying.put(start + at, uint32_t(value)) : lying.put(start + at, value);
+        const uint64_t claimed = lying.word(start + 16);
+        if (claimed >= 32 && claimed <= size) lying.put(start + 24, XXH3_64bits(lying.text.data() + start + 32, claimed - 32));
+        const Graph graph = load(lying);
+        const Plan plan = compile(graph, types_of(graph), {});
+        for (const PackedFor& p : plan.packed)
+          if (p.from_file) {
+            volatile auto first = p.packed.get()[0], last = p.packed.get()[p.bytes - 1];  // within the file, whatever it holds
+            (void)first, (void)last;
+          }
+      }
+}
+
+TEST_F(StoredPacking, DamagedContentsAreForVerifyToFind) {
+  file_.text[file_.start(packed_kind) + file_.word(file_.row(packed_kind) + 16) - 70] ^= 1;
+  std::ofstream(path_, std::ios::binary) << file_.text;
+  EXPECT_ERROR(verify_file(path_), "kind 3", "damaged");
+}
+
+TEST_F(StoredPacking, CutFilesAreRefused) {
+  for (size_t n : {file_.text.size() - 1, file_.start(packed_kind) + 1, file_.start(packed_kind)}) {
+    File cut = file_;
+    cut.text.resize(n);
+    EXPECT_THROW(load(cut), Error);
+  }
+}
+
+TEST(Packing, PlansAndModelsShareIt) {
+  const Built b = network(), same = network();
+  const Plan one = compile(b.graph, types_of(b.graph), {}), two = compile(same.graph, types_of(same.graph), {});
+  ASSERT_EQ(one.packed.size(), two.packed.size());
+  for (size_t i = 0; i < one.packed.size(); ++i) EXPECT_EQ(one.packed[i].packed.get(), two.packed[i].packed.get()) << one.packed[i].packing;
+}
+
+// What a plan shares with another that is gone stays, whatever was allocated with it.
+TEST(Packing, StaysForWhoStillHoldsIt) {
+  const Built b = network();
+  std::vector<PackedFor> kept;
+  std::vector<std::byte> contents;
+  {
+    const Plan plan = compile(b.graph, types_of(b.graph), {});
+    kept.push_back(plan.packed.at(1));
+    contents.assign(kept[0].packed.get(), kept[0].packed.get() + kept[0].bytes);
+  }
+  EXPECT_EQ(std::memcmp(kept[0].packed.get(), contents.data(), contents.size()), 0);
+}
+
+TEST(Packing, AnyNumberOfThreadsPacksTheSame) {
+  std::vector<std::vector<std::byte>> before;
+  for (int threads : {1, 2, 5}) {
+    kernels::ThreadPool pool(threads);
+    const Built b = network();
+    const Plan plan = compile(b.graph, types_of(b.graph), {}, {&pool, threads});
+    for (size_t i = 0; i < plan.packed.size(); ++i) {
+      const std::vector<std::byte> now(plan.packed[i].packed.get(), plan.packed[i].packed.get() + plan.packed[i].bytes);
+      if (threads == 1) before.push_back(now);
+      else EXPECT_EQ(now, before.at(i)) << plan.packed[i].packing;
+    }
+  }
+}
+
+TEST(Packing, IsDrawnOnTheBudget) {
+  const Built b = network();
+  const BudgetScope scope(std::make_shared<Budget>(100 << 10));
+  EXPECT_THROW(compile(b.graph, types_of(b.graph), {}), Error);
+}
+}  // namespace
+}  // namespace engine
