@@ -15,6 +15,12 @@ inline __attribute__((always_inline)) float32x4_t load_next(const float*& from, 
   from = at;
   return v;
 }
+// A load for each use, where a compiler would copy registers in the pipes that multiply.
+inline __attribute__((always_inline)) float32x4_t load_anew(const float* from) {
+  float32x4_t v;
+  asm volatile("ldr\t%q0, %1" : "=w"(v) : "m"(*reinterpret_cast<FourFloats>(from)));
+  return v;
+}
 inline __attribute__((always_inline)) void store_next(float*& to, float32x4_t v, int64_t bytes) {
   asm volatile("st1\t{%1.4s}, [%0], %2" : "+r"(to) : "w"(v), "r"(bytes) : "memory");
 }

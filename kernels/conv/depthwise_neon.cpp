@@ -12,7 +12,9 @@ DepthwiseFunction function();  // for any kernel: takes the channels of a last, 
 namespace {
 constexpr int lanes = 4;
 constexpr int64_t bytes = sizeof(float);
-constexpr int together = 8;  // pixels: their sums hide the latency of the multiply-add
+constexpr int together = 8;        // pixels: their sums hide the latency of the multiply-add
+constexpr int pairs_together = 7;  // of each of two rows: one more, and compilers run out of registers
+constexpr float zeros[lanes] = {};
 
 #define UNROLL _Pragma("GCC unroll 32") for
 
@@ -36,8 +38,8 @@ void block(const PixelRow& r, int64_t ow, int64_t kw0, int64_t c0, int64_t c1) {
   const int64_t from_left = r.pad_left - ow * stride, from_right = r.width + from_left;  // the columns that are inside
   for (int64_t c = c0; c < c1; c += lanes) {
     float32x4_t sum[count];
-    const float32x4_t start = r.bias ? vld1q_f32(r.bias + c) : vdupq_n_f32(0);
-    UNROLL(int i = 0; i < count; ++i) sum[i] = start;
+    const float* start = r.bias ? r.bias + c : zeros;
+    UNROLL(int i = 0; i < count; ++i) sum[i] = load_anew(start);
     const float* w = r.w + (r.kh0 * r.kernel_w + kw0) * r.channels + c;
     const float* x = first + c;
     for (int kh = r.kh0; kh < r.kh1; ++kh, x += x_row, w += r.kernel_w * r.channels) {
@@ -69,8 +71,8 @@ template <int... i> constexpr auto by_taps(std::integer_sequence<int, i...>) {
 }
 
 // Pixels of two neighbouring rows of y, of a 3×3 kernel with stride 1: a row of x that both meet is loaded once. Terms of a sum come
-// in the order that block() gives them.
-template <int count, bool edges> void pair_block(const PixelRow& r, const PixelRow& below, int64_t ow, int64_t c0, int64_t c1) {
+// in the order that block() gives them. `whole`: all four rows of x are in memory.
+template <int count, bool edges, bool whole> void pair_block(const PixelRow& r, const PixelRow& below, int64_t ow, int64_t c0, int64_t c1) {
   constexpr int taps = 3, columns = count - 1 + taps, reach = taps / 2;
   const float* const first = r.x + ow * r.x_step;
   const int64_t y_step = r.y_step * bytes, x_tap = r.x_tap * bytes, w_tap = r.channels * bytes;
@@ -80,10 +82,10 @@ template <int count, bool edges> void pair_block(const PixelRow& r, const PixelR
     float32x4_t sum[2 * count], weight[taps * taps];
     const float *w = r.w + c, *x = first + c;
     UNROLL(int k = 0; k < taps * taps; ++k) weight[k] = load_next(w, w_tap);
-    const float32x4_t start = r.bias ? vld1q_f32(r.bias + c) : vdupq_n_f32(0);
-    UNROLL(int i = 0; i < 2 * count; ++i) sum[i] = start;
+    const float* start = r.bias ? r.bias + c : zeros;
+    UNROLL(int i = 0; i < 2 * count; ++i) sum[i] = load_anew(start);
     UNROLL(int row = 0; row <= taps; ++row) {
-      if (row < row0 || row >= row1) continue;
+      if (!whole && (row < row0 || row >= row1)) continue;
       const float* from = x;
       UNROLL(int j = 0; j < columns; ++j) {
         const float32x4_t value = load_column<edges, reach, columns>(from, x_tap, j, from_left, from_right);
@@ -102,13 +104,13 @@ template <int count, bool edges> void pair_block(const PixelRow& r, const PixelR
   }
 }
 using PairBlock = void (*)(const PixelRow&, const PixelRow&, int64_t ow, int64_t c0, int64_t c1);
-template <bool edges, int... i> constexpr auto pairs_by_count(std::integer_sequence<int, i...>) {
-  return std::array<PairBlock, sizeof...(i)>{pair_block<i + 1, edges>...};
+template <bool edges, bool whole, int... i> constexpr auto pairs_by_count(std::integer_sequence<int, i...>) {
+  return std::array<PairBlock, sizeof...(i)>{pair_block<i + 1, edges, whole>...};
 }
 
 // A row in blocks(ow, count, edges) of pixels. Those with more in the padding than blocks take come alone: pixel(ow, kw0, kw1), the
 // columns of the kernel that are not in it.
-template <int kernel_w, int stride, class Blocks, class Pixel> void divide(const PixelRow& r, const Blocks& blocks, const Pixel& pixel) {
+template <int kernel_w, int stride, int together, class Blocks, class Pixel> void divide(const PixelRow& r, const Blocks& blocks, const Pixel& pixel) {
   constexpr int reach = kernel_w / 2;
   const auto out_left = [&](int ow) { return r.pad_left - ow * stride; };
   const auto out_right = [&](int ow) { return ow * stride - r.pad_left + kernel_w - r.width; };
@@ -133,19 +135,21 @@ template <int kernel_w, int stride> void run(const PixelRow& r, int64_t c0, int6
   static constexpr auto border = by_taps(std::make_integer_sequence<int, kernel_w>());
   const int64_t whole = c0 + (c1 - c0) / lanes * lanes;
   if (whole < c1) N_NEON::function()(r, whole, c1);
-  divide<kernel_w, stride>(
+  divide<kernel_w, stride, together>(
       r, [&](int ow, int count, bool edges) { (edges ? edge : inner)[static_cast<size_t>(count - 1)](r, ow, 0, c0, whole); },
       [&](int ow, int kw0, int kw1) { border[static_cast<size_t>(kw1 - kw0)](r, ow, kw0, c0, whole); });
 }
 
 void run_pair(const PixelRow& r, const PixelRow& below, int64_t c0, int64_t c1) {
-  constexpr auto counts = std::make_integer_sequence<int, together>();
-  static constexpr auto inner = pairs_by_count<false>(counts), edge = pairs_by_count<true>(counts);
+  constexpr auto counts = std::make_integer_sequence<int, pairs_together>();
+  static constexpr std::array<PairBlock, pairs_together> by[2][2] = {{pairs_by_count<false, false>(counts), pairs_by_count<false, true>(counts)},
+                                                               {pairs_by_count<true, false>(counts), pairs_by_count<true, true>(counts)}};
+  const bool all_rows = r.kh0 == 0 && below.kh1 == 3;
   static constexpr auto border = by_taps(std::make_integer_sequence<int, 3>());
   const int64_t whole = c0 + (c1 - c0) / lanes * lanes;
   if (whole < c1) N_NEON::function()(r, whole, c1), N_NEON::function()(below, whole, c1);
-  divide<3, 1>(
-      r, [&](int ow, int count, bool edges) { (edges ? edge : inner)[static_cast<size_t>(count - 1)](r, below, ow, c0, whole); },
+  divide<3, 1, pairs_together>(
+      r, [&](int ow, int count, bool edges) { by[edges][all_rows][static_cast<size_t>(count - 1)](r, below, ow, c0, whole); },
       [&](int ow, int kw0, int kw1) {
         for (const PixelRow* row : {&r, &below}) border[static_cast<size_t>(kw1 - kw0)](*row, ow, kw0, c0, whole);
       });
