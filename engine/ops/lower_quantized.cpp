@@ -153,7 +153,7 @@ bool is_product_of_bytes(const Graph& graph, const Node& node) {
   const auto one = [&](size_t k) { return !has(k) || (type(k).determined() && elements(type(k).shape()) == 1); };
   const auto* op = node.op.get_if<schema::QuantizedMatMul>();
   const auto* conv = node.op.get_if<schema::QuantizedConv>();
-  if (!(op || (conv && conv->groups == 1)) || !graph[node.inputs[1]].constant || !type(0).determined() || elements(type(0).shape()) == 0) return false;
+  if (!(op || (conv && gemm_s8::convolutions_pay && conv->groups == 1)) || !graph[node.inputs[1]].constant || !type(0).determined() || elements(type(0).shape()) == 0) return false;
   if (op ? type(1).rank() != 2 || type(0).rank() < 2 : type(0).rank() != 4) return false;
   const Shape w = type(1).shape();
   const int64_t n = w[op && !op->trans_b], taps = op ? 1 : w[2] * w[3], k = op ? type(0).dims.back().value() : w[1] * taps;
