@@ -22,6 +22,7 @@ enum : size_t { zero_of_x = 2, zero_of_w, bias, factor, zero_of_y };
 struct Features {
   std::vector<uint32_t> sums, zeros;  // of b: over k; its zero points
   bool any_zero = false;
+  bool bias_fits = false;  // into int32 with the largest sum there may be, so that it needs no addition of its own
 };
 
 int64_t centre(DType dtype) { return dtype == DType::u8 ? 128 : 0; }  // what a byte is taken less by, to be signed
@@ -44,15 +45,17 @@ struct Product {
 };
 
 // round((sum + bias) * by) + zero in the range of T, for a row. NaN becomes 0. Halves become even: of numbers below 2^22, the lowest bit
-// of what is added is that of integers.
-template <class T> void requantise(const int32_t* sums, const int32_t* add, T* y, int64_t n, const float* by, int64_t by_step, float zero) {
+// of what is added is that of integers. `one`: a factor for all features.
+template <class T, bool one> void requantise(const int32_t* __restrict sums, const int32_t* add, T* __restrict y, int64_t n, const float* __restrict by, float zero) {
   constexpr float low = std::numeric_limits<T>::min(), high = std::numeric_limits<T>::max(), integers = 3 << 22;
-  for (int64_t i = 0; i < n; ++i) {
-    const float sum = add ? float(double(sums[i]) + double(add[i])) : float(sums[i]);  // one rounding
-    const float x = sum * by[i * by_step], held = x == x ? x : -zero;
-    const float in_range = std::min(std::max(held, low - zero), high - zero);
-    y[i] = T(int32_t((in_range + integers) - integers + zero));
-  }
+  const float least = low - zero, most = high - zero, all = by[0];
+  const auto convert = [&](float sum, int64_t i) {
+    const float x = sum * (one ? all : by[i]), held = x == x ? x : -zero;
+    const float bounded = held < least ? least : held, in_range = bounded > most ? most : bounded;
+    return T(int32_t((in_range + integers) - integers + zero));
+  };
+  if (add) for (int64_t i = 0; i < n; ++i) y[i] = convert(float(double(sums[i]) + double(add[i])), i);  // one rounding
+  else for (int64_t i = 0; i < n; ++i) y[i] = convert(float(sums[i]), i);
 }
 
 // Where a run keeps what is not its result, in bytes from the start of its scratch. An empty part is not needed.
@@ -73,23 +76,29 @@ void finish(const Product& p, RunContext& r, int32_t* sums, uint32_t* offsets, s
   const int64_t n = p.n, columns = p.columns();
   const bool requantised = r.has(factor), one_factor = requantised && r.in(factor).elements() == 1;
   const uint32_t zero = r.has(zero_of_x) ? zero_less_centre(r.in(zero_of_x), 0) : uint32_t(-centre(r.in(0).dtype));
-  const auto* added = r.has(bias) ? reinterpret_cast<const int32_t*>(r.in(bias).data) : nullptr;
+  const int32_t* added = r.has(bias) ? reinterpret_cast<const int32_t*>(r.in(bias).data) : nullptr;
   const auto* by = requantised ? reinterpret_cast<const float*>(r.in(factor).data) : nullptr;
   const float zero_of_result = r.has(zero_of_y) ? float(load<double>(r.in(zero_of_y), 0)) : 0;
   for (int64_t j = 0; j < n; ++j) {
     offsets[j] = uint32_t(p.k * p.taps()) * zero * p.features.zeros[size_t(j)] - zero * p.features.sums[size_t(j)];
-    if (added && !requantised) offsets[j] += uint32_t(added[j]);
+    if (added && (!requantised || p.features.bias_fits)) offsets[j] += uint32_t(added[j]);
   }
+  if (p.features.bias_fits) added = nullptr;
+  const auto requantised_row = [&](const int32_t* from, auto* to) {
+    using T = std::remove_pointer_t<decltype(to)>;
+    one_factor ? requantise<T, true>(from, added, to, n, by, zero_of_result) : requantise<T, false>(from, added, to, n, by, zero_of_result);
+  };
   kernels::run_split(r.pool(), r.threads(), p.m, 1, p.m * columns, [&](int64_t first, int64_t last, int64_t, int64_t) {
     for (int64_t row = first; row < last; ++row) {
       auto* sum = reinterpret_cast<uint32_t*>(sums + row * columns);
       auto* exact = requantised ? sum : reinterpret_cast<uint32_t*>(y) + row * n;
-      if (p.features.any_zero) for (int64_t j = 0, of_a = sum[n]; j < n; ++j) exact[j] = sum[j] + offsets[j] - uint32_t(of_a) * p.features.zeros[size_t(j)];
+      const uint32_t of_a = p.features.any_zero ? sum[n] : 0, *zeros = p.features.zeros.data();
+      if (p.features.any_zero) for (int64_t j = 0; j < n; ++j) exact[j] = sum[j] + offsets[j] - of_a * zeros[j];
       else for (int64_t j = 0; j < n; ++j) exact[j] = sum[j] + offsets[j];
       if (!requantised) continue;
       const auto* from = sums + row * columns;
-      if (p.to == DType::u8) requantise(from, added, reinterpret_cast<uint8_t*>(y + row * n), n, by, one_factor ? 0 : 1, zero_of_result);
-      else requantise(from, added, reinterpret_cast<int8_t*>(y + row * n), n, by, one_factor ? 0 : 1, zero_of_result);
+      if (p.to == DType::u8) requantised_row(from, reinterpret_cast<uint8_t*>(y + row * n));
+      else requantised_row(from, reinterpret_cast<int8_t*>(y + row * n));
     }
   });
 }
@@ -125,6 +134,11 @@ std::optional<Lowered> lower(Product p, bool trans_b, DType to, const LowerConte
     uint32_t& zero = p.features.zeros[size_t(j)];
     zero = c.has(zero_of_w) ? zero_less_centre(c.constant(zero_of_w)->view(), j) : uint32_t(-centre(w.dtype));
     p.features.any_zero |= zero != 0;
+  }
+  if (const Constant* b = c.has(bias) ? c.constant(bias) : nullptr) {
+    const int64_t largest = k * taps * 255 * 255;
+    p.features.bias_fits = true;
+    for (int64_t j = 0; j < n; ++j) p.features.bias_fits &= std::abs(load<Int>(b->view(), j).v) + largest <= INT32_MAX;
   }
   const int64_t columns = p.columns();
   auto choice = gemm_s8::select({.n = columns, .k = k, .unsigned_a = c.in(0).dtype == DType::u8, .taps = taps}, c.isa);
