@@ -21,6 +21,16 @@ HWY_INLINE Vec divide(Vec x, Vec y) {
   return hn::Div(x, y);
 #endif
 }
+HWY_INLINE Vec square_root(Vec x) {
+#if HWY_ARCH_ARM_V7
+  HWY_ALIGN float root[lanes];
+  hn::Store(x, vector, root);
+  for (float& v : root) v = __builtin_sqrtf(v);
+  return hn::Load(vector, root);
+#else
+  return hn::Sqrt(x);
+#endif
+}
 }  // namespace kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 #endif

@@ -32,7 +32,7 @@
   CASE(log, math::log(x)) \
   CASE(softplus, math::softplus(x)) \
   CASE(mish, hn::Mul(x, math::tanh(math::softplus(x)))) \
-  CASE(sqrt, hn::Sqrt(x)) \
+  CASE(sqrt, square_root(x)) \
   CASE(reciprocal, divide(set(1), x)) \
   CASE(erf, math::erf(x)) \
   CASE(floor, hn::Floor(x)) \
@@ -63,6 +63,7 @@ namespace c = coefficients;
 using kernels::HWY_NAMESPACE::divide;
 using kernels::HWY_NAMESPACE::lanes;
 using kernels::HWY_NAMESPACE::load_first;
+using kernels::HWY_NAMESPACE::square_root;
 using kernels::HWY_NAMESPACE::store_first;
 using kernels::HWY_NAMESPACE::Vec;
 using kernels::HWY_NAMESPACE::vector;
