@@ -17,13 +17,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CORES = ["cortex-a76", "neoverse-n1", "neoverse-n2"]
 FEATURES = "-mattr=+dotprod,+i8mm"
-# What, file, flags, function as mangled, its multiply-add, an independent one, cores without it.
+# What, file, flags, function as mangled, its multiply-add, an independent one, cores without it; how many multiply-adds a turn has,
+# where it is no loop without labels: from its first load to the last of them.
 LOOPS = [
     ("gemm f32, conv: 8x8", "tile/neon", [], "10run_packedILi8ELi2E", "fmla", "fmla v{}.4s, v30.4s, v31.s[0]", []),
     ("gemm f32, conv: 4x8", "tile/neon", [], "10run_packedILi4ELi2E", "fmla", "fmla v{}.4s, v30.4s, v31.s[0]", []),
     ("unpacked A: 8x8", "tile/neon", [], "3runILi8ELi2E", "fmla", "fmla v{}.4s, v30.4s, v31.s[0]", []),
     ("unpacked A: 7x8", "tile/neon", [], "3runILi7ELi2E", "fmla", "fmla v{}.4s, v30.4s, v31.s[0]", []),
-    ("depthwise 3x3", "conv/depthwise_neon", [], "5blockILi3ELi1ELi8ELb0E", "fmla", "fmla v{}.4s, v30.4s, v31.4s", []),
+    ("depthwise 3x3, two rows", "conv/depthwise_neon", [], "10pair_blockILi7ELb0ELb1E", "fmla", "fmla v{}.4s, v30.4s, v31.4s", [], 2 * 7 * 9),
+    ("depthwise 3x3, one row", "conv/depthwise_neon", [], "5blockILi3ELi1ELi8ELb0E", "fmla", "fmla v{}.4s, v30.4s, v31.4s", []),
     ("depthwise 3x3, stride 2", "conv/depthwise_neon", [], "5blockILi3ELi2ELi8ELb0E", "fmla", "fmla v{}.4s, v30.4s, v31.4s", []),
     ("depthwise 5x5", "conv/depthwise_neon", [], "5blockILi5ELi1ELi8ELb0E", "fmla", "fmla v{}.4s, v30.4s, v31.4s", []),
     ("gemm s8: 8x8", "gemm_s8/neon", [], "3runILi8E", "smlal", "smlal v{}.4s, v30.4h, v15.h[0]", []),
@@ -55,6 +57,13 @@ def inner_loop(text, function, instruction):
     return [line for line in best if re.match(r"\t[a-z]", line)], most
 
 
+def turn(text, function, instruction, count):
+    body = re.search(rf"^(\w*{function}\w*):\n(.*?)^\t\.size\t\1", text, re.M | re.S).group(2).split("\n")
+    last = [i for i, line in enumerate(body) if re.match(rf"\t{instruction}\t", line)][count - 1]
+    first = next(i for i, line in enumerate(body) if line.startswith("\tld1"))
+    return [line for line in body[first : last + 1] if re.match(r"\t[a-z]", line)], count
+
+
 def cycles(mca, core, lines):
     turns = 500
     command = [mca, "-mtriple=aarch64", f"-mcpu={core}", FEATURES, f"-iterations={turns}"]
@@ -71,8 +80,9 @@ def main():
     compiler = ["clang++", "--target=aarch64-linux-gnu"] if clang else ["aarch64-linux-gnu-g++", "-fno-schedule-insns"]
     bad = False
     print(f"{'loop':26}{'core':13}{'insns':>6}{'of them':>14}{'a cycle':>9}{'ideal':>8}{'cycles':>8}{'ratio':>7}  stack  loads of several")
-    for what, file, flags, function, instruction, alone, without in LOOPS:
-        loop, count = inner_loop(assembly(compiler, file, flags), function, instruction)
+    for what, file, flags, function, instruction, alone, without, *of_turn in LOOPS:
+        text = assembly(compiler, file, flags)
+        loop, count = turn(text, function, instruction, *of_turn) if of_turn else inner_loop(text, function, instruction)
         stack = sum("[sp" in line for line in loop)
         pairs = sum(line.startswith(("\tldp", "\tld1")) for line in loop)
         for core in CORES:

@@ -343,11 +343,16 @@ bool accepts(const Plan& plan, std::span<const ConstView> inputs) {
   return true;
 }
 
-PlanCache::PlanCache(Graph graph, CompileOptions options) : graph_(std::move(graph)), options_(std::move(options)) {
+namespace {
+CompileOptions for_this_machine(CompileOptions options) {
 #if defined(__arm__)
-  if (options_.strict) options_.isa = kernels::isa::scalar;  // to its vectors subnormal numbers are zero, whatever the mode
+  if (options.strict) options.isa = kernels::isa::scalar;  // to its vectors subnormal numbers are zero, whatever the mode
 #endif
+  return options;
 }
+}  // namespace
+
+PlanCache::PlanCache(Graph graph, CompileOptions options) : graph_(std::move(graph)), options_(for_this_machine(std::move(options))) {}
 
 std::shared_ptr<const Plan> PlanCache::get(std::span<const ConstView> inputs, Workers workers) {
   {

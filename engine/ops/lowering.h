@@ -7,8 +7,9 @@
 namespace engine {
 std::optional<Lowered> lower_mat_mul(const schema::MatMul&, const LowerContext&);
 std::optional<Lowered> lower_conv_last(const schema::ConvLast&, const LowerContext&);
-bool is_product_of_bytes(const Graph&, const Node&);  // whether lower_quantized_mat_mul takes the node, where kernels for bytes pay
+bool is_product_of_bytes(const Graph&, const Node&);  // whether the next two take the node, where kernels for bytes pay
 std::optional<Lowered> lower_quantized_mat_mul(const schema::QuantizedMatMul&, const LowerContext&);
+std::optional<Lowered> lower_quantized_conv(const schema::QuantizedConv&, const LowerContext&);
 // A kernel for a convolution with constant weights, and what it needs.
 struct PreparedConv {
   kernels::conv::Spec spec;

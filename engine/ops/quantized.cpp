@@ -143,7 +143,7 @@ template <class T> double flops(const T& op, std::span<const Type> in, std::span
 }  // namespace
 
 const OpDef<QuantizedConv>& def(const QuantizedConv&) {
-  static constexpr OpDef<QuantizedConv> def{.infer = infer, .reference = reference, .flops = flops<QuantizedConv>};
+  static constexpr OpDef<QuantizedConv> def{.infer = infer, .reference = reference, .lower = lower_quantized_conv, .flops = flops<QuantizedConv>};
   return def;
 }
 const OpDef<QuantizedMatMul>& def(const QuantizedMatMul&) {

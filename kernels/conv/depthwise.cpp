@@ -5,8 +5,8 @@ namespace {
 
 class Depthwise final : public Conv {
  public:
-  Depthwise(const Spec& spec, DepthwiseFunction function, int lanes, isa::Mask target, bool applies)
-      : s_(spec), function_(function), lanes_(lanes), group_(spec.channels / spec.groups) {
+  Depthwise(const Spec& spec, DepthwiseFunctions functions, int lanes, isa::Mask target, bool applies)
+      : s_(spec), functions_(functions), lanes_(lanes), group_(spec.channels / spec.groups) {
     if (!spec.epilogue.empty() && !applies) pass_ = pointwise::select(spec.epilogue, target).kernel;
   }
 
@@ -25,17 +25,36 @@ class Depthwise final : public Conv {
     if (rows <= 0 || s_.out_width() <= 0) return;
     const int64_t blocks = (s_.channels + lanes_ - 1) / lanes_;
     run_divided(pool, max_threads, divisible_by_channels(s_, 1, rows, rows, blocks), [&](int64_t row0, int64_t row1, int64_t block0, int64_t block1) {
-      for (int64_t row = row0; row < row1; ++row) run_row(args, row, block0 * lanes_, std::min(s_.channels, block1 * lanes_));
+      const int64_t c0 = block0 * lanes_, c1 = std::min(s_.channels, block1 * lanes_);
+      for (int64_t row = row0; row < row1;) row += functions_.pair && row + 1 < row1 ? run_pair(args, row, c0, c1) : run_row(args, row, c0, c1);
     });
   }
 
  private:
   int64_t taps() const { return static_cast<int64_t>(s_.kernel_h) * s_.kernel_w; }
 
-  void run_row(const Args& args, int64_t row, int64_t c0, int64_t c1) const {
+  // These return how many rows they made.
+  int64_t run_row(const Args& args, int64_t row, int64_t c0, int64_t c1) const {
+    const PixelRow r = this->row(args, row);
+    functions_.row(r, c0, c1);
+    pass(args, r, row, c0, c1);
+    return 1;
+  }
+  int64_t run_pair(const Args& args, int64_t row, int64_t c0, int64_t c1) const {
+    const bool another_image = (args.first_row + row + 1) % s_.out_height(args.height) == 0;
+    const PixelRow r = this->row(args, row), below = this->row(args, row + 1);
+    if (another_image || r.kh0 == r.kh1 || below.kh0 == below.kh1) return run_row(args, row, c0, c1);
+    functions_.pair(r, below, c0, c1);
+    pass(args, r, row, c0, c1), pass(args, below, row + 1, c0, c1);
+    return 2;
+  }
+
+  PixelRow row(const Args& args, int64_t row) const {
     PixelRow r = row_of(s_, args, row);
     if (!pass_) r.epilogue = {s_.epilogue.begin(), s_.epilogue.end()};
-    function_(r, c0, c1);
+    return r;
+  }
+  void pass(const Args& args, const PixelRow& r, int64_t row, int64_t c0, int64_t c1) const {
     if (!pass_) return;
     const pointwise::Operands operands = pointwise::offset(s_.epilogue, args.operands, row * s_.out_width(), c0);
     float* y = r.y + c0;
@@ -43,7 +62,7 @@ class Depthwise final : public Conv {
   }
 
   Spec s_;
-  DepthwiseFunction function_;
+  DepthwiseFunctions functions_;
   int lanes_;
   int64_t group_;  // channels in one
   pointwise::Kernel pass_;
@@ -104,7 +123,7 @@ Support supports_grouped(const Spec& spec, int lanes) {
   return {0.9 / lanes, {}};  // a vector is turned for almost every product
 }
 
-Kernel make_depthwise(const Spec& spec, DepthwiseFunction function, int lanes, isa::Mask target, bool applies) {
-  return std::make_shared<const Depthwise>(spec, function, lanes, target, applies);
+Kernel make_depthwise(const Spec& spec, DepthwiseFunctions functions, int lanes, isa::Mask target, bool applies) {
+  return std::make_shared<const Depthwise>(spec, functions, lanes, target, applies);
 }
 }  // namespace kernels::conv

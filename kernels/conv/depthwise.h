@@ -21,10 +21,15 @@ PixelRow row_of(const Spec&, const Args&, int64_t row);
 // How `rows` of y, or of blocks of rows of it, and blocks of its channels are divided: a channel needs no other.
 Divisible divisible_by_channels(const Spec&, int64_t batch, int64_t out_height, int64_t rows, int64_t blocks);
 using DepthwiseFunction = void (*)(const PixelRow&, int64_t first_channel, int64_t last_channel);
+// What makes a row of y and, where there is such a thing, two neighbouring ones that both meet rows of x. Bits are the same.
+struct DepthwiseFunctions {
+  DepthwiseFunction row;
+  void (*pair)(const PixelRow&, const PixelRow& below, int64_t first_channel, int64_t last_channel) = nullptr;
+};
 
 Support supports_depthwise(const Spec&, int lanes);
 // Groups of as many channels as a vector holds several times over, which give as many.
 Support supports_grouped(const Spec&, int lanes);
 // `applies`: the function applies the epilogue; else that is a pass over each row.
-Kernel make_depthwise(const Spec&, DepthwiseFunction, int lanes, isa::Mask, bool applies = false);
+Kernel make_depthwise(const Spec&, DepthwiseFunctions, int lanes, isa::Mask, bool applies = false);
 }  // namespace kernels::conv

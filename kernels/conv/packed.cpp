@@ -19,17 +19,20 @@ class PixelRows final : public gemm::Rows {
   PixelRows(const Spec& spec, const Args& args, const tile::Backend& backend)
       : s_(spec), args_(args), backend_(backend), order_(spec), pixel_(spec.nchw_input ? 1 : spec.in_pitch()), row_(spec.width * pixel_),
         joined_(spec.dilation_w == 1 && pixel_ == order_.unit),
+        shifts_(backend.pack_shifted && spec.nchw_input && spec.dilation_w == 1 && spec.stride_w <= 2),
         reach_h_(static_cast<int64_t>(spec.kernel_h - 1) * spec.dilation_h) {}
 
   void pack(float* to, int64_t first, int64_t count, int64_t k0, int64_t k) const override {
     const int64_t group = backend_.group;
+    const bool lines = k0 % order_.line == 0 && k % order_.line == 0;
     for (int64_t i = 0; i < count; i += group, to += group * k) {
+      if (lines && shifts_ && pack_shifted(to, first + i, k0 / order_.line, (k0 + k) / order_.line)) continue;
       Pixel pixels[most_group];
       for (int64_t r = 0; r < group; ++r) pixels[r] = i + r < count || !r ? pixel(first + i + r) : pixels[r - 1];
       const bool inside = std::all_of(pixels, pixels + group, [&](const Pixel& p) {
         return p.top >= 0 && p.top + reach_h_ < args_.height && p.left >= 0 && p.left + s_.kernel_w <= s_.width;
       });
-      if (inside && joined_ && k0 % order_.line == 0 && k % order_.line == 0) pack_lines(to, pixels, k0 / order_.line, (k0 + k) / order_.line);
+      if (inside && joined_ && lines) pack_lines(to, pixels, k0 / order_.line, (k0 + k) / order_.line);
       else pack_pieces(to, pixels, k0, k0 + k);
     }
   }
@@ -51,6 +54,16 @@ class PixelRows final : public gemm::Rows {
   int64_t at_line(int64_t line) const {
     const int64_t plane = s_.nchw_input ? line / s_.kernel_h * args_.height * s_.width : 0;
     return plane + line % s_.kernel_h * s_.dilation_h * row_;
+  }
+
+  // Lines [line, end) of pixels that are next to each other in a row of planes. False: they are not, or meet the padding.
+  bool pack_shifted(float* to, int64_t first, int64_t line, int64_t end) const {
+    const int64_t last = (backend_.group - 1) * s_.stride_w;
+    if (first % s_.out_width() + backend_.group > s_.out_width()) return false;
+    const Pixel p = pixel(first);
+    if (p.top < 0 || p.top + reach_h_ >= args_.height || p.left < 0 || p.left + last + s_.kernel_w > s_.width) return false;
+    for (; line < end; ++line, to += order_.line * backend_.group) backend_.pack_shifted(to, p.x + at_line(line), order_.line, s_.stride_w);
+    return true;
   }
 
   // Lines [line, end) of pixels that have nothing in the padding.
@@ -91,6 +104,7 @@ class PixelRows final : public gemm::Rows {
   Order order_;
   int64_t pixel_, row_;  // floats from pixel to pixel and from row to row of x
   bool joined_;          // the columns of the kernel are next to each other in x
+  bool shifts_;          // so are the pixels of a row, or two apart
   int64_t reach_h_;      // rows from the first tap to the last
 };
 

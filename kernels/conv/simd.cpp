@@ -206,11 +206,11 @@ constexpr isa::Mask target = isa::avx512;
 constexpr isa::Mask target = isa::neon;
 #endif
 Support supports(const Spec& spec) { return supports_depthwise(spec, kernels::HWY_NAMESPACE::lanes); }
-Kernel make(const Spec& spec) { return make_depthwise(spec, function(), kernels::HWY_NAMESPACE::lanes, target); }
+Kernel make(const Spec& spec) { return make_depthwise(spec, {function()}, kernels::HWY_NAMESPACE::lanes, target); }
 namespace grouped {
 Support supports(const Spec& spec) { return supports_grouped(spec, kernels::HWY_NAMESPACE::lanes); }
 Kernel make(const Spec& spec) {
-  return make_depthwise(spec, grouped_function(spec.channels / spec.groups), kernels::HWY_NAMESPACE::lanes, target);
+  return make_depthwise(spec, {grouped_function(spec.channels / spec.groups)}, kernels::HWY_NAMESPACE::lanes, target);
 }
 }  // namespace grouped
 namespace dot {

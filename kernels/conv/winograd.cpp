@@ -42,7 +42,7 @@ class Winograd final : public Conv {
         v_pitch_(row_pitch(spec.channels)),
         m_pitch_(row_pitch(spec.out_channels)),
         gemm_(gemm::make(backend, {.n = spec.out_channels, .k = spec.channels, .transposed_b = true}, v_pitch_)) {
-    if (!spec.epilogue.empty()) pass_ = pointwise::select(spec.epilogue, target).kernel;
+    if (!spec.epilogue.empty() && !transforms.applies) pass_ = pointwise::select(spec.epilogue, target).kernel;
     const int64_t fit = block_bytes / (planes_ * bytes * (v_pitch_ + m_pitch_)) / 14 * 14;
     tiles_ = spec.channels * spec.out_channels >= large_weights ? most_tiles : std::clamp<int64_t>(fit, 28, most_tiles);
   }
@@ -187,6 +187,8 @@ class Winograd final : public Conv {
     const int64_t pitch = s_.out_pitch();
     t.step = slot.room * m_pitch_;
     t.bias = s_.bias ? args.bias : nullptr;
+    if (!pass_) t.epilogue = {s_.epilogue.begin(), s_.epilogue.end()};
+    t.row_pixels = s_.dilation_h * grid.out_width, t.next_pixel = s_.dilation_w;
     t.y_pixel = s_.dilation_w * pitch, t.y_row = s_.dilation_h * grid.out_width * pitch, t.channels = s_.out_channels;
     while (t0 < t1) {  // the tiles of one row of tiles
       const At at = this->at(grid, t0);
@@ -198,6 +200,8 @@ class Winograd final : public Conv {
         t.m = slot.m + (t0 - first) * m_pitch_;
         t.y = args.y + pixel * pitch + columns * t.y_pixel;
         t.cols = static_cast<int>(this->at(grid, t0).columns);
+        const pointwise::Cursors cursors(s_.epilogue, args.operands, pixel + columns * s_.dilation_w);
+        t.cursors = cursors.at.data();
         output_(t);
         columns += t.cols;
       }

@@ -22,11 +22,16 @@ struct WinogradOutput {
   float* y;
   int64_t y_row, y_pixel, channels;
   int rows, cols;
+  // For transforms that apply it: the chain, its operands at the tile's first pixel, and the pixels of y, in order, from one row of
+  // the tile to the next and from one of its columns to the next.
+  std::span<const pointwise::Stage> epilogue;
+  const pointwise::Cursor* cursors;
+  int64_t row_pixels, next_pixel;
 };
 struct WinogradTransforms {
   void (*input[2])(const WinogradInput&);  // by whether m is 4, else 2
   void (*output[2])(const WinogradOutput&);
-  int lanes;
+  bool applies = false;  // the output's apply the epilogue; else that is a pass over rows of tiles
 };
 
 Support supports_winograd(const tile::Backend&, const Spec&, int m);

@@ -126,7 +126,7 @@ template <int m> void output(const WinogradOutput& t) {
   if (c < t.channels) output_block<m>(t, c, static_cast<int>(t.channels - c));
 }
 }  // namespace
-WinogradTransforms transforms() { return {{input<2>, input<4>}, {output<2>, output<4>}, lanes}; }
+WinogradTransforms transforms() { return {{input<2>, input<4>}, {output<2>, output<4>}}; }
 }  // namespace kernels::conv::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -151,9 +151,7 @@ ROWS(simd_avx2, isa::avx2)
 #elif HWY_TARGET == HWY_AVX3
 ROWS(jit_avx512, isa::avx512)
 ROWS(simd_avx512, isa::avx512)
-#elif defined(__aarch64__)
-ROWS(neon, isa::neon)
-#else
+#elif !defined(__aarch64__)  // which has winograd_neon.cpp
 ROWS(simd_neon, isa::neon)
 #endif
 #undef ROWS

@@ -2,7 +2,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/pointwise/simd.cpp"
 #include <hwy/foreach_target.h>
-#include "kernels/simd-inl.h"
+#include "kernels/divide-inl.h"
 #include "kernels/pointwise/math-inl.h"
 #include "kernels/pointwise/pointwise.h"
 
@@ -32,8 +32,8 @@
   CASE(log, math::log(x)) \
   CASE(softplus, math::softplus(x)) \
   CASE(mish, hn::Mul(x, math::tanh(math::softplus(x)))) \
-  CASE(sqrt, hn::Sqrt(x)) \
-  CASE(reciprocal, hn::Div(set(1), x)) \
+  CASE(sqrt, square_root(x)) \
+  CASE(reciprocal, divide(set(1), x)) \
   CASE(erf, math::erf(x)) \
   CASE(floor, hn::Floor(x)) \
   CASE(ceil, hn::Ceil(x)) \
@@ -45,7 +45,7 @@
   CASE(add, hn::Add(x, y)) \
   CASE(sub, hn::Sub(x, y)) \
   CASE(mul, hn::Mul(x, y)) \
-  CASE(div, hn::Div(x, y)) \
+  CASE(div, divide(x, y)) \
   CASE(min, hn::IfThenElse(hn::IsNaN(x), x, hn::IfThenElse(hn::Or(hn::Lt(y, x), hn::IsNaN(y)), y, x))) \
   CASE(max, hn::IfThenElse(hn::IsNaN(x), x, hn::IfThenElse(hn::Or(hn::Lt(x, y), hn::IsNaN(y)), y, x))) \
   CASE(prelu, hn::IfThenElse(hn::Lt(x, set(0)), hn::Mul(x, y), x))
@@ -60,8 +60,10 @@ namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 namespace math = kernels::HWY_NAMESPACE;
 namespace c = coefficients;
+using kernels::HWY_NAMESPACE::divide;
 using kernels::HWY_NAMESPACE::lanes;
 using kernels::HWY_NAMESPACE::load_first;
+using kernels::HWY_NAMESPACE::square_root;
 using kernels::HWY_NAMESPACE::store_first;
 using kernels::HWY_NAMESPACE::Vec;
 using kernels::HWY_NAMESPACE::vector;

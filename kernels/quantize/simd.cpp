@@ -3,7 +3,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/quantize/simd.cpp"
 #include <hwy/foreach_target.h>
-#include "kernels/simd-inl.h"
+#include "kernels/divide-inl.h"
 #include "kernels/quantize/quantize.h"
 
 #if INLAY_SIMD_TARGET
@@ -11,6 +11,7 @@ HWY_BEFORE_NAMESPACE();
 namespace kernels::quantize::HWY_NAMESPACE {
 namespace {
 namespace hn = hwy::HWY_NAMESPACE;
+using kernels::HWY_NAMESPACE::divide;
 using kernels::HWY_NAMESPACE::lanes;
 using kernels::HWY_NAMESPACE::load_first;
 using kernels::HWY_NAMESPACE::Vec;
@@ -26,7 +27,7 @@ template <class T> void to_integers(const void* from, void* to, int64_t n, float
             nothing = hn::Set(vector, static_cast<float>(-zero));
   const auto offset = hn::Set(ints, zero);
   const auto convert = [&](Vec v) HWY_ATTR {
-    const Vec ratio = hn::Div(v, by), bounded = hn::Min(hn::Max(ratio, least), most);
+    const Vec ratio = divide(v, by), bounded = hn::Min(hn::Max(ratio, least), most);
     return hn::DemoteTo(bytes<T>, hn::Add(hn::NearestInt(hn::IfThenElse(hn::IsNaN(ratio), nothing, bounded)), offset));
   };
   int64_t i = 0;

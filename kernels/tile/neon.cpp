@@ -221,8 +221,11 @@ template <int M, int V> INLINE void packed(Sums<M, V>& sum, const float* a, int6
 template <int M, int V> void run_packed(Args* args) {
   const Shape& s = *args->shape;
   const int operands = s.epilogue.empty() ? 0 : s.epilogue.operand_count();
-  float start[V * lanes] = {};
-  if (s.bias) std::copy_n(args->bias, s.tail ? (V - 1) * lanes + s.tail : V * lanes, start);
+  float start[2 * V * lanes] = {};  // twice: what four registers begin with is one load
+  if (s.bias) {
+    std::copy_n(args->bias, s.tail ? (V - 1) * lanes + s.tail : V * lanes, start);
+    std::copy_n(start, V * lanes, start + V * lanes);
+  }
   for (int64_t tile = 0; tile < args->tiles; ++tile) {
     Sums<M, V> sum;
     packed<M, V>(sum, args->a, args->lda / static_cast<int64_t>(sizeof(float)), args->b, args->k, start);
@@ -269,8 +272,24 @@ void pack(float* to, const float* const* rows, int64_t k, int64_t lines, int64_t
     }
   }
 }
+
+void pack_shifted(float* to, const float* row, int64_t k, int shift) {
+  if (shift == 1) {
+    for (int64_t i = 0; i < k; ++i) vst1q_f32(to + group * i, vld1q_f32(row + i));
+    return;
+  }
+  int64_t i = 0;
+  for (; i + 2 <= k; i += 2) {
+    const float32x4x2_t two = vld2q_f32(row + i);
+    vst1q_f32(to + group * i, two.val[0]);
+    vst1q_f32(to + group * (i + 1), two.val[1]);
+  }
+  if (i == k) return;
+  if (i > 0) return vst1q_f32(to + group * i, vld2q_f32(row + i - 1).val[1]);
+  for (int r = 0; r < group; ++r) to[r] = row[r * shift];
+}
 }  // namespace
 
-const Backend neon{"neon", isa::neon, lanes, max_rows, 2, 1.0 / (2 * lanes), make_tile, pointwise::neon_refusal, group, pack};
+const Backend neon{"neon", isa::neon, lanes, max_rows, 2, 1.0 / (2 * lanes), make_tile, pointwise::neon_refusal, group, pack, pack_shifted};
 }  // namespace kernels::tile
 #endif

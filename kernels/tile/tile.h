@@ -74,6 +74,9 @@ struct Backend {
   // whose lines of k floats are `step` apart.
   int group = 0;
   void (*pack)(float* to, const float* const* rows, int64_t k, int64_t lines, int64_t step) = nullptr;
+  // The same of one line, where each row of the group begins `shift` floats, 1 or 2, behind the one before, as neighbouring pixels
+  // of a plane do.
+  void (*pack_shifted)(float* to, const float* row, int64_t k, int shift) = nullptr;
 };
 
 // Estimated cycles per multiply-add for so many columns: those past the last are computed for nothing, and a tile of one

@@ -187,6 +187,35 @@ TEST(Quantized, ProductsOfBytesAreOneStep) {
   }
 }
 
+// Around the tile in pixels, channels and features; zero points of either sign, one per feature, and one that the run gives.
+TEST(Quantized, ConvolutionsOfBytesAreOneStep) {
+  if (!kernels::gemm_s8::convolutions_pay) GTEST_SKIP() << "this architecture computes them in f32";
+  for (const auto& level : kernels::isa::levels()) {
+    if (!kernels::isa::runs(level.mask, kernels::isa::detected()) || !kernels::gemm_s8::pays(level.mask)) continue;
+    for (const DType x_type : {DType::u8, DType::i8})
+      for (const DType w_type : {DType::u8, DType::i8})
+        for (const int64_t n : {1, 8, 19})
+          for (const int64_t channels : {8, 16, 130}) {
+            SCOPED_TRACE(cat(level.name, ' ', name(x_type), ' ', name(w_type), " n ", n, " channels ", channels));
+            Quantised q;
+            const ValueId x = q.quantised({2, channels, 7, 5}, x_type, 1), none = ValueId::none;
+            const ValueId zero = q.r.add(QuantizeLinear{x_type}, {q.input({1}), q.number(DType::f32, 0.01), q.number(x_type, 9)}, {"zero"})[0];
+            const ValueId factors = q.graph.add_constant(f32({n}, Numbers(size_t(n), 3e-4)));
+            q.product(QuantizedConv{}, {x, q.bytes(w_type, {n, channels, 1, 1}), zero});
+            q.product(QuantizedConv{.stride = {2, 1}, .pad = {1, 1, 0, 2}}, {x, q.bytes(w_type, {n, channels, 3, 3}), zero, q.bytes(w_type, {n})});
+            q.product(QuantizedConv{.dilation = {2, 1}, .auto_pad = schema::AutoPad::same_upper, .to = w_type},
+                      {x, q.bytes(w_type, {n, channels, 3, 2}), q.number(x_type, 100), q.number(w_type, 3), q.graph.add_constant(q.random(DType::i32, {n}, -2000000000, 2000000000)), factors, q.number(w_type, 100)});
+            q.product(QuantizedConv{}, {x, q.bytes(w_type, {n, channels, 1, 1}), none, none, none, q.number(DType::f32, 1e-3)});
+            CompileOptions reference, options;
+            reference.reference_only = true, options.isa = level.mask;
+            const Ran want = test::run(q.graph, reference, 1), got = test::run(q.graph, options, 2);
+            EXPECT_EQ(std::ranges::count_if(got.kernels, [](const std::string& kernel) { return kernel.starts_with("gemm_s8"); }), 4);
+            for (size_t k = 0; k < want.outputs.size(); ++k)
+              EXPECT_EQ(std::memcmp(want.outputs[k].view().data, got.outputs[k].view().data, size_t(bytes_of(want.outputs[k].view().dtype, want.outputs[k].view().shape))), 0) << k;
+          }
+  }
+}
+
 TEST(Quantized, WhatCannotBeExactInFloatIsLeftToTheReference) {
   Quantised q;  // one channel, whose 81 taps are too many for 2^24 with this bias
   const ValueId x = q.quantised({1, 1, 20, 20}, DType::u8, 0);

@@ -179,6 +179,19 @@ TEST_P(PointwiseRow, NanAndInfinity) {
   }
 }
 
+TEST_P(PointwiseRow, QuotientsOfMultiplesAreExact) {
+  const Chain chain = {Stage::of(BinaryKind::div, 0, Mode::full)};
+  const pointwise::Kernel kernel = row.make(chain);
+  constexpr int n = 400;
+  for (int k = 1; k < 100; ++k) {
+    float x[n], by[n], y[n];
+    for (int i = 0; i < n; ++i) by[i] = static_cast<float>(k), x[i] = by[i] * static_cast<float>(i);
+    const pointwise::Operand operand{by, n};
+    kernel.run({x, n, y, n, &operand, 1, n});
+    for (int i = 0; i < n; ++i) ASSERT_EQ(y[i], static_cast<float>(i)) << x[i] << " / " << by[i];
+  }
+}
+
 TEST_P(PointwiseRow, Chains) {
   const Case cases[] = {
       {{Stage::of(BinaryKind::add, 0, Mode::full), Stage::of(UnaryKind::relu)}, -4, 4, 0, {}},

@@ -80,6 +80,20 @@ TEST_P(QuantizeRow, HalvesNanAndWhatSaturates) {
   for (int i = 0; i < 8; ++i) EXPECT_EQ(y[i], want[i]) << i;
 }
 
+// Of (k + ½) · scale: a reciprocal in place of the quotient would miss the half.
+TEST_P(QuantizeRow, QuotientsAreRoundedOnce) {
+  const quantize::Kernel kernel = row.make({DType::u8, false});
+  ThreadPool pool(1);
+  for (int by = 1; by < 200; by += 2) {
+    const auto scale = static_cast<float>(by);
+    float x[255];
+    uint8_t y[255];
+    for (int k = 0; k < 255; ++k) x[k] = (static_cast<float>(k) + 0.5f) * scale;
+    kernel.run(x, y, 1, 255, &scale, nullptr, 1, {DType::u8, false}, pool);
+    for (int k = 0; k < 255; ++k) ASSERT_EQ(y[k], std::min(255, k + k % 2)) << x[k] << " / " << scale;
+  }
+}
+
 TEST_P(QuantizeRow, Refusals) { EXPECT_NE(row.supports({DType::u16}).refusal, ""); }
 
 INSTANTIATE_TEST_SUITE_P(Rows, QuantizeRow, testing::Range<size_t>(0, quantize::rows().size()),
