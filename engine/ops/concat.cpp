@@ -87,6 +87,7 @@ std::optional<Lowered> lower(const Concat& op, const LowerContext& c) {
         first += run;
         if (!copies[k].needed || run == 0) continue;
         if (pitch == run && to_pitch == run) std::memcpy(out, x, size_t(run * (to - from)));
+        else if (run == sizeof(float)) for (int64_t row = from; row < to; ++row, x += pitch, out += to_pitch) std::memcpy(out, x, sizeof(float));
         else for (int64_t row = from; row < to; ++row, x += pitch, out += to_pitch) std::memcpy(out, x, size_t(run));
       }
     });
