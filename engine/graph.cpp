@@ -78,7 +78,7 @@ ValueIds Rewriter::add(Op op, ValueIds inputs, Origins origins, size_t outputs, 
   while (!inputs.empty() && inputs.back() == ValueId::none) inputs.pop_back();
   Node node{std::move(op), std::move(inputs), ValueIds(outputs, ValueId::none), std::move(origins), std::move(bodies)};
   const Types types = with_context([&] { return infer(graph, node); }, to_text(node.origins));
-  require(types.size() == outputs, Code::invalid_model, to_text(node.origins), ": ", name(node.op.id()), " has ", types.size(), " outputs, not ", outputs);
+  if (types.size() != outputs) fail(Code::invalid_model, to_text(node.origins), ": ", name(node.op.id()), " has ", types.size(), " outputs, not ", outputs);
   for (size_t k = 0; k < types.size(); ++k) {
     node.outputs[k] = ValueId(graph.values.size());
     graph.values.push_back({types[k], NodeId(graph.nodes.size()), {}, nullptr, {}});
@@ -97,7 +97,7 @@ ValueId Rewriter::resolve(ValueId v) const {
 void Rewriter::replace(ValueId from, ValueId to) {
   to = resolve(to);
   if (from == to) return;
-  require(compatible(graph[from].type, graph[to].type), Code::invalid_model, "replace: ", to_text(graph[to].type), " does not fit ", to_text(graph[from].type));
+  if (!compatible(graph[from].type, graph[to].type)) fail(Code::invalid_model, "replace: ", to_text(graph[to].type), " does not fit ", to_text(graph[from].type));
   changed_ = true;
   replaced_.emplace_back(from, to);
   for (Node& node : graph.nodes) std::ranges::replace(node.inputs, from, to);
@@ -119,7 +119,7 @@ bool Rewriter::commit() {
   std::vector<NodeId> stack;
   const auto push = [&](ValueId v) {
     if (v == ValueId::none || graph[v].producer == NodeId::none || state[size_t(graph[v].producer)] == done) return false;
-    require(state[size_t(graph[v].producer)] == unseen, Code::invalid_model, "the graph has a cycle through ", to_text(graph[graph[v].producer].origins));
+    if (state[size_t(graph[v].producer)] != unseen) fail(Code::invalid_model, "the graph has a cycle through ", to_text(graph[graph[v].producer].origins));
     stack.push_back(graph[v].producer);
     return true;
   };

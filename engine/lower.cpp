@@ -121,8 +121,8 @@ class Compiler {
       in.push_back(graph_[v].type);
       // specialise() cuts there; a target pass must not put a reader back.
       const PlannedValue& read = plan_.values[step.inputs.back()];
-      require(!read.found_at_run || !read.type.is_tensor() || read.place.kind != Place::object, Code::internal, to_text(node.origins),
-              ": reads a tensor whose size its own plan finds");
+      if (read.found_at_run && read.type.is_tensor() && read.place.kind == Place::object)
+        fail(Code::internal, to_text(node.origins), ": reads a tensor whose size its own plan finds");
     }
     for (ValueId v : node.outputs) {
       step.outputs.push_back(add(v));
@@ -177,7 +177,7 @@ class Compiler {
     if (from.lowered) {
       step.kernel = from.lowered->kernel, step.run = std::move(from.lowered->run), scratch = from.lowered->scratch;
     } else {
-      require(!step.on_device, Code::internal, to_text(node.origins), ": is placed where no kernel takes it");
+      if (step.on_device) fail(Code::internal, to_text(node.origins), ": is placed where no kernel takes it");
       const auto pitched = [&](ValueId v) { return v != ValueId::none && inside(v).pitch; };
       if (std::ranges::any_of(node.inputs, pitched) || std::ranges::any_of(node.outputs, pitched)) return false;
       CompileOptions inner = options_;

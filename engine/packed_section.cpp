@@ -1,6 +1,7 @@
 #define XXH_INLINE_ALL
 #include "engine/packed_section.h"
 #include <cstring>
+#include <set>
 #include <xxhash.h>
 #include "engine/error.h"
 #include "engine/number.h"
@@ -34,13 +35,15 @@ struct IndexReader {
 }  // namespace
 
 PackedSection describe_packed(std::span<const PackedFor> packed, const std::function<std::optional<uint64_t>(const std::byte*)>& offset_of, uint64_t weights_checksum) {
-  std::map<StoredPackings::Key, const PackedFor*> chosen;
+  // In the order given: what one instruction set reads lies together, and pages of another's are not brought with it.
+  std::vector<std::pair<StoredPackings::Key, const PackedFor*>> chosen;
+  std::set<StoredPackings::Key> seen;
   for (const PackedFor& p : packed) {
     StoredPackings::Key key{{}, p.packing};
     for (const std::byte* w : p.weights)
       if (const auto offset = offset_of(w)) key.offsets.push_back(*offset);
     if (p.storable == Storable::yes && key.offsets.size() == p.weights.size() && key.offsets.size() <= most_weights && key.packing.size() <= most_text)
-      chosen.emplace(std::move(key), &p);
+      if (seen.insert(key).second) chosen.emplace_back(std::move(key), &p);
   }
   PackedSection section;
   uint64_t index_size = sizeof(IndexHeader);

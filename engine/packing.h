@@ -28,7 +28,9 @@ class PackedWeight {
   std::shared_ptr<const Place> place_;
 };
 
-enum class Storable : bool { no, yes };  // no: a kernel follows references inside, which a file's bytes may not have
+// Whether a file may hold it. Not where a kernel follows references inside, which a file's bytes may not have, nor where no test
+// (packing_version_test) guards the order.
+enum class Storable : bool { no, yes };
 
 // One weight of a plan, or several packed as one. `packing` says everything that the packed bytes depend on, beside the
 // weights' contents: where each of several ends, too.

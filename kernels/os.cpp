@@ -217,8 +217,7 @@ void Memory::prefer_large_pages() const {
 
 void Memory::fetch_pages(size_t offset, size_t bytes) const {
 #if defined(MADV_POPULATE_READ)
-  const size_t begin = offset / page_size() * page_size();
-  if (offset < size_) madvise(data_ + begin, std::min(size_, offset + bytes) - begin, MADV_POPULATE_READ);
+  if (const size_t begin = offset / page_size() * page_size(); offset < size_) madvise(data_ + begin, std::min(size_, offset + bytes) - begin, MADV_POPULATE_READ);
 #endif
 }
 

@@ -96,6 +96,11 @@ class Slots {
 
  private:
   static constexpr int most = 16;
-  int64_t count_ = std::clamp(os::available_cores(), 1, most);
+  // The system is asked once: it takes as long as all else about a small kernel.
+  static int64_t cores() {
+    static const int64_t count = std::clamp(os::available_cores(), 1, most);
+    return count;
+  }
+  int64_t count_ = cores();
 };
 }  // namespace kernels

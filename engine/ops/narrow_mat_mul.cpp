@@ -79,7 +79,7 @@ std::optional<Lowered> lower(const NarrowMatMul& op, const LowerContext& c) {
     Scratch<uint8_t> bytes;
     for (int64_t i = 0; zeros && i < zeros->view().elements(); ++i) bytes.push_back(uint8_t(load<Int>(zeros->view(), i).v));
     kernel.pack(w->data, w->shape[1], scales ? reinterpret_cast<const float*>(scales->data) : nullptr, zeros ? bytes.data() : nullptr, to);
-  });
+  }, Storable::no);
   const int64_t m = elements(a) / spec.k, scratch = int64_t(choice.kernel.scratch_bytes(m));
   return Lowered{choice.name, [kernel = std::move(choice.kernel), packed, m, k = spec.k, n = spec.n](RunContext& r) {
     kernel.run({.a = reinterpret_cast<const float*>(r.in(0).data), .lda = k, .b = packed.get(), .c = reinterpret_cast<float*>(r.out(0).data), .ldc = n, .m = m,
