@@ -32,7 +32,7 @@ class Compiler {
  public:
   // `alias`: values may lie inside others.
   Compiler(const Graph& graph, const CompileOptions& options, Plan& plan, bool alias)
-      : graph_(graph), options_(options), target_{options.device, false}, on_device_(options.device ? nodes_on_device(graph) : std::vector<bool>(graph.nodes.size())), plan_(plan), index_(graph.values.size(), Step::absent),
+      : graph_(graph), options_(options), target_{options.device, false, options.precision}, on_device_(options.device ? nodes_on_device(graph) : std::vector<bool>(graph.nodes.size())), plan_(plan), index_(graph.values.size(), Step::absent),
         inside_(alias ? alias_parts(graph) : std::vector<Inside>(graph.values.size())) {}
 
   // False: some step has no kernel for values that lie inside others.
@@ -125,7 +125,7 @@ class Compiler {
     const bool fixed = !options_.reference_only && std::ranges::all_of(in, &Type::determined) && std::ranges::all_of(out, &Type::determined);
     std::optional<kernels::RefusalLog> log;
     if (options_.keep_refusals) log.emplace(plan_.refusals.emplace_back());
-    if (options_.keep_refusals && options_.device && !step.on_device) explain_placement(graph_, node, {options_.device, true});
+    if (options_.keep_refusals && options_.device && !step.on_device) explain_placement(graph_, node, {options_.device, true, options_.precision});
     if (auto lowered = fixed ? lower({graph_, node, options_.isa, options_.strict, inside_, step.on_device ? &target_ : nullptr}) : std::nullopt) {
       step.kernel = lowered->kernel, step.run = std::move(lowered->run), scratch = lowered->scratch;
     } else {

@@ -56,14 +56,19 @@ std::shared_ptr<const std::byte> packed_weight(const Constant& weight, const std
 
 std::shared_ptr<const std::byte> device_weight(const std::shared_ptr<Device>& device, const Constant& weight, const std::string& packing, size_t bytes,
                                                const std::function<void(std::byte*)>& pack) {
-  static kernels::WeakCache<Key, DeviceMemory, KeyHash> cache;
+  struct Uploaded {
+    Charge charge;  // of whoever uploaded it
+    DeviceMemory memory;
+  };
+  static kernels::WeakCache<Key, Uploaded, KeyHash> cache;
   const Constant* one[] = {&weight};
   const auto uploaded = cache.get(key_of(one, cat(reinterpret_cast<uintptr_t>(device.get()), ' ', packing), bytes), [&](const Key&) {
+    Charge charge{int64_t(bytes)};
     const kernels::os::Memory packed = pack_to_memory(one, bytes, pack);
-    auto memory = std::make_shared<DeviceMemory>(device, std::max<size_t>(bytes, 1));
-    device->upload(memory->data(), packed.data(), bytes);
-    return memory;
+    auto all = std::make_shared<Uploaded>(Uploaded{std::move(charge), DeviceMemory(device, std::max<size_t>(bytes, 1))});
+    device->upload(all->memory.data(), packed.data(), bytes);
+    return all;
   });
-  return {uploaded, uploaded->data()};
+  return {uploaded, uploaded->memory.data()};
 }
 }  // namespace engine

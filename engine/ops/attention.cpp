@@ -1,5 +1,5 @@
 #include "kernels/attention/attention.h"
-#include "engine/op.h"
+#include "engine/device_lowering.h"
 #include "engine/ops/strides.h"
 
 namespace engine {
@@ -71,6 +71,15 @@ void reference(const Attention& op, RunContext& c) {
       }
 }
 
+std::optional<Lowered> lower_on_device(const Attention& op, const kernels::attention::Args& a, int64_t keys, int64_t size, int64_t value_size, const LowerContext& c) {
+  kernels::cuda::AttentionProblem p{a.batch, a.heads, a.shared, a.queries, keys, size, value_size, float(op.scale), op.zero_if_masked,
+                                    a.q_strides, a.k_strides, a.v_strides, a.y_strides, c.has(3)};
+  if (p.masked) std::ranges::copy(broadcast_strides(c.in(3).shape(), 4), p.mask_strides);
+  return engine::lower_on_device(c, &kernels::cuda::Backend::attention, p, [q = device_input(c, 0), k = device_input(c, 1), v = device_input(c, 2), mask = device_input(c, 3)](RunContext& r) {
+    return kernels::cuda::AttentionArgs{q.at(r), k.at(r), v.at(r), mask.at(r), out_at(r)};
+  });
+}
+
 std::optional<Lowered> lower(const Attention& op, const LowerContext& c) {
   for (size_t k = 0; k < c.node.inputs.size(); ++k)
     if (c.has(k) && c.in(k).dtype != DType::f32) return std::nullopt;
@@ -81,10 +90,11 @@ std::optional<Lowered> lower(const Attention& op, const LowerContext& c) {
   args.y_strides = strides_of({q.batch, q.heads, q.rows, v.columns}, op.y_rows_first);
   if (c.has(3)) {
     const Shape shape = c.in(3).shape();
-    if (shape.empty() || shape.back() != k.rows) return std::nullopt;
+    if (!c.target && (shape.empty() || shape.back() != k.rows)) return std::nullopt;
     const Extents mask = broadcast_strides(shape, 4);
     args.mask_strides = {mask[0], mask[1], mask[2]};
   }
+  if (c.target) return lower_on_device(op, args, k.rows, q.columns, v.columns, c);
   auto choice = kernels::attention::select({k.rows, q.columns, v.columns, float(op.scale), op.zero_if_masked}, c.isa);
   if (!choice) return std::nullopt;
   const auto scratch = int64_t(choice.kernel.scratch_bytes());
@@ -105,7 +115,7 @@ double flops(const Attention& op, std::span<const Type> in, std::span<const Type
 }  // namespace
 
 const OpDef<Attention>& def(const Attention&) {
-  static constexpr OpDef<Attention> def{.infer = infer, .reference = reference, .lower = lower, .flops = flops};
+  static constexpr OpDef<Attention> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .flops = flops};
   return def;
 }
 }  // namespace engine

@@ -1,5 +1,5 @@
 // Gather, GatherElements and GatherND.
-#include "engine/op.h"
+#include "engine/ops/device_places.h"
 #include "engine/ops/strides.h"
 
 namespace engine {
@@ -122,18 +122,22 @@ void reference(const GatherND& op, RunContext& c) {
     copy_elements(y, t * size, x, from, size);
   }
 }
+
+std::optional<Lowered> lower(const Gather& op, const LowerContext& c) { return c.target ? lower_gather(c, places_of_slices(c, op.axis)) : std::nullopt; }
+std::optional<Lowered> lower(const GatherElements& op, const LowerContext& c) { return c.target ? lower_gather(c, places_along(c, op.axis)) : std::nullopt; }
+std::optional<Lowered> lower(const GatherND& op, const LowerContext& c) { return c.target ? lower_gather(c, places_of_tuples(c, op.batch_dims)) : std::nullopt; }
 }  // namespace
 
 const OpDef<Gather>& def(const Gather&) {
-  static constexpr OpDef<Gather> def{.infer = infer, .reference = reference};
+  static constexpr OpDef<Gather> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true};
   return def;
 }
 const OpDef<GatherElements>& def(const GatherElements&) {
-  static constexpr OpDef<GatherElements> def{.infer = infer, .reference = reference};
+  static constexpr OpDef<GatherElements> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true};
   return def;
 }
 const OpDef<GatherND>& def(const GatherND&) {
-  static constexpr OpDef<GatherND> def{.infer = infer, .reference = reference};
+  static constexpr OpDef<GatherND> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true};
   return def;
 }
 }  // namespace engine

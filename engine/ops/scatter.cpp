@@ -1,6 +1,6 @@
 // ScatterElements and ScatterND.
 #include <algorithm>
-#include "engine/op.h"
+#include "engine/ops/device_places.h"
 #include "engine/ops/strides.h"
 
 namespace engine {
@@ -98,14 +98,19 @@ void reference(const ScatterND& op, RunContext& c) {
     update(op.kind, y, to, updates, t * size, size);
   }
 }
+
+// Sums have no order on a device.
+bool on_device(ScatterKind kind, const LowerContext& c) { return c.target && kind == ScatterKind::none; }
+std::optional<Lowered> lower(const ScatterElements& op, const LowerContext& c) { return on_device(op.kind, c) ? lower_scatter(c, places_along(c, op.axis)) : std::nullopt; }
+std::optional<Lowered> lower(const ScatterND& op, const LowerContext& c) { return on_device(op.kind, c) ? lower_scatter(c, places_of_tuples(c, 0)) : std::nullopt; }
 }  // namespace
 
 const OpDef<ScatterElements>& def(const ScatterElements&) {
-  static constexpr OpDef<ScatterElements> def{.infer = infer, .reference = reference, .inplace_input = input_at<ScatterElements, 0>};
+  static constexpr OpDef<ScatterElements> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .inplace_input = input_at<ScatterElements, 0>};
   return def;
 }
 const OpDef<ScatterND>& def(const ScatterND&) {
-  static constexpr OpDef<ScatterND> def{.infer = infer, .reference = reference, .inplace_input = input_at<ScatterND, 0>};
+  static constexpr OpDef<ScatterND> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .inplace_input = input_at<ScatterND, 0>};
   return def;
 }
 }  // namespace engine
