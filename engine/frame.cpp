@@ -184,7 +184,7 @@ std::vector<std::byte*> Frame::bind_device() {
     const Type &type = plan.values[v].type, &root = plan.values[plan.values[v].root].type;
     return bytes_of(type.dtype, type.largest()) == bytes_of(root.dtype, root.largest());
   };
-  // Whether anybody but one output of the plan reads a copy to the host.
+  // Whether anybody reads a copy to the host, beside one output of the plan.
   const auto host_wants = [&](uint32_t copied) {
     const auto same = [&](uint32_t v) { return v != Step::absent && plan.values[v].root == plan.values[copied].root; };
     const auto outputs = std::ranges::count_if(plan.outputs, [&](const Plan::Output& out) { return !out.from_tail && same(out.index); });

@@ -77,13 +77,13 @@ void Session::require_device() const { require(model_->plans()->options().device
 
 void Session::set_device_input(size_t k, const ConstView& view) {
   require_device();
-  require(std::ranges::none_of(states_, [&](const OwnedState& s) { return s.at.input == k; }), Code::invalid_argument, "input ", k, " is a state, which the session keeps on the host");
+  require(std::ranges::none_of(states_, [&](const OwnedState& s) { return s.at.input == k; }), Code::invalid_argument, "input ", k, " is a state, which a session keeps on the host");
   set_input(k, view);
   frame_.place_input(k, view.data);
 }
 void Session::set_device_output(size_t k, const View& view) {
   require_device();
-  require(std::ranges::none_of(states_, [&](const OwnedState& s) { return s.at.output == k; }), Code::invalid_argument, "output ", k, " is a state, which the session keeps on the host");
+  require(std::ranges::none_of(states_, [&](const OwnedState& s) { return s.at.output == k; }), Code::invalid_argument, "output ", k, " is a state, which a session keeps on the host");
   bind_output(k, view, true);
 }
 void Session::set_stream(void* stream) {

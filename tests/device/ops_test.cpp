@@ -171,21 +171,21 @@ TEST(DeviceOps, RecurrentNets) {
 TEST(DeviceOps, PrecisionIsTheUsersChoice) {
   using kernels::Precision;
   Built b;
-  ValueId x = b.conv(b.input({2, 16, 9, 9}), 16, 32, 3);
+  ValueId x = b.conv(b.input({1, 64, 12, 12}), 64, 64, 3);
   x = b.r.add(schema::Unary{UnaryKind::relu}, {x}, {"relu"})[0];
-  x = b.r.add(schema::Reshape{}, {x, b.graph.add_constant(make_ints({2, 32 * 81}))}, {"reshape"})[0];
-  b.output(b.r.add(schema::Softmax{.axis = 1}, {b.mat_mul(x, 32 * 81, 40)}, {"softmax"})[0]);
-  const std::vector<ConstantPtr> inputs{random_constant({2, 16, 9, 9}, 1)};
-  for (const auto& [precision, name, tolerance] : {std::tuple(Precision::f32, "f32", 1e-5),
-                                                   {Precision::tf32, "tf32", 2e-2},
-                                                   {Precision::f16, "f16", 2e-2},
-                                                   {Precision::bf16, "bf16", 0.2}}) {
+  x = b.r.add(schema::Reshape{}, {x, b.graph.add_constant(make_ints({2, 32 * 144}))}, {"reshape"})[0];
+  b.output(b.r.add(schema::Softmax{.axis = 1}, {b.mat_mul(x, 32 * 144, 40)}, {"softmax"})[0]);
+  const std::vector<ConstantPtr> inputs{random_constant({1, 64, 12, 12}, 1)};
+  for (const auto& [precision, name, tolerance] :
+       {std::tuple(Precision::tf32, "tf32", 2e-2), {Precision::f16, "f16", 2e-2}, {Precision::bf16, "bf16", 0.2}}) {
     SCOPED_TRACE(name);
     const auto c = compare(b.graph, inputs, tolerance, precision);
     expect_on_device(c, cat("conv_", name));
     expect_on_device(c, cat("gemm_", name));
     expect_on_device(c, "softmax_f32");
   }
+  for (const std::string& kernel : compare(b.graph, inputs).kernels)
+    for (const char* rounded : {"tf32", "_f16", "bf16"}) EXPECT_EQ(kernel.find(rounded), std::string::npos) << kernel;
 }
 }  // namespace
 }  // namespace engine::test
