@@ -17,6 +17,7 @@ void run_target_passes(Graph& graph, const CompileOptions& options) {
   };
   PassOptions pass_options;
   pass_options.disable = options.disabled_passes;
+  std::erase(pass_options.disable, weigh_copies);  // of place_on_device, which is no row here
   if (options.device) pass_options.disable.push_back("fuse_strips");  // which are for a CPU's caches
   run_passes(graph, passes, pass_options);
   if (options.device) place_on_device(graph, options);
