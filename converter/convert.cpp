@@ -11,6 +11,7 @@ std::span<const Pass> pipeline() {
     all.push_back({"fold_batch_norm", fold_batch_norm, 1});
     all.push_back({"fuse_activations", fuse_activations, 1});
     all.push_back({"fuse_norms", fuse_norms, 1});
+    all.push_back({"fuse_one_hot", fuse_one_hot, 1});
     for (Pass pass : general) {
       pass.stage = 1;
       all.push_back(pass);

@@ -214,6 +214,13 @@ void matmul_nbits(OnnxNode& n) {
   const DType dtype = bits == 2 ? DType::u2 : bits == 4 ? DType::u4 : DType::u8, real = n.dtype(0);
   const int64_t blocks = (k + block - 1) / block;
   const auto by_block = [&](ValueId v) { return n.reshape(v, {rows, blocks}); };
+  if (real == DType::f32 && n.dtype(2) == DType::f32 && block % 2 == 0 && !(n.has(3) && schema::is_real(n.dtype(3)))) {
+    const auto stored = [&](ValueId v) { return bits == 2 ? n.cast(v, DType::u4) : v; };
+    const double middle = double(int64_t{1} << (bits - 1));
+    const ValueId zero = n.has(3) ? unpacked(n, 3, dtype, rows, blocks) : n.add(schema::Expand{}, {n.scalar(dtype, middle), n.ints({rows, blocks})});
+    const ValueId y = n.add(schema::NarrowMatMul{block}, {n.in(0), stored(unpacked(n, 1, dtype, rows, blocks * block)), by_block(n.in(2)), stored(zero)});
+    return n.set(0, n.has(5) ? n.binary(BinaryKind::add, y, n.in(5)) : y);
+  }
   ValueId w = unpacked(n, 1, dtype, rows, blocks * block), scale = by_block(n.cast(n.in(2), real));
   if (n.has(3) && schema::is_real(n.dtype(3))) {  // (w - zero) * scale, where zero is no integer
     const ValueId wide = n.reshape(n.cast(w, real), {rows, blocks, block});

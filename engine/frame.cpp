@@ -1,7 +1,6 @@
 #include "engine/frame.h"
 #include <algorithm>
 #include <chrono>
-#include <map>
 #include "kernels/threads.h"
 
 namespace engine {
@@ -50,15 +49,22 @@ const Plan& Frame::prepare(std::span<const ConstView> inputs) {
 
 void Frame::adopt(std::shared_ptr<const Plan> plan) {
   plan_ = nullptr;  // stays so if this throws
-  bound_.clear();
+  is_bound_ = false;
   tail_ = nullptr;
   device_ = std::ranges::any_of(plan->steps, &Step::on_device) ? std::make_unique<DeviceFrame>(cache_->options().device, options_.stream) : nullptr;
   const size_t values = plan->values.size();
   shapes_.assign(values, {});
+  symbols_.clear(), open_extents_.clear();
   for (size_t v = 0; v < values; ++v) {
     const Type& type = plan->values[v].type;
-    if (type.is_tensor() && type.placeable()) shapes_[v] = type.largest();
+    if (!type.is_tensor() || !type.placeable()) continue;
+    shapes_[v] = type.largest();
+    for (size_t i = 0; i < type.dims.size(); ++i)
+      if (!type.dims[i].known()) open_extents_.push_back({v, i});
   }
+  for (const Type& type : plan->inputs)
+    for (const Dim& dim : type.dims)
+      if (!dim.name().empty() && std::ranges::none_of(symbols_, [&](const Symbol& s) { return *s.name == dim.name(); })) symbols_.push_back({&dim.name(), 0});
   objects_.resize(plan->objects);
   bodies_.clear();
   contexts_.assign(plan->steps.size(), {});
@@ -79,34 +85,39 @@ void Frame::adopt(std::shared_ptr<const Plan> plan) {
   plan_ = std::move(plan);
 }
 
-// Gives each symbol of a bounded plan the extent that the inputs have now.
+// Gives each symbol of a bounded plan the extent that the inputs have now. The views of steps look at shapes_.
 void Frame::bind_extents(std::span<const ConstView> inputs) {
-  bool same = bound_.size() == inputs.size();
+  bool same = is_bound_;
   for (size_t k = 0; same && k < inputs.size(); ++k) same = std::ranges::equal(bound_[k], inputs[k].shape);
   if (same) return;
-  bound_.clear();  // stays so if this throws
-  addresses_stale_ = true;
-  std::map<std::string, int64_t> extents;
+  is_bound_ = false;  // stays so if this throws
+  constexpr int64_t none = -1;
+  for (Symbol& symbol : symbols_) symbol.extent = none;
+  const auto find = [&](const std::string& name) { return std::ranges::find_if(symbols_, [&](const Symbol& s) { return *s.name == name; }); };
   for (size_t k = 0; k < inputs.size(); ++k) {
     const Dims& dims = plan_->inputs[k].dims;
     for (size_t i = 0; i < dims.size(); ++i) {
       if (dims[i].name().empty()) continue;
-      const auto [it, fresh] = extents.emplace(dims[i].name(), inputs[k].shape[i]);
-      require(fresh || it->second == inputs[k].shape[i], Code::invalid_argument, "symbol '", dims[i].name(), "' is ", it->second,
+      int64_t& extent = find(dims[i].name())->extent;
+      require(extent == none || extent == inputs[k].shape[i], Code::invalid_argument, "symbol '", dims[i].name(), "' is ", extent,
               " in one input and ", inputs[k].shape[i], " in input ", k);
+      extent = inputs[k].shape[i];
     }
   }
   const auto lookup = [&](const std::string& name) -> std::optional<int64_t> {
-    const auto it = extents.find(name);
-    return it == extents.end() ? std::nullopt : std::optional(it->second);
+    const auto it = find(name);
+    return it == symbols_.end() ? std::nullopt : std::optional(it->extent);
   };
-  for (size_t v = 0; v < shapes_.size(); ++v)
-    for (size_t i = 0; i < shapes_[v].size(); ++i) {
-      const Dim extent = plan_->values[v].type.dims[i].bind(lookup);
-      require(extent.known() && extent.value() >= 0, Code::invalid_argument, "extent ", extent.text(), " is not known");
-      shapes_[v][i] = extent.value();
-    }
-  for (const ConstView& x : inputs) bound_.emplace_back(x.shape.begin(), x.shape.end());
+  for (const auto [v, i] : open_extents_) {
+    const Dim extent = plan_->values[v].type.dims[i].bind(lookup);
+    require(extent.known() && extent.value() >= 0, Code::invalid_argument, "extent ", extent.text(), " is not known");
+    shapes_[v][i] = extent.value();
+  }
+  bound_.resize(inputs.size());
+  for (size_t k = 0; k < inputs.size(); ++k) bound_[k].assign(inputs[k].shape.begin(), inputs[k].shape.end());
+  is_bound_ = true;
+  const bool redirected = std::ranges::any_of(redirects_, [](const Redirect& r) { return r.data != nullptr; });  // to memory that may be too small now
+  addresses_stale_ |= redirected || !objects_.empty();
 }
 
 void Frame::bind_addresses() {
@@ -114,13 +125,14 @@ void Frame::bind_addresses() {
   arena_->reserve(plan.arena_bytes());
   if (device_) device_->reserve(plan);
   addresses_.assign(plan.values.size(), nullptr);
-  std::vector<std::byte*> moved = bind_device();  // by root
+  moved_.assign(plan.values.size(), nullptr);  // by root
+  bind_device();
   for (size_t k = 0; k < redirects_.size(); ++k) {
     if (!redirects_[k].data || redirects_[k].on_device || plan.outputs[k].from_tail) continue;
     const PlannedValue& out = plan.values[plan.outputs[k].index];
     const PlannedValue& root = plan.values[out.root];  // more than the output, if that is a part of something
-    if (out.place.kind != Place::arena || moved[out.root] || bytes_of(root.type.dtype, root.type.largest()) != bytes_of(out.type.dtype, out.type.largest())) continue;
-    if (redirects_[k].bytes >= bytes_of(out.type.dtype, shapes_[plan.outputs[k].index])) moved[out.root] = redirects_[k].data;
+    if (out.place.kind != Place::arena || moved_[out.root] || largest_bytes(root.type) != largest_bytes(out.type)) continue;
+    if (redirects_[k].bytes >= bytes_of(out.type.dtype, shapes_[plan.outputs[k].index])) moved_[out.root] = redirects_[k].data;
   }
   for (size_t v = 0; v < plan.values.size(); ++v) {
     const Place& place = plan.values[v].place;
@@ -128,9 +140,10 @@ void Frame::bind_addresses() {
     if (place.kind != Place::arena && place.kind != Place::device) continue;
     const uint32_t root = plan.values[v].root;
     std::byte* const own = place.kind == Place::device ? device_->arena() : arena();
-    addresses_[v] = moved[root] ? moved[root] + (place.offset - plan.values[root].place.offset) : own + place.offset;
+    addresses_[v] = moved_[root] ? moved_[root] + (place.offset - plan.values[root].place.offset) : own + place.offset;
   }
-  input_views_.assign(plan.inputs.size(), {});
+  input_views_.resize(plan.inputs.size());
+  for (auto& views : input_views_) views.clear();
   for (size_t s = 0; s < plan.steps.size(); ++s) {
     const Step& step = plan.steps[s];
     RunContext& c = contexts_[s];
@@ -165,9 +178,8 @@ void Frame::bind_addresses() {
 
 // Where values of the device lie that the application has placed there, by root. An input of its is read in place unless a step
 // writes there; a result goes to its memory where that is all the result is.
-std::vector<std::byte*> Frame::bind_device() {
+void Frame::bind_device() {
   const Plan& plan = *plan_;
-  std::vector<std::byte*> moved(plan.values.size(), nullptr);
   for (Placed& placed : placed_) placed.host_reads = false;
   const auto input_of = [&](uint32_t v) { return v != Step::absent && plan.values[v].place.kind == Place::input ? &placed_[plan.values[v].place.index] : nullptr; };
   for (const Step& step : plan.steps) {
@@ -179,11 +191,8 @@ std::vector<std::byte*> Frame::bind_device() {
     if (Placed* placed = out.from_tail ? nullptr : input_of(out.index)) placed->host_reads = true;
   for (uint32_t v : plan.crossing)
     if (Placed* placed = input_of(v)) placed->host_reads = true;
-  if (!device_) return moved;
-  const auto whole = [&](uint32_t v) {
-    const Type &type = plan.values[v].type, &root = plan.values[plan.values[v].root].type;
-    return bytes_of(type.dtype, type.largest()) == bytes_of(root.dtype, root.largest());
-  };
+  if (!device_) return;
+  const auto whole = [&](uint32_t v) { return largest_bytes(plan.values[v].type) == largest_bytes(plan.values[plan.values[v].root].type); };
   // Whether anybody reads a copy to the host, beside one output of the plan.
   const auto host_wants = [&](uint32_t copied) {
     const auto same = [&](uint32_t v) { return v != Step::absent && plan.values[v].root == plan.values[copied].root; };
@@ -200,7 +209,7 @@ std::vector<std::byte*> Frame::bind_device() {
       if (!placed || !placed->on_device) continue;
       places[s] = placed->on_device;
       const auto writes = [&](const Step& step) { return std::ranges::any_of(step.outputs, [&](uint32_t v) { return plan.values[v].root == plan.values[to].root; }); };
-      if (whole(to) && std::ranges::count_if(plan.steps, writes) == 1) moved[plan.values[to].root] = const_cast<std::byte*>(placed->on_device);
+      if (whole(to) && std::ranges::count_if(plan.steps, writes) == 1) moved_[plan.values[to].root] = const_cast<std::byte*>(placed->on_device);
       continue;
     }
     for (size_t k = 0; k < redirects_.size(); ++k) {
@@ -208,13 +217,12 @@ std::vector<std::byte*> Frame::bind_device() {
       if (!redirect.data || !redirect.on_device || plan.outputs[k].from_tail || plan.values[plan.outputs[k].index].root != plan.values[to].root || !whole(to)) continue;
       if (redirect.bytes < bytes_of(plan.values[to].type.dtype, shapes_[to]) || host_wants(to)) continue;
       places[s] = redirect.data;
-      moved[plan.values[to].root] = redirect.data;  // the result of the copy, which the host does not read
-      const bool free = whole(from) && !moved[plan.values[from].root];
-      if (free) moved[plan.values[from].root] = redirect.data;
+      moved_[plan.values[to].root] = redirect.data;  // the result of the copy, which the host does not read
+      const bool free = whole(from) && !moved_[plan.values[from].root];
+      if (free) moved_[plan.values[from].root] = redirect.data;
     }
   }
   device_->place_copies(places);
-  return moved;
 }
 
 // Inputs on the device that the host reads.

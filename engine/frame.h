@@ -68,7 +68,7 @@ class Frame final : public BodyRunner {
   std::byte* arena() const { return arena_->memory.data(); }
   void bind_extents(std::span<const ConstView> inputs);
   void bind_addresses();
-  std::vector<std::byte*> bind_device();
+  void bind_device();
   void fetch_inputs(std::span<const ConstView> inputs);
   ConstView view(uint32_t value, std::span<const ConstView> inputs) const;
   void run_steps();
@@ -81,8 +81,19 @@ class Frame final : public BodyRunner {
   uint64_t bound_moves_ = 0;  // arena_->moves that addresses_ are of
   std::vector<Object> objects_;
   std::vector<Shape> shapes_;              // by value of the plan
-  std::vector<Shape> bound_;               // the input shapes that a bounded plan is bound to
-  std::vector<std::byte*> addresses_;      // by value of the plan; null: an input, or an object
+  // Of a bounded plan: its symbols and what they are now, the extents that hold one, and the input shapes it is bound to.
+  struct Symbol {
+    const std::string* name;
+    int64_t extent;
+  };
+  struct OpenExtent {
+    size_t value, dim;
+  };
+  std::vector<Symbol> symbols_;
+  std::vector<OpenExtent> open_extents_;
+  std::vector<Shape> bound_;
+  bool is_bound_ = false;
+  std::vector<std::byte*> addresses_, moved_;  // by value of the plan; null: an input, or an object; moved by redirect()
   std::vector<RunContext> contexts_;       // by step
   std::vector<std::unique_ptr<Frame>> bodies_;
   std::unique_ptr<Frame> tail_;

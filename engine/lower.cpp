@@ -11,7 +11,6 @@ namespace engine {
 namespace {
 // What lives outside the arena: anything but tensors, strings, and tensors whose size only the run tells.
 bool in_object(const Type& type) { return !type.is_tensor() || type.dtype == DType::string || !type.placeable(); }
-int64_t largest_bytes(const Type& type) { return bytes_of(type.dtype, type.largest()); }
 Types at_bounds(Types types) {
   for (Type& t : types)
     if (t.is_tensor() && t.placeable() && !t.determined()) t = Type::tensor(t.dtype, t.largest());
@@ -122,11 +121,12 @@ class Compiler {
       step.work = std::max(step.work, step.cost.flops);
     }
     int64_t scratch = 0;
-    const bool fixed = !options_.reference_only && std::ranges::all_of(in, &Type::determined) && std::ranges::all_of(out, &Type::determined);
+    const auto all = [&](bool (Type::*is)() const) { return std::ranges::all_of(in, is) && std::ranges::all_of(out, is); };
+    const bool takes = !options_.reference_only && (all(&Type::determined) || (lowers_bounded(node.op) && !step.on_device && all(&Type::placeable)));
     std::optional<kernels::RefusalLog> log;
     if (options_.keep_refusals) log.emplace(plan_.refusals.emplace_back());
     if (options_.keep_refusals && options_.device && !step.on_device) explain_placement(graph_, node, {options_.device, true, options_.precision});
-    if (auto lowered = fixed ? lower({graph_, node, options_.isa, options_.strict, inside_, step.on_device ? &target_ : nullptr}) : std::nullopt) {
+    if (auto lowered = takes ? lower({graph_, node, options_.isa, options_.strict, inside_, step.on_device ? &target_ : nullptr}) : std::nullopt) {
       step.kernel = lowered->kernel, step.run = std::move(lowered->run), scratch = lowered->scratch;
     } else {
       require(!step.on_device, Code::internal, to_text(node.origins), ": is placed where no kernel takes it");

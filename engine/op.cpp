@@ -149,6 +149,9 @@ std::optional<Lowered> lower(const LowerContext& context) {
     return def(p).lower ? def(p).lower(p, context) : std::nullopt;
   }, context.node.op);
 }
+bool lowers_bounded(const Op& op) {
+  return visit([](const auto& p) { return def(p).bounded; }, op);
+}
 bool lowers_to_device(const Op& op) {
   return visit([](const auto& p) { return def(p).on_device; }, op);
 }

@@ -172,6 +172,8 @@ template <class T> struct OpDef {
   void (*reference)(const T&, RunContext&);
   // Asks a kernel family. Empty: no kernel accepts, and the reference runs instead.
   std::optional<Lowered> (*lower)(const T&, const LowerContext&) = nullptr;
+  // lower() also takes types with bounded symbols: what it returns reads extents when it runs.
+  bool bounded = false;
   // lower() also gives steps for a device, and none of the CPU's where it is asked for one.
   bool on_device = false;
   // Rewrites the node into something cheaper of the same meaning, if it can.
@@ -202,6 +204,7 @@ void reference(const Op&, RunContext&);
 std::optional<Lowered> lower(const LowerContext&);
 Cost cost(const Op&, std::span<const Type> in, std::span<const Type> out);
 bool lowers_to_device(const Op&);
+bool lowers_bounded(const Op&);
 int inplace_input(const Node&);  // -1: none
 bool is_alias(const Op&);
 bool is_random(const Op&);

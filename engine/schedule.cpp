@@ -9,7 +9,7 @@ struct Sizes {
     for (const Node& node : graph.nodes) {
       for (ValueId v : node.outputs) {
         const Type& type = graph[v].type;
-        if (type.is_tensor() && type.placeable()) bytes[size_t(v)] = bytes_of(type.dtype, type.largest());
+        if (type.is_tensor() && type.placeable()) bytes[size_t(v)] = largest_bytes(type);
       }
       for (ValueId v : node.inputs)
         if (v != ValueId::none) ++uses[size_t(v)];

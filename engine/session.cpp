@@ -29,6 +29,22 @@ std::shared_ptr<const Model> Model::load(const std::string& path, CompileOptions
   return std::make_shared<const Model>(load_model(path, mode), std::move(options), std::move(custom_ops));
 }
 
+namespace {
+// The state is a cache with room for what its only reader adds: GroupQueryAttention does so where the memory of both is the same.
+bool extends_in_place(const Graph& graph, const State& state) {
+  const ValueId from = graph.inputs[state.input], to = graph.outputs[state.output].value;
+  const NodeId reader = graph[to].producer;
+  if (reader == NodeId::none || !(graph[from].type == graph[to].type) || !graph[reader].op.get_if<schema::GroupQueryAttention>()) return false;
+  int64_t uses = 0;
+  for (const Node& node : graph.nodes) uses += std::ranges::count(node.inputs, from);
+  for (const GraphOutput& out : graph.outputs) uses += out.value == from;
+  const Node& node = graph[reader];
+  for (const size_t k : {1, 2})
+    if (node.outputs.size() > k && node.outputs[k] == to) return uses == 1 && node.inputs.size() > k + 2 && node.inputs[k + 2] == from;
+  return false;
+}
+}  // namespace
+
 Session::Session(std::shared_ptr<const Model> model, SessionOptions options)
     : model_(std::move(model)), time_limit_(options.time_limit),
       budget_(std::make_shared<Budget>(model_->plans()->options().max_memory_bytes)), frame_(model_->plans(), options_), inputs_(model_->inputs()), views_(model_->inputs()),
@@ -38,7 +54,7 @@ Session::Session(std::shared_ptr<const Model> model, SessionOptions options)
   options_.threads = options.threads ? options.threads : options_.pool->size();
   options_.stop = &stop_;
   if (options.own_states)
-    for (const State& s : model_->graph().states) states_.push_back({s, {}});
+    for (const State& s : model_->graph().states) states_.push_back({s, {}, {}, extends_in_place(model_->graph(), s)});
   reset_states();
 }
 
@@ -138,6 +154,7 @@ void Session::run_armed() {
   const RunScope scope(budget_, model_->plans()->options());
   start_budget(deadline_);
   gather_inputs();
+  redirect_states();
   const auto outputs = frame_.run(views_);
   for (size_t k = 0; k < results_.size(); ++k) {
     results_[k] = outputs[k];
@@ -152,8 +169,32 @@ void Session::run_armed() {
     else copy_tensor(to, results_[k]);
     results_[k].data = to.data;
   }
+  keep_states();
+}
+
+// A cache that grows is written where the next run reads it; to copy it would take as long as to attend to it.
+void Session::redirect_states() {
   for (OwnedState& s : states_) {
-    s.value.assign(results_[s.at.output]);
+    const Type& type = model_->output_type(s.at.output);
+    if (bound_[s.at.output].view.data || !type.is_tensor() || type.dtype == DType::string || !type.placeable() || (type.determined() && !s.in_place)) continue;
+    const int64_t bytes = largest_bytes(type);
+    Object& to = s.in_place ? s.value : s.next;
+    to.bytes.resize(size_t(bytes));
+    frame_.redirect(s.at.output, to.bytes.data(), bytes);
+  }
+}
+
+void Session::keep_states() {
+  for (OwnedState& s : states_) {
+    const ConstView& result = results_[s.at.output];
+    if (result.data && s.in_place && result.data == s.value.bytes.data()) {
+      s.value.set_tensor(result.dtype, result.shape);
+    } else if (result.data && result.data == s.next.bytes.data()) {
+      s.next.set_tensor(result.dtype, result.shape);
+      std::swap(s.value, s.next);
+    } else {
+      s.value.assign(result);
+    }
     inputs_[s.at.input].shape = s.value.shape;
     inputs_[s.at.input].view = std::as_const(s.value).view();
   }

@@ -106,7 +106,11 @@ class Session {
   struct OwnedState {
     State at;
     Object value;
+    Object next;            // of one that grows up to a bound: what the run writes to, while it reads `value`
+    bool in_place = false;  // the run may write to what it reads
   };
+  void redirect_states();
+  void keep_states();
   void gather_inputs();
   void start_budget(Budget::Clock::time_point deadline);
 

@@ -1,5 +1,6 @@
 #include "engine/type.h"
 #include <algorithm>
+#include <array>
 #include "engine/saturate.h"
 
 namespace engine {
@@ -65,8 +66,14 @@ Dim Dim::combine(char op, const Dim& a, const Dim& b) {
         return product;
       }
       case '/': return floor_div(a.value_, b.value_);
+      case 'm': return std::max(x, y);
       default: return a.value_ - floor_div(a.value_, b.value_) * b.value_;
     }
+  }
+  if (op == 'm') {
+    if (a == b && trusted(a)) return a;
+    if (a.bounded() && a.upper() <= b.lower()) return b;
+    if (b.bounded() && b.upper() <= a.lower()) return a;
   }
   const auto is = [](const Dim& d, int64_t n) { return d.known() && d.value_ == n; };
   if ((op == '+' || op == '-') && is(b, 0)) return a;
@@ -90,6 +97,7 @@ Dim Dim::combine(char op, const Dim& a, const Dim& b) {
   int64_t lower = 0, upper = limits::extent;
   if (op == '+') lower = clamp(saturated_sum(a.lower(), b.lower())), upper = clamp(saturated_sum(a.upper(), b.upper()));
   if (op == '-') lower = clamp(saturated_sum(a.lower(), wrapping_add(~b.upper(), 1))), upper = clamp(saturated_sum(a.upper(), wrapping_add(~b.lower(), 1)));
+  if (op == 'm') lower = std::max(a.lower(), b.lower()), upper = std::max(a.upper(), b.upper());
   if (op == '*' && a.lower() >= 0 && b.lower() >= 0)
     lower = clamp(saturated_product(a.lower(), b.lower())), upper = clamp(saturated_product(a.upper(), b.upper()));
   if (op == '/' && a.lower() >= 0 && b.lower() > 0) lower = a.lower() / b.upper(), upper = a.upper() / b.lower();
@@ -112,6 +120,7 @@ std::string Dim::text() const {
   if (known()) return std::to_string(value_);
   if (expr_->op == '?') return "?";
   if (expr_->op == 's') return expr_->name;
+  if (expr_->op == 'm') return cat("max(", expr_->a.text(), ',', expr_->b.text(), ')');
   if (expr_->op == '+' && expr_->b.known() && expr_->b.value_ < 0) return cat('(', expr_->a.text(), expr_->b.value_, ')');
   return cat('(', expr_->a.text(), expr_->op, expr_->b.text(), ')');
 }
@@ -185,6 +194,13 @@ int64_t bytes_of(DType dtype, std::span<const int64_t> shape) {
   const int64_t bytes = (elements(shape) * bits_of(dtype) + 7) / 8;
   require(bytes <= limits::bytes, Code::limit, name(dtype), to_text(shape), " is larger than this build allows");
   return bytes;
+}
+
+int64_t largest_bytes(const Type& type) {
+  std::array<int64_t, limits::rank> shape;
+  require(type.dims.size() <= shape.size(), Code::limit, "a tensor has ", type.dims.size(), " dims");
+  std::ranges::transform(type.dims, shape.begin(), &Dim::upper);
+  return bytes_of(type.dtype, std::span(shape).first(type.dims.size()));
 }
 
 int64_t normal_axis(int64_t axis, int64_t rank, const char* what) {

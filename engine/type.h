@@ -38,6 +38,7 @@ class Dim {
   friend Dim operator*(const Dim& a, const Dim& b) { return combine('*', a, b); }
   friend Dim operator/(const Dim& a, const Dim& b) { return combine('/', a, b); }  // rounds down
   friend Dim operator%(const Dim& a, const Dim& b) { return combine('%', a, b); }  // with the divisor's sign
+  friend Dim max(const Dim& a, const Dim& b) { return combine('m', a, b); }
   friend bool operator==(const Dim& a, const Dim& b);
 
  private:
@@ -91,6 +92,7 @@ std::string to_text(std::span<const int64_t> shape);  // "[1,3,8,8]"
 int64_t elements(std::span<const int64_t> shape);
 // Bytes of a tensor in memory; sub-byte elements are packed. Throws if it passes limits.h.
 int64_t bytes_of(DType, std::span<const int64_t> shape);
+int64_t largest_bytes(const Type&);  // of a placeable tensor at its upper bounds; allocates nothing
 
 // The axis, counted from the front. Throws if out of range.
 int64_t normal_axis(int64_t axis, int64_t rank, const char* what = "axis");

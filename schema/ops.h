@@ -87,6 +87,15 @@ struct QuantizedMatMul {
   SCHEMA_FIELDS(QuantizedMatMul, F(trans_b), F(to))
 };
 
+// y = a · wᵀ in f32, where w [N,K'] has few bits. Inputs: a f32 […,K], w, [scale f32 [N,blocks]], [zero [N,blocks], of w's dtype: 0].
+// u4 or u8: an element is (w - zero) * scale, in blocks of `block_size` along a row; K' = K, or blocks * block_size, of which K count.
+// bf16: w [N,K] alone. y f32 […,N].
+struct NarrowMatMul {
+  static constexpr int version = 1;
+  int64_t block_size = 0;
+  SCHEMA_FIELDS(NarrowMatMul, F(block_size))
+};
+
 // The determinant of each matrix: x […,M,M], y […].
 struct Det {
   static constexpr int version = 1;

@@ -23,13 +23,13 @@ struct Rnn {
 
 // y = softmax(scale * q·kᵀ + mask) · v for each head. Inputs: q [B,H,S,D], k [B,G,T,D], v [B,G,T,E], [mask, which broadcasts to
 // [B,H,S,T]]. Output: y [B,H,S,E]. H / G heads of q share one of k and v. What `…_rows_first` names has its rows before its heads,
-// [B,S,H,D]. With `zero_if_masked`, a query whose keys are all masked by -infinity gives 0 instead of NaN.
+// [B,S,H,D]. If `causal`, query s sees the keys up to T - S + s. With `zero_if_masked`, a query whose keys are all masked by -infinity gives 0 instead of NaN.
 struct Attention {
   static constexpr int version = 1;
   static constexpr bool portable = false;
   double scale = 1;
-  bool q_rows_first = false, k_rows_first = false, v_rows_first = false, y_rows_first = false, zero_if_masked = false;
-  SCHEMA_FIELDS(Attention, F(scale), F(q_rows_first), F(k_rows_first), F(v_rows_first), F(y_rows_first), F(zero_if_masked))
+  bool q_rows_first = false, k_rows_first = false, v_rows_first = false, y_rows_first = false, zero_if_masked = false, causal = false;
+  SCHEMA_FIELDS(Attention, F(scale), F(q_rows_first), F(k_rows_first), F(v_rows_first), F(y_rows_first), F(zero_if_masked), F(causal))
 };
 
 // Grouped-query attention over a cache. Inputs: q [B,S,heads*D], k, v [B,S,kv_heads*D], [past k, past v [B,kv_heads,P,D]],

@@ -13,7 +13,7 @@
 namespace tools {
 namespace {
 struct ConvertArguments {
-  std::string model, output;
+  std::string model, output, weights;
   std::vector<std::string> fix, states, bounds, images;
   bool allow_custom = false, json = false;
 };
@@ -26,10 +26,29 @@ void check_output(const ConvertArguments& arguments) {
     throw UsageError(cat("-o: ", arguments.output, " is the model itself"));
 }
 
+// The part of a name that stands where the pattern has its '*'. None: it does not match.
+std::optional<std::string> matched(const std::string& name, const std::string& pattern) {
+  const size_t star = pattern.find('*'), behind = pattern.size() - star - 1;
+  if (name.size() + 1 < pattern.size() || name.compare(0, star, pattern, 0, star) || name.compare(name.size() - behind, behind, pattern, star + 1, behind))
+    return std::nullopt;
+  return name.substr(star, name.size() - star - behind);
+}
+
+// INPUT=OUTPUT, or both with one '*' that stands for the same text.
 void add_states(Graph& graph, const std::vector<std::string>& texts) {
   for (const std::string& text : texts) {
     const auto [input, output] = parse_pair(text, "--state");
-    with_context([&, &in = input, &out = output] { add_state(graph, in, out); }, "--state ", text);
+    const auto stars = [](const std::string& name) { return std::ranges::count(name, '*'); };
+    if (stars(input) > 1 || stars(input) != stars(output)) throw UsageError(cat("--state ", text, ": one * in the input, and one in the output"));
+    const auto add = [&](const std::string& in, const std::string& out) { with_context([&] { add_state(graph, in, out); }, "--state ", text); };
+    if (!stars(input)) {
+      add(input, output);
+      continue;
+    }
+    size_t found = 0;
+    for (const ValueId v : graph.inputs)
+      if (const auto part = matched(graph[v].name, input)) add(graph[v].name, std::string(output).replace(output.find('*'), 1, *part)), ++found;
+    require(found > 0, Code::invalid_argument, "--state ", text, ": no input is called so");
   }
 }
 
@@ -44,10 +63,14 @@ void add_bounds(Graph& graph, const std::vector<std::string>& texts) {
 
 int64_t weight_bytes(const Graph& graph) {
   int64_t bytes = 0;
-  for (const Value& value : graph.values)
-    if (value.constant && value.constant->dtype != DType::string) bytes += value.constant->bytes();
-  for (const Node& node : graph.nodes)
+  std::vector<bool> read(graph.values.size());
+  for (const Node& node : graph.nodes) {
+    for (const ValueId v : node.inputs)
+      if (v != ValueId::none) read[size_t(v)] = true;
     for (const auto& body : node.bodies) bytes += weight_bytes(*body);
+  }
+  for (size_t v = 0; v < read.size(); ++v)
+    if (const auto& c = graph.values[v].constant; read[v] && c && c->dtype != DType::string) bytes += c->bytes();
   return bytes;
 }
 
@@ -66,6 +89,12 @@ Graph import(const ConvertArguments& arguments, int64_t& nodes_before) {
   return converter::convert(arguments.model, options);
 }
 
+DType weights_dtype(const std::string& text) {
+  for (const DType dtype : {DType::u4, DType::u8, DType::bf16})
+    if (text == name(dtype)) return dtype;
+  throw UsageError(cat("--weights: ", text, " is not u4, u8 or bf16"));
+}
+
 void convert(const ConvertArguments& arguments) {
   const auto start = Clock::now();
   check_output(arguments);
@@ -74,12 +103,19 @@ void convert(const ConvertArguments& arguments) {
   add_bounds(graph, arguments.bounds);
   add_states(graph, arguments.states);
   set_images(graph, arguments.images);
+  std::optional<converter::NarrowWeights> narrow;
+  if (!arguments.weights.empty()) narrow = converter::narrow_weights(graph, weights_dtype(arguments.weights));
   save_model(graph, arguments.output);
   const double time = milliseconds(Clock::now() - start);
   std::error_code error;
   const auto size = std::filesystem::file_size(arguments.output, error);
+  if (narrow && !arguments.json)
+    print(cat(narrow->products, " products with weights of ", arguments.weights, ": error ", format("%.2g", 100 * narrow->error), " % of the weights (root mean square)",
+              narrow->products ? cat(", at the worst ", format("%.2g", 100 * narrow->worst), " %: ", narrow->worst_at) : "", "\n"));
   if (arguments.json)
     return print_json({{"model", arguments.model},
+                       {"narrow_products", narrow ? narrow->products : 0},
+                       {"narrow_error", narrow ? narrow->error : 0},
                        {"output", arguments.output},
                        {"nodes_before", before},
                        {"nodes", graph.nodes.size()},
@@ -97,19 +133,20 @@ void add_convert(CLI::App& command) {
   verb.text("model", arguments->model, "The .onnx file", "FILE", true);
   verb.text("-o,--output", arguments->output, "The .inlay file to write", "FILE", true);
   verb.texts("--fix", arguments->fix, "Fix the shape of an input", "NAME=1x3x224x224");
-  verb.texts("--state", arguments->states, "Feed this output back into this input, from run to run", "INPUT=OUTPUT");
+  verb.texts("--state", arguments->states, "Feed this output back into this input, from run to run; a * in both stands for the same text, as in 'past.*=present.*'", "INPUT=OUTPUT");
   verb.texts("--bound", arguments->bounds,
              "An open extent is never larger than this: memory is planned once, for that size", "SYMBOL=MAX");
   verb.texts("--image", arguments->images,
              "How a picture becomes an input, stored for run and for apps; inlay run -h says what a SPEC is",
              "[NAME=]SPEC");
+  verb.text("--weights", arguments->weights, "Store the constant weights of products in so few bits: u4, u8 (blocks of 32) or bf16; says the error", "DTYPE");
   verb.flag("--allow-custom", arguments->allow_custom,
             "Keep nodes whose op is not known: the application implements them");
   verb.json(arguments->json);
   verb.examples(
       "  inlay convert m.onnx -o m.inlay --fix input=1x3x224x224\n"
       "  inlay convert vad.onnx -o vad.inlay --state state=stateN\n"
-      "  inlay convert gpt.onnx -o gpt.inlay --bound past=2048\n"
+      "  inlay convert gpt.onnx -o gpt.inlay --bound past=2048 --state 'past.*=present.*'\n"
       "  inlay convert yolo.onnx -o yolo.inlay --image rgb,letterbox:640x640");
   verb.run([arguments] { convert(*arguments); });
 }

@@ -1,6 +1,7 @@
 // The families of kernels, as the command and the micro-benchmarks list them.
 #include "kernels/attention/attention.h"
 #include "kernels/conv_transpose/conv_transpose.h"
+#include "kernels/gemm_narrow/gemm_narrow.h"
 #include "kernels/gemm_s8/gemm_s8.h"
 #include "kernels/half/half.h"
 #include "kernels/image/image.h"
@@ -30,6 +31,7 @@ std::span<const KernelRow> kernel_rows() {
   static const std::vector<KernelRow> table = [] {
     std::vector<KernelRow> all;
     add(all, "gemm", gemm::rows());
+    add(all, "gemm_narrow", gemm_narrow::rows());
     add(all, "gemm_s8", gemm_s8::rows());
     add(all, "conv", conv::rows());
     add(all, "conv_transpose", conv_transpose::rows());

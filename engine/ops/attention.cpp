@@ -52,7 +52,9 @@ void reference(const Attention& op, RunContext& c) {
     for (int64_t h = 0; h < q.heads; ++h)
       for (int64_t s = 0; s < q.rows; ++s) {
         double most = -INFINITY, sum = 0;
-        for (int64_t t = 0; t < k.rows; ++t) {
+        const int64_t seen = op.causal ? std::clamp<int64_t>(k.rows - q.rows + s + 1, 0, k.rows) : k.rows;
+        std::fill(scores.begin() + seen, scores.end(), -INFINITY);
+        for (int64_t t = 0; t < seen; ++t) {
           double dot = 0;
           for (int64_t i = 0; i < q.columns; ++i)
             dot += load<double>(c.in(0), b * from_q.batch + h * from_q.head + s * from_q.row + i) *
@@ -71,9 +73,10 @@ void reference(const Attention& op, RunContext& c) {
       }
 }
 
-std::optional<Lowered> lower_on_device(const Attention& op, const kernels::attention::Args& a, int64_t keys, int64_t size, int64_t value_size, const LowerContext& c) {
-  kernels::cuda::AttentionProblem p{a.batch, a.heads, a.shared, a.queries, keys, size, value_size, float(op.scale), op.zero_if_masked,
-                                    a.q_strides, a.k_strides, a.v_strides, a.y_strides, c.has(3)};
+std::optional<Lowered> lower_on_device(const Attention& op, const Heads<int64_t>& q, const Heads<int64_t>& k, const Heads<int64_t>& v, const LowerContext& c) {
+  kernels::cuda::AttentionProblem p{q.batch, q.heads, q.heads / std::max<int64_t>(1, k.heads), q.rows, k.rows, q.columns, v.columns, float(op.scale), op.zero_if_masked, op.causal,
+                                    strides_of(q, op.q_rows_first), strides_of(k, op.k_rows_first), strides_of(v, op.v_rows_first),
+                                    strides_of({q.batch, q.heads, q.rows, v.columns}, op.y_rows_first), c.has(3)};
   if (p.masked) std::ranges::copy(broadcast_strides(c.in(3).shape(), 4), p.mask_strides);
   return engine::lower_on_device(c, &kernels::cuda::Backend::attention, p, [q = device_input(c, 0), k = device_input(c, 1), v = device_input(c, 2), mask = device_input(c, 3)](RunContext& r) {
     return kernels::cuda::AttentionArgs{q.at(r), k.at(r), v.at(r), mask.at(r), out_at(r)};
@@ -83,26 +86,26 @@ std::optional<Lowered> lower_on_device(const Attention& op, const kernels::atten
 std::optional<Lowered> lower(const Attention& op, const LowerContext& c) {
   for (size_t k = 0; k < c.node.inputs.size(); ++k)
     if (c.has(k) && c.in(k).dtype != DType::f32) return std::nullopt;
-  const auto q = heads_of(c.in(0).shape(), op.q_rows_first), k = heads_of(c.in(1).shape(), op.k_rows_first), v = heads_of(c.in(2).shape(), op.v_rows_first);
-  kernels::attention::Args args{};
-  args.batch = q.batch, args.heads = q.heads, args.queries = q.rows, args.shared = q.heads / std::max<int64_t>(1, k.heads);
-  args.q_strides = strides_of(q, op.q_rows_first), args.k_strides = strides_of(k, op.k_rows_first), args.v_strides = strides_of(v, op.v_rows_first);
-  args.y_strides = strides_of({q.batch, q.heads, q.rows, v.columns}, op.y_rows_first);
-  if (c.has(3)) {
-    const Shape shape = c.in(3).shape();
-    if (!c.target && (shape.empty() || shape.back() != k.rows)) return std::nullopt;
-    const Extents mask = broadcast_strides(shape, 4);
-    args.mask_strides = {mask[0], mask[1], mask[2]};
-  }
-  if (c.target) return lower_on_device(op, args, k.rows, q.columns, v.columns, c);
-  auto choice = kernels::attention::select({k.rows, q.columns, v.columns, float(op.scale), op.zero_if_masked}, c.isa);
+  const auto q = heads_of(c.in(0).largest(), op.q_rows_first), k = heads_of(c.in(1).largest(), op.k_rows_first), v = heads_of(c.in(2).largest(), op.v_rows_first);
+  if (c.target) return lower_on_device(op, q, k, v, c);
+  if (c.has(3) && (c.in(3).rank() == 0 || c.in(3).dims.back() != heads_of(c.in(1).dims, op.k_rows_first).rows)) return std::nullopt;
+  if (!c.in(0).dims[3].known() || !c.in(2).dims[3].known()) return std::nullopt;  // the kernel is made for these
+  auto choice = kernels::attention::select({k.rows, q.columns, v.columns, float(op.scale), 0, op.zero_if_masked}, c.isa);
   if (!choice) return std::nullopt;
-  const auto scratch = int64_t(choice.kernel.scratch_bytes());
-  return Lowered{choice.name, [kernel = std::move(choice.kernel), args, mask = c.has(3)](RunContext& r) {
+  const auto scratch = int64_t(choice.kernel.scratch_bytes(q.rows));
+  return Lowered{choice.name, [kernel = std::move(choice.kernel), op](RunContext& r) {
+    const auto q = heads_of(r.in(0).shape, op.q_rows_first), k = heads_of(r.in(1).shape, op.k_rows_first), v = heads_of(r.in(2).shape, op.v_rows_first);
     const auto floats = [&](size_t i) { return reinterpret_cast<const float*>(r.in(i).data); };
-    kernels::attention::Args a = args;
-    a.q = floats(0), a.k = floats(1), a.v = floats(2), a.mask = mask ? floats(3) : nullptr;
-    a.y = reinterpret_cast<float*>(r.out(0).data), a.scratch = r.scratch();
+    kernels::attention::Args a{};
+    a.batch = q.batch, a.heads = q.heads, a.queries = q.rows, a.keys = k.rows, a.shared = q.heads / std::max<int64_t>(1, k.heads);
+    a.sight = {op.causal, k.rows - q.rows, 0};
+    a.q_strides = strides_of(q, op.q_rows_first), a.k_strides = strides_of(k, op.k_rows_first), a.v_strides = strides_of(v, op.v_rows_first);
+    a.y_strides = strides_of({q.batch, q.heads, q.rows, v.columns}, op.y_rows_first);
+    a.q = floats(0), a.k = floats(1), a.v = floats(2), a.y = reinterpret_cast<float*>(r.out(0).data), a.scratch = r.scratch();
+    if (r.has(3)) {
+      const Extents mask = broadcast_strides(r.in(3).shape, 4);
+      a.mask = floats(3), a.mask_strides = {mask[0], mask[1], mask[2]};
+    }
     kernel.run(a, r.pool(), r.threads());
   }, scratch};
 }
@@ -115,7 +118,7 @@ double flops(const Attention& op, std::span<const Type> in, std::span<const Type
 }  // namespace
 
 const OpDef<Attention>& def(const Attention&) {
-  static constexpr OpDef<Attention> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .flops = flops};
+  static constexpr OpDef<Attention> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .bounded = true, .flops = flops};
   return def;
 }
 }  // namespace engine

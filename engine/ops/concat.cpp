@@ -48,12 +48,6 @@ void reference(const Concat& op, RunContext& c) {
   }
 }
 
-// The rest is in its place.
-struct Copy {
-  size_t input;
-  int64_t offset, run, pitch;  // bytes: in y, of a row, from row to row of x
-};
-
 std::optional<Lowered> lower_parts(const LowerContext& c, const AxisSplit& whole, int64_t axis) {
   std::vector<StridedCopy> copies;
   int64_t first = 0;
@@ -66,27 +60,35 @@ std::optional<Lowered> lower_parts(const LowerContext& c, const AxisSplit& whole
 }
 
 std::optional<Lowered> lower(const Concat& op, const LowerContext& c) {
-  const Shape shape = c.out(0).shape();
-  const int64_t bits = schema::bits_of(c.out(0).dtype), axis = normal_axis(op.axis, int64_t(shape.size()));
-  if (c.out(0).dtype == DType::string || bits % 8 || elements(shape) == 0) return std::nullopt;
-  const AxisSplit whole(shape, axis);
-  if (c.target) return lower_parts(c, whole, axis);
-  const int64_t size = bits / 8, rows = whole.outer;
-  const int64_t y_pitch = (c.out_pitch() ? c.out_pitch() : whole.extent * whole.inner) * size;
+  const Type& type = c.out(0);
+  const int64_t size = schema::bits_of(type.dtype) / 8, axis = normal_axis(op.axis, type.rank());
+  if (type.dtype == DType::string || schema::bits_of(type.dtype) % 8 || (type.determined() && elements(type.shape()) == 0)) return std::nullopt;
+  if (c.target) return lower_parts(c, AxisSplit(type.shape(), axis), axis);
+  struct Copy {
+    bool needed;  // the rest is in its place
+    int64_t pitch;  // elements from row to row; 0: as many as it has
+  };
   std::vector<Copy> copies;
-  int64_t first = 0, bytes = 0;
-  for (size_t k = 0; k < c.node.inputs.size(); ++k) {
-    const int64_t run = c.in(k).shape()[size_t(axis)] * whole.inner * size;
-    if (run && !c.in_place(k)) copies.push_back({k, first, run, c.in_pitch(k) ? c.in_pitch(k) * size : run}), bytes += run * rows;
-    first += run;
-  }
-  return Lowered{"copy", [=, copies = std::move(copies)](RunContext& r) {
-    kernels::run_divided(r.pool(), r.threads(), {.rows = rows, .work = 4 * 2 * bytes}, [&](int64_t from, int64_t to, int64_t, int64_t) {
-      for (const Copy& copy : copies) {
-        const std::byte* x = r.in(copy.input).data + from * copy.pitch;
-        std::byte* y = r.out(0).data + from * y_pitch + copy.offset;
-        if (copy.pitch == copy.run && y_pitch == copy.run) std::memcpy(y, x, size_t(copy.run * (to - from)));
-        else for (int64_t row = from; row < to; ++row, x += copy.pitch, y += y_pitch) std::memcpy(y, x, size_t(copy.run));
+  for (size_t k = 0; k < c.node.inputs.size(); ++k) copies.push_back({!c.in_place(k), c.in_pitch(k)});
+  return Lowered{"copy", [axis, size, y_pitch = c.out_pitch(), copies = std::move(copies)](RunContext& r) {
+    const View& y = r.out(0);
+    const AxisSplit whole(y.shape, axis);
+    const int64_t to_pitch = (y_pitch ? y_pitch : whole.extent * whole.inner) * size;
+    const auto run_of = [&](size_t k) { return r.in(k).shape[size_t(axis)] * whole.inner * size; };
+    int64_t bytes = 0;
+    for (size_t k = 0; k < copies.size(); ++k) bytes += copies[k].needed ? run_of(k) * whole.outer : 0;
+    if (bytes == 0) return;
+    kernels::run_divided(r.pool(), r.threads(), {.rows = whole.outer, .work = 4 * 2 * bytes}, [&](int64_t from, int64_t to, int64_t, int64_t) {
+      int64_t first = 0;
+      for (size_t k = 0; k < copies.size(); ++k) {
+        const int64_t run = run_of(k), pitch = copies[k].pitch ? copies[k].pitch * size : run;
+        const std::byte* x = r.in(k).data + from * pitch;
+        std::byte* out = y.data + from * to_pitch + first;
+        first += run;
+        if (!copies[k].needed || run == 0) continue;
+        if (pitch == run && to_pitch == run) std::memcpy(out, x, size_t(run * (to - from)));
+        else if (run == sizeof(float)) for (int64_t row = from; row < to; ++row, x += pitch, out += to_pitch) std::memcpy(out, x, sizeof(float));
+        else for (int64_t row = from; row < to; ++row, x += pitch, out += to_pitch) std::memcpy(out, x, size_t(run));
       }
     });
   }};
@@ -104,7 +106,7 @@ void simplify(const Concat&, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Concat>& def(const Concat&) {
-  static constexpr OpDef<Concat> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .simplify = simplify, .takes_pitch = takes_pitch};
+  static constexpr OpDef<Concat> def{.infer = infer, .reference = reference, .lower = lower, .bounded = true, .on_device = true, .simplify = simplify, .takes_pitch = takes_pitch};
   return def;
 }
 }  // namespace engine

@@ -37,11 +37,8 @@ Types infer(const Gather& op, const InferContext& in) {
   return {Type::tensor(x.dtype, dims)};
 }
 
-void reference(const Gather& op, RunContext& c) {
-  const ConstView& x = c.in(0);
-  const View y = c.out(0);
-  const AxisSplit s(x.shape, normal_axis(op.axis, x.rank()));
-  const auto indices = indices_of(c, s.extent);
+// Indices count from the front.
+void take(const AxisSplit& s, std::span<const int64_t> indices, const ConstView& x, const View& y) {
   if (y.elements() == 0) return;
   int64_t to = 0;
   if (s.inner == 1)
@@ -54,6 +51,26 @@ void reference(const Gather& op, RunContext& c) {
       copy_elements(y, to, x, (o * s.extent + i) * s.inner, s.inner);
       to += s.inner;
     }
+}
+
+void reference(const Gather& op, RunContext& c) {
+  const AxisSplit s(c.in(0).shape, normal_axis(op.axis, c.in(0).rank()));
+  take(s, indices_of(c, s.extent), c.in(0), c.out(0));
+}
+
+// By constant indices.
+std::optional<Lowered> lower(const Gather& op, const LowerContext& c) {
+  const Constant* indices = c.constant(1);
+  if (!indices || c.target || c.in(0).dtype == DType::string) return std::nullopt;
+  const Shape shape = c.in(0).shape();
+  const AxisSplit s(shape, normal_axis(op.axis, int64_t(shape.size())));
+  Charge charge(indices->view().elements() * int64_t(sizeof(int64_t)));
+  std::vector<int64_t> places = to_ints(indices->view());
+  for (int64_t& i : places) {
+    if (i < -s.extent || i >= s.extent) return std::nullopt;  // the reference says so
+    if (i < 0) i += s.extent;
+  }
+  return Lowered{"copy", [s, places = std::move(places), charge = std::move(charge)](RunContext& r) { take(s, places, r.in(0), r.out(0)); }};
 }
 
 Types infer(const GatherElements& op, const InferContext& in) {

@@ -1,13 +1,36 @@
 // Grouped-query attention, as ONNX Runtime defines it for its cache.
+#include "engine/ops/group_query_attention.h"
 #include "engine/ops/doubles.h"
-#include "engine/op.h"
 
 namespace engine {
+namespace gqa {
 namespace {
+int64_t number(const ConstView& v, int64_t i) { return load<Int>(v, i).v; }
+}  // namespace
+
+Tokens tokens_of(const RunContext& c, int64_t b, int64_t total) {
+  const int64_t length = c.in(0).shape[1], after = number(c.in(lengths), b) + 1, valid = c.has(valid_lengths) ? number(c.in(valid_lengths), b) : std::min(length, after);
+  check(after >= 0 && after <= total, "sequence ", b, " has ", after, " tokens of a total of ", total);
+  check(valid >= 0 && valid <= length && valid <= after, "sequence ", b, " has ", valid, " new tokens of ", length, ", and ", after, " in all");
+  return {after, valid, after - valid};
+}
+int64_t position_of(const RunContext& c, int64_t b, int64_t s, int64_t before, int64_t total) {
+  const int64_t length = c.in(0).shape[1];
+  if (!c.has(position_ids)) return before + s;
+  return total == length && !c.has(valid_lengths) ? number(c.in(position_ids), 0) + s : number(c.in(position_ids), b * length + s);
+}
+int64_t total_of(const RunContext& c) {
+  check(c.in(total).elements() == 1, "the total length must have one element");
+  const int64_t n = number(c.in(total), 0);
+  check(n >= 0 && n <= limits::extent, "the total length is ", n);
+  return n;
+}
+}  // namespace gqa
+
+namespace {
+using namespace gqa;
 using schema::GroupQueryAttention;
 
-// Inputs, behind q, k, v.
-enum : size_t { past_k = 3, past_v, lengths, total, cos_table, sin_table, position_ids, bias_of_scores, sinks, q_norm, k_norm, valid_lengths, k_scale, v_scale };
 
 Types infer(const GroupQueryAttention& op, const InferContext& in) {
   in.expect_inputs(3, 17);
@@ -78,8 +101,8 @@ Types infer(const GroupQueryAttention& op, const InferContext& in) {
   const Dim grown = past + length;
   Dim rows = Dim::unknown();
   if (op.sliding) rows = past;
-  else if (all && all->known() && past.known()) rows = std::max(all->value(), past.value());
   else if (all && *all == grown) rows = grown;
+  else if (all) rows = max(*all, past);
   const DType dtype = in.in(0).dtype;
   for (size_t k : {k_scale, v_scale})
     if (in.has(k) && in.in(k).determined() && size.known())
@@ -118,16 +141,12 @@ class Attention {
   Attention(const GroupQueryAttention& op, RunContext& c)
       : op_(op), c_(c), length_(c.in(0).shape[1]), size_(c.in(0).shape[2] / op.heads), past_(c.has(past_k) ? c.in(past_k).shape[2] : 0), q_(to_doubles(c.in(0))),
         fresh_{to_doubles(c.in(1)), to_doubles(c.in(2))}, cos_(table(cos_table)), sin_(table(sin_table)), norms_{optional(q_norm), optional(k_norm)}, sinks_(optional(sinks)),
-        bias_(optional(bias_of_scores)), lengths_(to_ints(c.in(lengths))), scales_{optional(k_scale), optional(v_scale)},
+        bias_(optional(bias_of_scores)), scales_{optional(k_scale), optional(v_scale)},
         cached_(c.has(k_scale) ? c.in(past_k).dtype : c.in(0).dtype), y_(q_.size()) {
-    check(c.in(total).elements() == 1, "the total length must have one element");
-    total_ = load<Int>(c.in(total), 0).v;
-    if (c.has(valid_lengths)) valid_ = to_ints(c.in(valid_lengths));
-    if (c.has(position_ids)) positions_ = to_ints(c.in(position_ids));
+    total_ = total_of(c);
     const int64_t batch = c.in(0).shape[0];
-    check(total_ >= 0 && total_ <= limits::extent, "the total length is ", total_);
     check(!op.sliding || past_ >= op.window, "a cache of ", past_, " rows does not hold a window of ", op.window);
-    check(int64_t(lengths_.size()) == batch && (valid_.empty() || int64_t(valid_.size()) == batch), "there are ", lengths_.size(), " sequence lengths for a batch of ", batch);
+    check(c.in(lengths).elements() == batch && (!c.has(valid_lengths) || c.in(valid_lengths).elements() == batch), "there are ", c.in(lengths).elements(), " sequence lengths for a batch of ", batch);
     if (!bias_.empty()) check(c.in(bias_of_scores).shape[3] >= total_, "the bias is for ", c.in(bias_of_scores).shape[3], " keys of ", total_);
     rows_ = op.sliding ? past_ : std::max(past_, total_);
     const int64_t shape[] = {batch, op.kv_heads, rows_, size_}, square[] = {batch, op.heads, length_, total_};
@@ -186,10 +205,9 @@ class Attention {
   }
 
   void sequence(int64_t b) {
-    const int64_t after = lengths_[size_t(b)] + 1, valid = valid_.empty() ? std::min(length_, after) : valid_[size_t(b)], before = after - valid;
+    const auto [after, valid, before] = tokens_of(c_, b, total_);
     const int64_t held = op_.sliding ? resident(before, past_, op_.window) : before;
-    check(after >= 0 && after <= total_, "sequence ", b, " has ", after, " tokens of a total of ", total_);
-    check(valid >= 0 && valid <= length_ && before >= 0 && held <= past_, "sequence ", b, " has a past of ", before, ", the cache one of ", past_);
+    check(held <= past_, "sequence ", b, " has a past of ", before, ", the cache one of ", past_);
     const int64_t staged = std::max(rows_, held + valid), base = before - held;  // the position of row 0
     Scratch<double> cache[2];
     for (int k = 0; k < 2; ++k) {
@@ -204,25 +222,19 @@ class Attention {
       for (int64_t h = 0; h < op_.kv_heads; ++h)
         for (int k = 0; k < 2; ++k) {
           double* x = fresh_[k].data() + ((b * length_ + s) * op_.kv_heads + h) * size_;
-          if (k == 0) prepare(x, position(b, s, before), true);
+          if (k == 0) prepare(x, position_of(c_, b, s, before, total_), true);
           double* to = cache[k].data() + (h * staged + held + s) * size_;
           for (int64_t i = 0; i < size_; ++i) to[i] = scales_[0].empty() ? x[i] : steps(x[i] / scale_of(size_t(k), h, i)) * scale_of(size_t(k), h, i);
         }
     for (int64_t s = 0; s < valid; ++s)
       for (int64_t h = 0; h < op_.heads; ++h) {
-        prepare(q_.data() + ((b * length_ + s) * op_.heads + h) * size_, position(b, s, before), false);
+        prepare(q_.data() + ((b * length_ + s) * op_.heads + h) * size_, position_of(c_, b, s, before, total_), false);
         query(b, s, h, before + s, after, base, staged, cache);
       }
     const int64_t left = op_.sliding ? resident(after, rows_, op_.window) : rows_, first = op_.sliding ? held + valid - left : 0;
     for (int k = 0; k < 2; ++k)
       for (int64_t h = 0; h < op_.kv_heads; ++h)
         std::copy_n(cache[k].begin() + (h * staged + first) * size_, left * size_, present_[k].begin() + (b * op_.kv_heads + h) * rows_ * size_);
-  }
-
-  // For rotary embedding. A prompt counts from its first position.
-  int64_t position(int64_t b, int64_t s, int64_t before) const {
-    if (positions_.empty()) return before + s;
-    return total_ == length_ && valid_.empty() ? positions_[0] + s : positions_[size_t(b * length_ + s)];
   }
 
   void query(int64_t b, int64_t s, int64_t h, int64_t at, int64_t after, int64_t base, int64_t staged, const Scratch<double> (&cache)[2]) {
@@ -265,10 +277,8 @@ class Attention {
   int64_t total_ = 0, rows_ = 0;
   Scratch<double> q_, fresh_[2];
   const Scratch<double> cos_, sin_, norms_[2], sinks_, bias_;
-  const std::vector<int64_t> lengths_;
   const Scratch<double> scales_[2];
   const DType cached_;
-  std::vector<int64_t> valid_, positions_;
   Scratch<double> y_, present_[2], scores_, weights_;
 };
 void reference(const GroupQueryAttention& op, RunContext& c) { Attention(op, c); }
@@ -280,7 +290,7 @@ double flops(const GroupQueryAttention&, std::span<const Type> in, std::span<con
 }  // namespace
 
 const OpDef<GroupQueryAttention>& def(const GroupQueryAttention&) {
-  static constexpr OpDef<GroupQueryAttention> def{.infer = infer, .reference = reference, .flops = flops};
+  static constexpr OpDef<GroupQueryAttention> def{.infer = infer, .reference = reference, .lower = lower_group_query_attention, .bounded = true, .flops = flops};
   return def;
 }
 }  // namespace engine

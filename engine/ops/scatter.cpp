@@ -1,5 +1,6 @@
 // ScatterElements and ScatterND.
 #include <algorithm>
+#include <cstring>
 #include "engine/ops/device_places.h"
 #include "engine/ops/strides.h"
 
@@ -102,7 +103,42 @@ void reference(const ScatterND& op, RunContext& c) {
 // Sums have no order on a device.
 bool on_device(ScatterKind kind, const LowerContext& c) { return c.target && kind == ScatterKind::none; }
 std::optional<Lowered> lower(const ScatterElements& op, const LowerContext& c) { return on_device(op.kind, c) ? lower_scatter(c, places_along(c, op.axis)) : std::nullopt; }
-std::optional<Lowered> lower(const ScatterND& op, const LowerContext& c) { return on_device(op.kind, c) ? lower_scatter(c, places_of_tuples(c, 0)) : std::nullopt; }
+
+// Constant indices are known runs: an assignment to a slice, as exporters write it, is a few.
+struct Run {
+  int64_t to, from, bytes;
+};
+std::optional<Lowered> lower(const ScatterND& op, const LowerContext& c) {
+  if (c.target) return on_device(op.kind, c) ? lower_scatter(c, places_of_tuples(c, 0)) : std::nullopt;
+  const Constant* given = c.constant(1);
+  const DType dtype = c.in(0).dtype;
+  if (!given || op.kind != ScatterKind::none || dtype == DType::string || schema::bits_of(dtype) % 8) return std::nullopt;
+  const ConstView indices = given->view();
+  const Shape shape = c.in(0).shape();
+  const int64_t size = schema::bits_of(dtype) / 8, depth = indices.shape.back(), tuples = product(indices.shape.first(indices.shape.size() - 1));
+  const int64_t part = product(std::span(shape).subspan(size_t(depth))) * size;
+  const Extents strides = dense_strides(shape);
+  std::vector<Run> runs;
+  for (int64_t t = 0; t < tuples; ++t) {
+    int64_t to = 0;
+    for (int64_t d = 0; d < depth; ++d) {
+      const int64_t i = load<Int>(indices, t * depth + d).v, extent = shape[size_t(d)];
+      if (i < -extent || i >= extent) return std::nullopt;  // the reference says so
+      to += (i < 0 ? i + extent : i) * strides[size_t(d)] * size;
+    }
+    if (!runs.empty() && runs.back().to + runs.back().bytes == to) runs.back().bytes += part;
+    else runs.push_back({to, t * part, part});
+  }
+  runs.shrink_to_fit();
+  Charge charge(int64_t(runs.size() * sizeof(Run)));
+  const int64_t bytes = bytes_of(dtype, shape);
+  const bool all = runs.size() == 1 && runs[0].bytes == bytes;
+  return Lowered{"copy", [runs = std::move(runs), bytes, all, charge = std::move(charge)](RunContext& r) {
+    std::byte* y = r.out(0).data;
+    if (!all && r.in(0).data != y) std::memcpy(y, r.in(0).data, size_t(bytes));
+    for (const Run& run : runs) std::memcpy(y + run.to, r.in(2).data + run.from, size_t(run.bytes));
+  }};
+}
 }  // namespace
 
 const OpDef<ScatterElements>& def(const ScatterElements&) {

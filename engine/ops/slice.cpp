@@ -110,11 +110,12 @@ void reference(const Slice&, RunContext& c) {
 }
 
 std::optional<Lowered> lower(const Slice&, const LowerContext& c) {
-  if (!c.target) return std::nullopt;
   for (size_t k = 1; k < 5; ++k)
     if (c.has(k) && !c.constant(k)) return std::nullopt;
   const Reached r = reached(c.in(0).shape(), [&](size_t k) { return c.has(k) ? std::optional(small_ints(c.constant(k)->view())) : std::nullopt; });
-  return lower_strided(c, r.strides, r.first);
+  if (c.target) return lower_strided(c, r.strides, r.first);
+  const Nest<2> nest = Nest<2>{r.shape, {dense_strides(r.shape), r.strides}}.merged();
+  return Lowered{"copy", [nest, first = r.first](RunContext& run) { copy_nest(run.out(0), run.in(0), nest, {0, first}); }};
 }
 
 // A cut of one dim by step 1.

@@ -82,10 +82,7 @@ class ChannelsLast {
   }
 
   // Explicit values for both spatial dims.
-  static Ints pair(const Ints& given, int64_t otherwise, bool one_dim) {
-    if (given.empty()) return Ints{otherwise, otherwise};
-    return one_dim ? Ints{otherwise, given[0]} : given;
-  }
+  static Ints pair(const Ints& given, int64_t otherwise) { return given.empty() ? Ints{otherwise, otherwise} : given; }
   // All begins, then all ends, with auto_pad resolved for these extents.
   template <class T> static Ints pads(const T& op, std::span<const int64_t> x, std::span<const int64_t> kernel) {
     const auto given = windows(op, x.size());
@@ -95,32 +92,18 @@ class ChannelsLast {
       const int64_t out = w.out(x[d], kernel[d]).value(), total = std::max<int64_t>(0, (out - 1) * w.stride + (kernel[d] - 1) * w.dilation + 1 - x[d]);
       begins.push_back(w.same() ? w.before(total) : w.begin), ends.push_back(w.same() ? total - w.before(total) : w.end);
     }
-    if (x.size() == 1) begins.insert(begins.begin(), 0), ends.insert(ends.begin(), 0);
     begins.insert(begins.end(), ends.begin(), ends.end());
     return begins;
   }
 
   ValueId convolution(const Node& node, const schema::Conv& op) {
     const Type &x = type(node.inputs[0]), &w = type(node.inputs[1]);
-    const bool one_dim = x.rank() == 3;
-    if ((x.rank() != 4 && !one_dim) || x.dtype != DType::f32 || !graph_[node.inputs[1]].constant) return ValueId::none;
+    if (x.rank() != 4 || x.dtype != DType::f32 || !graph_[node.inputs[1]].constant) return ValueId::none;
     if (!x.determined() || !w.determined()) return ValueId::none;
     const Shape extents = x.shape(), kernel = w.shape();
-    schema::ConvLast out{pair(op.stride, 1, one_dim), pair(op.dilation, 1, one_dim),
+    schema::ConvLast out{pair(op.stride, 1), pair(op.dilation, 1),
                          pads(op, std::span(extents).subspan(2), std::span(kernel).subspan(2)), op.groups, false, op.exact};
     ValueIds in = node.inputs;
-    if (one_dim) {  // [N,C,L] as [N,L,1,C] would need another kernel shape: [N,1,L,C] keeps rows contiguous
-      const Shape &s = extents, &k = kernel;
-      const auto reshape = [&](ValueId v, std::initializer_list<int64_t> shape) {
-        return add(schema::Reshape{.allow_zero = true}, {v, graph_.add_constant(make_ints(shape))}, node.origins);
-      };
-      in[1] = reshape(in[1], {k[0], k[1], 1, k[2]});
-      fold_constant(in[1]);
-      in[0] = reshape(add(schema::Transpose{{0, 2, 1}}, {in[0]}, node.origins), {s[0], 1, s[2], s[1]});
-      const ValueId y = add(out, in, node.origins);
-      const Shape r = type(y).shape();
-      return add(schema::Transpose{{0, 2, 1}}, {reshape(y, {r[0], r[2], r[3]})}, node.origins);
-    }
     out.planar_input = !from_region(in[0]) && graph_[in[0]].producer == NodeId::none && x.dims[1].value() <= 4 && op.groups == 1;
     if (!out.planar_input) in[0] = last(in[0], node.origins);
     return first(add(out, in, node.origins), node.origins);
@@ -130,7 +113,7 @@ class ChannelsLast {
     const Type &x = type(node.inputs[0]), &w = type(node.inputs[1]), &y = type(node.outputs[0]);
     if (x.rank() != 4 || x.dtype != DType::f32 || op.groups != 1 || !graph_[node.inputs[1]].constant) return ValueId::none;
     if (!x.determined() || !w.determined() || !y.determined()) return ValueId::none;
-    schema::ConvTransposeLast out{pair(op.stride, 1, false), pair(op.dilation, 1, false), Ints(4, 0), {}, 1};
+    schema::ConvTransposeLast out{pair(op.stride, 1), pair(op.dilation, 1), Ints(4, 0), {}, 1};
     const auto given = all_windows(op, 2);
     for (size_t d = 0; d < 2; ++d) {
       Dim extent;
@@ -148,7 +131,7 @@ class ChannelsLast {
     if (op.kind == schema::PoolKind::lp || op.kernel.size() != 2 || !x.determined()) return ValueId::none;
     const Shape extents = x.shape();
     const bool ceil = op.ceil_mode && !windows(op, 2)[0].same();  // auto_pad has said how many windows there are
-    const schema::PoolLast out{op.kind, op.kernel, pair(op.stride, 1, false), pair(op.dilation, 1, false),
+    const schema::PoolLast out{op.kind, op.kernel, pair(op.stride, 1), pair(op.dilation, 1),
                                pads(op, std::span(extents).subspan(2), op.kernel), ceil, op.count_pad};
     return first(add(out, {source(node.inputs[0])}, node.origins), node.origins);
   }

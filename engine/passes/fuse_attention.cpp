@@ -30,8 +30,8 @@ class AttentionFuser : Match {
     Origins origins;
   };
 
-  bool f32(ValueId v) const { return graph_[v].type.dtype == DType::f32 && graph_[v].type.determined(); }
-  Shape shape(ValueId v) const { return graph_[v].type.shape(); }
+  bool f32(ValueId v) const { return graph_[v].type.dtype == DType::f32 && graph_[v].type.placeable(); }
+  const Dims& shape(ValueId v) const { return graph_[v].type.dims; }
   bool permutes(ValueId v, const schema::Ints& perm, ValueId& from) const {
     const auto [node, op] = made_by<schema::Transpose>(v);
     if (!op || op->perm != perm) return false;
@@ -77,6 +77,20 @@ class AttentionFuser : Match {
     return make_constant(std::as_const(object).view());
   }
 
+  // A constant that leaves query s the keys up to T - S + s, as they are.
+  bool hides_what_follows(ValueId mask, const Dim& queries, const Dim& keys) const {
+    const Constant* c = graph_[mask].constant.get();
+    if (!c || !queries.known() || !keys.known() || keys.value() < queries.value()) return false;
+    const ConstView view = c->view();
+    const int64_t rows = queries.value(), columns = keys.value(), past = columns - rows;
+    if (view.rank() < 2 || view.elements() != rows * columns || view.shape[size_t(view.rank() - 2)] != rows || view.shape.back() != columns) return false;
+    for (int64_t i = 0; i < view.elements(); ++i) {
+      const double v = load<double>(view, i);
+      if (i % columns <= i / columns + past ? v != 0 : !(v <= -1e4)) return false;
+    }
+    return true;
+  }
+
   // The scores before masks were added to them.
   bool unmask(ValueId& v, Found& found) {
     const auto fits = [&](ValueId mask) {  // a number per key at least: it is read in rows
@@ -97,7 +111,7 @@ class AttentionFuser : Match {
           const auto value = number(other);
           if (next != ValueId::none || !condition || !value || !(*value <= -1e4) || shape(scores) != shape(v)) continue;
           const ConstantPtr mask = mask_of(*condition, keeps);
-          if (!mask || mask->shape.size() > 4 || mask->shape.back() != shape(v).back()) return false;
+          if (!mask || mask->shape.size() > 4 || Dim(mask->shape.back()) != shape(v).back()) return false;
           next = scores, found.masks.push_back(rewriter_.graph.add_constant(mask));
         }
       }
@@ -174,6 +188,8 @@ class AttentionFuser : Match {
     if (uses_[size_t(found.y)] == 1)
       if (const Node& after = graph_[user_[size_t(found.y)]]; after.op.get_if<schema::Transpose>() && after.op.get_if<schema::Transpose>()->perm == Ints{0, 2, 1, 3})
         found.op.y_rows_first = true, found.y = after.outputs[0];
+    const Dim queries = shape(found.q)[found.op.q_rows_first ? 1 : 2], keys = shape(found.k)[found.op.k_rows_first ? 1 : 2];
+    if (std::erase_if(found.masks, [&](ValueId mask) { return hides_what_follows(mask, queries, keys); })) found.op.causal = true;
     ValueIds inputs{found.q, found.k, found.v};
     if (!found.masks.empty()) {
       ValueId mask = found.masks[0];

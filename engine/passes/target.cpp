@@ -8,6 +8,7 @@ void run_target_passes(Graph& graph, const CompileOptions& options) {
       {"expand_quantized", kernels::gemm_s8::pays(options.isa) ? expand_quantized_but_products : expand_quantized, 0},
       {"fold_pads", fold_pads, 0},  // also those that inference has decided now
       {"widen_half", widen_half, 0},
+      {"lines_as_images", lines_as_images, 0},
       {"channels_last", channels_last, 1},
       {"canonicalise", canonicalise, 2},
       {"eliminate_common", eliminate_common, 2},

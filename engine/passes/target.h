@@ -8,6 +8,7 @@ struct DeviceTarget;
 bool expand_quantized(Graph&);
 bool expand_quantized_but_products(Graph&);  // those that a kernel for bytes takes
 bool widen_half(Graph&);
+bool lines_as_images(Graph&);
 bool channels_last(Graph&);
 bool fuse_attention(Graph&);
 bool fuse_epilogues(Graph&);

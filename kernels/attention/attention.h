@@ -9,8 +9,9 @@
 
 namespace kernels::attention {
 struct Spec {
-  int64_t keys = 0, size = 0, value_size = 0;  // rows of k and v; columns of q and k, of v and y
+  int64_t keys = 0, size = 0, value_size = 0;  // rows of k and v, at most; columns of q and k, of v and y
   float scale = 1;
+  float softcap = 0;            // c > 0: scaled scores become c · tanh(score / c)
   bool zero_if_masked = false;  // where the mask leaves a query no key at all, y is 0 instead of NaN
 };
 
@@ -18,6 +19,15 @@ struct Spec {
 struct Strides {
   int64_t batch = 0, head = 0, row = 0;
 };
+// The keys that query r sees: those up to its own place, position + r, if causal; the last `window` of the ones up to there, if that is
+// not 0. Products leave out what no query of a block sees.
+struct Sight {
+  bool causal = false;
+  int64_t position = 0, window = 0;
+  int64_t end(int64_t r, int64_t keys) const { return causal ? std::clamp<int64_t>(position + r + 1, 0, keys) : keys; }
+  int64_t begin(int64_t r) const { return window > 0 ? std::max<int64_t>(0, position + r + 1 - window) : 0; }
+};
+
 // y overlaps nothing else.
 struct Args {
   const float *q, *k, *v;
@@ -25,17 +35,20 @@ struct Args {
   float* y;
   Strides q_strides, k_strides, v_strides, mask_strides, y_strides;
   int64_t batch = 1, heads = 1, queries = 1;
+  int64_t keys = -1;  // -1: all of the spec's
+  Sight sight;
   int64_t shared = 1;       // heads of q that one head of k and v serves
   void* scratch = nullptr;  // scratch_bytes, aligned to 64 bytes
 };
 
 struct Functions {
-  // Rows of scores s, scaled and masked, become exponentials; inverse[r] is 1 over their sum. `masks`: from row to row.
-  void (*softmax)(const Spec&, float* s, int64_t stride, int64_t rows, const float* mask, int64_t masks, float* inverse);
+  // Rows of n scores s, scaled, capped and masked, become exponentials, and 0 where row r, as query row0 + r, sees none;
+  // inverse[r] is 1 over their sum. `masks`: from row to row.
+  void (*softmax)(const Spec&, const Sight&, float* s, int64_t stride, int64_t row0, int64_t rows, int64_t n, const float* mask, int64_t masks, float* inverse);
   void (*scale)(float* y, int64_t stride, int64_t rows, int64_t n, const float* by);  // each row by its number
-  // s[j] = q · k[j];  y = Σ p[j] · v[j]
-  void (*dots)(const Spec&, const float* q, const float* k, int64_t stride, float* s);
-  void (*mix)(const Spec&, const float* p, const float* v, int64_t stride, float* y);
+  // s[j] = q · k[j];  y = Σ p[j] · v[j], over n keys
+  void (*dots)(const Spec&, const float* q, const float* k, int64_t stride, int64_t n, float* s);
+  void (*mix)(const Spec&, const float* p, const float* v, int64_t stride, int64_t n, float* y);
 };
 
 class Kernel {
@@ -44,12 +57,13 @@ class Kernel {
   // Products by the fastest gemm for `isa`.
   Kernel(const Spec&, const Functions&, isa::Mask isa);
   explicit operator bool() const { return scores_ && values_; }
-  size_t scratch_bytes() const;
+  size_t scratch_bytes(int64_t queries) const;
   void run(const Args&, ThreadPool&, int max_threads = 0) const;
 
  private:
   void one(const Args&, int64_t batch, int64_t head, int64_t row0, int64_t row1, float* slot, ThreadPool&) const;
-  int64_t slot_floats() const;
+  int64_t packed_floats(int64_t queries) const;
+  int64_t slot_floats(int64_t queries) const;
 
   Spec spec_;
   Functions functions_ = {};

@@ -36,8 +36,13 @@ __global__ void __launch_bounds__(threads)
       a.mask + batch * p.mask_strides[0] + head * p.mask_strides[1] + (first + query) * p.mask_strides[2];
   load(s.q, a.q + batch * p.q.batch + head * p.q.head + first * p.q.row, p.q.row, p.queries - first, p.size,
        block_queries);
+  // Of this query; and of the last one of the block, behind whose keys no tile is needed.
+  const int64_t seen = p.causal ? p.keys - p.queries + first + query + 1 : p.keys;
+  const int64_t past = p.causal && p.keys - p.queries + first + block_queries < p.keys
+                           ? p.keys - p.queries + first + block_queries
+                           : p.keys;
   float largest = -INFINITY, sum = 0, mixed[most / sharing] = {};
-  for (int64_t key0 = 0; key0 < p.keys; key0 += tile_keys) {
+  for (int64_t key0 = 0; key0 < past; key0 += tile_keys) {
     const int64_t count = p.keys - key0 < tile_keys ? p.keys - key0 : tile_keys;
     __syncthreads();  // the values of the tile before have been read
     load(s.kv, keys + key0 * p.k.row, p.k.row, count, p.size, tile_keys);
@@ -50,7 +55,7 @@ __global__ void __launch_bounds__(threads)
       for (int64_t i = 0; i < p.size; ++i) dot += s.q[query][i] * s.kv[key][i];
       dot *= p.scale;
       if (p.masked && present && key < count) dot += mask[(key0 + key) * p.mask_strides[3]];
-      score[j] = key < count ? dot : -INFINITY;
+      score[j] = key < count && key0 + key < seen ? dot : -INFINITY;
       top = Max()(top, score[j]);
     }
     for (int m = sharing / 2; m; m /= 2) top = Max()(top, __shfl_xor_sync(~0u, top, m));

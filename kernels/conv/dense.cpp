@@ -101,16 +101,17 @@ class ImplicitGemm final : public Conv {
     const int64_t rows = args.rows < 0 ? args.batch * s_.out_height(args.height) : args.rows;
     if (rows <= 0 || s_.out_width() <= 0) return;
     const int64_t row_bytes = s_.width * (s_.nchw_input ? s_.channels : k_.block) * bytes * s_.stride_h;
-    const int64_t most = std::max<int64_t>(1, x_block_bytes / row_bytes);
+    const int64_t pieces = this->pieces(rows, row_bytes, threads_of(pool, max_threads));
+    const int64_t most = std::max<int64_t>(1, x_block_bytes * pieces / row_bytes);
     // A block of columns is a panel of a group.
-    Divisible step{.rows = rows, .blocks = panels_.count * s_.groups, .least = divide_up(rows, most)};
+    Divisible step{.rows = rows * pieces, .blocks = panels_.count * s_.groups, .least = divide_up(rows * pieces, most)};
     step.for_rows = rows * (s_.width * s_.channels * s_.stride_h + s_.out_width() * s_.out_channels) * bytes;
     step.for_blocks = s_.out_channels * in_ * taps() * bytes;
     step.work = rows * s_.out_width() * s_.out_channels * in_ * taps() + 4 * (step.for_rows + step.for_blocks);
     run_divided(pool, max_threads, step, [&](int64_t row0, int64_t row1, int64_t first, int64_t last) {
       for (int64_t g = first / panels_.count; g * panels_.count < last; ++g) {
         const int64_t begin = g * panels_.count;
-        block(args, g, row0, row1, static_cast<int>(std::max(first - begin, int64_t{0})), static_cast<int>(std::min<int64_t>(last - begin, panels_.count)));
+        block(args, g, pieces, row0, row1, static_cast<int>(std::max(first - begin, int64_t{0})), static_cast<int>(std::min<int64_t>(last - begin, panels_.count)));
       }
     });
   }
@@ -118,8 +119,9 @@ class ImplicitGemm final : public Conv {
  private:
   // Neighbouring tiles along a row of y that share code; `by_place` of the reduction.
   struct Segment {
-    int64_t a, c;  // floats from the start of the row in x, in y
-    int64_t tiles;
+    int64_t pixel;  // the first one
+    int rows;       // pixels of a tile
+    int64_t first, tiles;
     tile::Tile by_place[4];
   };
 
@@ -130,6 +132,15 @@ class ImplicitGemm final : public Conv {
     if (s_.nchw_input) return {in_, in_};
     const int64_t limit = panel_block_bytes / (taps() * panels_.vectors * panels_.lanes * bytes) / 16 * 16;
     return tile::KBlocks::even(in_, std::clamp<int64_t>(limit, 32, tile::max_tap_k));
+  }
+
+  // How many a row of pixels is cut into, by tiles: where it is more than the cache should hold, or there are too few rows
+  // for the threads.
+  int64_t pieces(int64_t rows, int64_t row_bytes, int64_t threads) const {
+    constexpr int64_t least_tiles = 4, shared_by = 4;  // tasks per thread that can be evened out
+    const int64_t tiles = segments_[1].back().first + segments_[1].back().tiles;
+    const int64_t wanted = std::max(divide_up(row_bytes, x_block_bytes), threads > 1 ? divide_up(shared_by * threads, rows) : 1);
+    return epilogue_.pass ? 1 : std::clamp<int64_t>(wanted, 1, std::max<int64_t>(1, tiles / least_tiles));
   }
 
   // How many parts the rows of the kernel are summed in.
@@ -159,7 +170,7 @@ class ImplicitGemm final : public Conv {
       }
       shape.rows = rows;
       shape.taps = previous = taps;
-      Segment segment{(pixel * s_.stride_w - s_.pad_left) * pixel_, pixel * s_.out_pitch(), 1, {}};
+      Segment segment{pixel, rows, i, 1, {}};
       for (int b = 0; b < sums(); ++b) {
         const tile::Place place = tile::place(b, sums());
         tile::Tile& tile = segment.by_place[static_cast<int>(place)];
@@ -181,14 +192,15 @@ class ImplicitGemm final : public Conv {
     return {static_cast<int64_t>(kw) * s_.dilation_w * pixel_ * bytes, first, last};
   }
 
-  void block(const Args& args, int64_t g, int64_t row0, int64_t row1, int first, int last) const {
+  // Pieces [begin, end) of rows, each row being so many.
+  void block(const Args& args, int64_t g, int64_t pieces, int64_t begin, int64_t end, int first, int last) const {
     const int64_t oh_count = s_.out_height(args.height), ow_count = s_.out_width();
     const int64_t x_row = s_.width * pixel_, plane = args.height * s_.width;
     const auto* w = static_cast<const float*>(args.w) + g * group_floats();
     const auto packed = [&](int i, int p) {
       return w + panels_.column(p) * in_ * taps() + k_.begin(i) * taps() * panels_.width(p);
     };
-    for (int sum = 0; sum < sums() && row0 < row1; ++sum) {
+    for (int sum = 0; sum < sums() && begin < end; ++sum) {
       const int i = sum / parts_, part = sum % parts_, place = static_cast<int>(tile::place(sum, sums()));
       const int64_t part0 = s_.kernel_h * part / parts_, part1 = s_.kernel_h * (part + 1) / parts_;
       for (int p = first; p < last; ++p) {
@@ -197,13 +209,15 @@ class ImplicitGemm final : public Conv {
         const int next_sum = p + 1 < last ? sum : sum + 1, next_p = p + 1 < last ? p + 1 : first;
         const float* next = next_sum < sums() ? packed(next_sum / parts_, next_p) : nullptr;
         const float* next_end = next ? next + k_.size(next_sum / parts_) * taps() * panels_.width(next_p) : nullptr;
-        for (int64_t row = row0; row < row1; ++row) {
+        const std::vector<Segment>& segments = segments_[p == panels_.count - 1];
+        const int64_t tiles = segments.back().first + segments.back().tiles;
+        for (int64_t piece = begin; piece < end; ++piece) {
+          const int64_t row = piece / pieces, tile0 = tiles * (piece % pieces) / pieces, tile1 = tiles * (piece % pieces + 1) / pieces;
           const int64_t at = args.first_row + row, image = at / oh_count, top = at % oh_count * s_.stride_h - s_.pad_top;
           // The rows of the kernel, in this part, that lie inside x.
           const int64_t d = s_.dilation_h, kh0 = std::max(part0, top < 0 ? (-top + d - 1) / d : 0);
           const int64_t kh1 = top >= args.height ? 0 : std::min(part1, (args.height - 1 - top) / d + 1);
           const int64_t inside = std::max<int64_t>(0, kh1 - kh0);
-          pointwise::Cursors cursors(epilogue_.in_tile, args.operands, row * ow_count, column);
           tile::Args t{};
           t.bias = args.bias ? args.bias + column : nullptr;
           t.lda = s_.stride_w * pixel_ * bytes;
@@ -214,29 +228,33 @@ class ImplicitGemm final : public Conv {
           t.outer = inside;
           t.prefetch = next;
           t.prefetch_end = next_end;
-          t.cursors = cursors.at.data();
           t.b = panel + (inside ? kh0 * s_.kernel_w * t.k * width : 0);
           const int64_t channel = g * in_ + k_.begin(i);
           const int64_t x = image * args.height * x_row * (s_.nchw_input ? s_.channels : 1) +
                             (inside ? top + kh0 * d - args.x_row : 0) * x_row + channel * (s_.nchw_input ? plane : 1);
           float* y = args.y + row * ow_count * s_.out_pitch() + column;
-          for (const Segment& segment : segments_[p == panels_.count - 1]) {
-            t.a = args.x + x + segment.a;
-            t.c = y + segment.c;
-            t.tiles = segment.tiles;
-            t.shape = segment.by_place[place].shape.get();
-            segment.by_place[place].function(&t);
+          const auto pixel = [&](const Segment& segment) { return segment.pixel + std::max<int64_t>(0, tile0 - segment.first) * segment.rows; };
+          auto segment = segments.begin();
+          while (segment->first + segment->tiles <= tile0) ++segment;
+          pointwise::Cursors cursors(epilogue_.in_tile, args.operands, row * ow_count + pixel(*segment), column);
+          t.cursors = cursors.at.data();
+          for (; segment != segments.end() && segment->first < tile1; ++segment) {
+            t.a = args.x + x + (pixel(*segment) * s_.stride_w - s_.pad_left) * pixel_;
+            t.c = y + pixel(*segment) * s_.out_pitch();
+            t.tiles = std::min(tile1, segment->first + segment->tiles) - std::max(tile0, segment->first);
+            t.shape = segment->by_place[place].shape.get();
+            segment->by_place[place].function(&t);
           }
           next = t.prefetch;
         }
       }
     }
-    if (!epilogue_.pass || row0 >= row1) return;
+    if (!epilogue_.pass || begin >= end) return;  // pieces are rows
     const int64_t c0 = g * out_ + panels_.column(first);
     const int64_t c1 = g * out_ + (last == panels_.count ? out_ : panels_.column(last));
-    const pointwise::Operands operands = pointwise::offset(s_.epilogue, args.operands, row0 * ow_count, c0);
-    float* y = args.y + row0 * ow_count * s_.out_pitch() + c0;
-    epilogue_.pass.run({y, s_.out_pitch(), y, s_.out_pitch(), operands.data(), (row1 - row0) * ow_count, c1 - c0});
+    const pointwise::Operands operands = pointwise::offset(s_.epilogue, args.operands, begin * ow_count, c0);
+    float* y = args.y + begin * ow_count * s_.out_pitch() + c0;
+    epilogue_.pass.run({y, s_.out_pitch(), y, s_.out_pitch(), operands.data(), (end - begin) * ow_count, c1 - c0});
   }
 
   Spec s_;

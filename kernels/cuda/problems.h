@@ -229,6 +229,7 @@ struct AttentionProblem {
   int64_t batch = 1, heads = 1, shared = 1, queries = 0, keys = 0, size = 0, value_size = 0;
   float scale = 1;
   bool zero_if_masked = false;
+  bool causal = false;  // the last query sees all keys, each one before it a key less
   attention::Strides q, k, v, y;
   bool masked = false;
   int64_t mask_strides[4] = {};  // by batch, head, query, key

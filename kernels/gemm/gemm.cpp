@@ -29,14 +29,16 @@ class TiledGemm final : public Gemm {
 
   size_t scratch_bytes(int64_t m) const override { return spec_.b == B::packed || direct(m) ? 0 : panel_bytes(); }
 
-  void pack_b(const float* b, int64_t ldb, void* to) const override {
-    for (int p = 0; p < panels_.count; ++p) pack_panel(b, ldb, static_cast<float*>(to), p);
+  void pack_b(const float* b, int64_t ldb, void* to, int64_t n, int64_t k) const override {
+    if (n < 0) n = spec_.n;
+    for (int p = 0; p < panels(n); ++p) pack_panel(b, ldb, static_cast<float*>(to), p, n, k < 0 ? spec_.k : k);
   }
 
   void run(const Args& args, ThreadPool& pool, int max_threads) const override {
     if (args.m <= 0 || spec_.n <= 0) return;
     const int64_t most = std::max<int64_t>(full_rows(), a_block_bytes / bytes / k_.block);
-    Divisible step{.rows = args.m, .blocks = panels_.count, .least = divide_up(args.m, most), .most = divide_up(args.m, full_rows())};
+    const int panels = this->panels(args.n < 0 ? spec_.n : args.n);
+    Divisible step{.rows = args.m, .blocks = panels, .least = divide_up(args.m, most), .most = divide_up(args.m, full_rows())};
     step.for_rows = args.m * (spec_.k + spec_.n) * bytes, step.for_blocks = spec_.k * spec_.n * bytes;
     step.work = args.m * spec_.n * spec_.k + 4 * (step.for_rows + step.for_blocks);
     const bool direct = spec_.b == B::dynamic && this->direct(args.m);
@@ -44,7 +46,7 @@ class TiledGemm final : public Gemm {
     if (spec_.b == B::dynamic && !direct) {
       auto* packed = static_cast<float*>(args.scratch);
       pool.run(
-          panels_.count, [&](int64_t p) { pack_panel(b, args.ldb, packed, static_cast<int>(p)); }, max_threads);
+          panels_.count, [&](int64_t p) { pack_panel(b, args.ldb, packed, static_cast<int>(p), spec_.n, spec_.k); }, max_threads);
       b = packed;
     }
     run_divided(pool, max_threads, step, [&](int64_t m0, int64_t m1, int64_t first, int64_t last) {
@@ -64,14 +66,15 @@ class TiledGemm final : public Gemm {
     return static_cast<int64_t>(packed_tiles_.by_rows[panels_.count == 1][first].size()) - 1;
   }
   bool direct(int64_t m) const { return direct_ && m <= 4 * full_rows(); }
+  int panels(int64_t n) const { return static_cast<int>(divide_up(n, static_cast<int64_t>(panels_.vectors) * panels_.lanes)); }  // that hold n columns
+  tile::KBlocks blocks(const Args& args) const { return {args.k < 0 ? spec_.k : args.k, k_.block}; }
   size_t panel_bytes() const { return static_cast<size_t>(panels_.padded() * spec_.k * bytes); }
 
   bool fill(const tile::Backend& backend, Tiles& tiles, tile::Shape shape) {
     for (int last = panels_.count == 1; last < 2; ++last) {
       shape.vectors = last ? panels_.last_vectors : panels_.vectors;
       shape.tail = last ? panels_.tail : 0;
-      for (int i = 0; i < k_.count(); ++i) {
-        const Place place = tile::place(i, k_.count());
+      for (const Place place : places()) {
         auto& row = tiles.by_rows[last][static_cast<int>(place)];
         if (!row.empty() || shape.vectors <= 0) continue;
         set_place(shape, place, spec_.bias, epilogue_.in_tile);
@@ -83,35 +86,42 @@ class TiledGemm final : public Gemm {
     return true;
   }
 
-  // [k][columns of the panel], columns past N as zeros.
-  void pack_panel(const float* b, int64_t ldb, float* packed, int p) const {
-    const int64_t width = panels_.width(p), column = panels_.column(p), used = std::min(width, spec_.n - column);
+  std::vector<Place> places() const {
+    if (spec_.shorter && k_.count() > 1) return {Place::only, Place::first, Place::middle, Place::last};
+    std::vector<Place> all;
+    for (int i = 0; i < k_.count(); ++i) all.push_back(tile::place(i, k_.count()));
+    return all;
+  }
+
+  // [k][columns of the panel], columns past n as zeros.
+  void pack_panel(const float* b, int64_t ldb, float* packed, int p, int64_t n, int64_t k_count) const {
+    const int64_t width = panels_.width(p), column = panels_.column(p), used = std::min(width, n - column);
     float* to = packed + column * spec_.k;
     if (!spec_.transposed_b) {
-      for (int64_t k = 0; k < spec_.k; ++k, to += width) {
+      for (int64_t k = 0; k < k_count; ++k, to += width) {
         std::copy_n(b + k * ldb + column, used, to);
         std::fill(to + used, to + width, 0.0f);
       }
       return;
     }
     constexpr int64_t step = 16;  // of k: one cache line of each row of B
-    for (int64_t k0 = 0; k0 < spec_.k; k0 += step) {
-      const int64_t n = std::min(step, spec_.k - k0);
+    for (int64_t k0 = 0; k0 < k_count; k0 += step) {
+      const int64_t lines = std::min(step, k_count - k0);
       for (int64_t c = 0; c < width; ++c)
-        for (int64_t k = 0; k < n; ++k) to[(k0 + k) * width + c] = c < used ? b[(column + c) * ldb + k0 + k] : 0.0f;
+        for (int64_t k = 0; k < lines; ++k) to[(k0 + k) * width + c] = c < used ? b[(column + c) * ldb + k0 + k] : 0.0f;
     }
   }
 
   const float* packed_b(const float* b, int i, int p) const { return b + panels_.column(p) * spec_.k + k_.begin(i) * panels_.width(p); }
 
   // What tiles of one panel are given: C's rows from m0 on.
-  tile::Args start(const Args& args, pointwise::Cursors& cursors, int i, int p, int64_t m0) const {
+  tile::Args start(const Args& args, pointwise::Cursors& cursors, int64_t k, int p, int64_t m0) const {
     const int64_t column = panels_.column(p);
     tile::Args t{};
     t.c = args.c + m0 * args.ldc + column;
     t.ldc = args.ldc * bytes;
     t.bias = args.bias ? args.bias + column : nullptr;
-    t.k = k_.size(i);
+    t.k = k;
     t.outer = 1;
     t.cursors = cursors.at.data();
     return t;
@@ -120,23 +130,24 @@ class TiledGemm final : public Gemm {
   // Panels [first, last) of C, for some of its rows; this thread's next panel is likely to be the one behind them.
   void block(const Args& args, const float* b, bool direct, int64_t m0, int64_t m, int first, int last) const {
     const Tiles& tiles = direct ? direct_tiles_ : packed_tiles_;
-    for (int i = 0; i < k_.count(); ++i) {
-      const int64_t k0 = k_.begin(i);
-      const Place place = tile::place(i, k_.count());
+    const tile::KBlocks blocks = this->blocks(args);
+    for (int i = 0; i < blocks.count(); ++i) {
+      const int64_t k0 = blocks.begin(i);
+      const Place place = tile::place(i, blocks.count());
       for (int p = first; p < last; ++p) {
         const auto& by_rows = tiles.by_rows[p == panels_.count - 1][static_cast<int>(place)];
         pointwise::Cursors cursors(epilogue_.in_tile, args.operands, m0, panels_.column(p));
-        tile::Args t = start(args, cursors, i, p, m0);
+        tile::Args t = start(args, cursors, blocks.size(i), p, m0);
         t.a = args.a + m0 * args.lda + k0;
         t.lda = args.lda * bytes;
         t.b_stride = args.ldb * bytes;
         const float* panel = direct ? b + k0 * args.ldb + panels_.column(p) : packed_b(b, i, p);
         if (!direct) {
-          const int next_i = p + 1 < last ? i : i + 1 < k_.count() ? i + 1 : 0;
+          const int next_i = p + 1 < last ? i : i + 1 < blocks.count() ? i + 1 : 0;
           const int next_p = p + 1 < last ? p + 1 : next_i ? first : last;
           if (next_p < panels_.count) t.prefetch = packed_b(b, next_i, next_p);
           else t.prefetch = static_cast<const float*>(args.next);
-          if (t.prefetch) t.prefetch_end = t.prefetch + k_.size(next_i) * panels_.width(next_p < panels_.count ? next_p : 0);
+          if (t.prefetch) t.prefetch_end = t.prefetch + blocks.size(next_i) * panels_.width(next_p < panels_.count ? next_p : 0);
         }
         const tile::RowSplit split(m, static_cast<int>(by_rows.size()) - 1);
         run_tiles(t, by_rows[split.rows], panel, split.larger);
@@ -149,9 +160,10 @@ class TiledGemm final : public Gemm {
   // The same for packed rows of A, as many at a time as a first- or second-level cache holds beside a panel.
   void packed_rows(const Args& args, const float* b, int64_t m0, int64_t m, int first, int last) const {
     alignas(64) float a[packed_floats];
-    for (int i = 0; i < k_.count(); ++i) {
-      const int64_t k0 = k_.begin(i), k = k_.size(i), full = full_rows();
-      const auto place = static_cast<int>(tile::place(i, k_.count()));
+    const tile::KBlocks blocks = this->blocks(args);
+    for (int i = 0; i < blocks.count(); ++i) {
+      const int64_t k0 = blocks.begin(i), k = blocks.size(i), full = full_rows();
+      const auto place = static_cast<int>(tile::place(i, blocks.count()));
       const int64_t most = packed_floats / std::max<int64_t>(k, 1) / full * full;
       for (int64_t row = m0; row < m0 + m; row += most) {
         const int64_t rows = std::min(most, m0 + m - row);
@@ -160,7 +172,7 @@ class TiledGemm final : public Gemm {
         for (int p = first; p < last; ++p) {
           const auto& by_rows = group_tiles_.by_rows[p == panels_.count - 1][place];
           pointwise::Cursors cursors(epilogue_.in_tile, args.operands, row, panels_.column(p));
-          tile::Args t = start(args, cursors, i, p, row);
+          tile::Args t = start(args, cursors, k, p, row);
           t.a = a;
           t.lda = k * group_ * bytes;
           run_tiles(t, by_rows[full], packed_b(b, i, p), rows / full);

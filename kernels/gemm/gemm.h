@@ -19,6 +19,7 @@ struct Spec {
   bool transposed_b = false;  // B is given as [N,K]
   bool bias = false;
   pointwise::Chain epilogue = {};  // rows and columns are those of C
+  bool shorter = false;  // a run may have fewer columns and a shorter reduction than these: see Args
   bool operator==(const Spec&) const = default;
 };
 
@@ -43,6 +44,8 @@ struct Args {
   const float* bias = nullptr;  // N values
   const pointwise::Operand* operands = nullptr;
   int64_t m = 0;
+  // Where Spec::shorter: how much of N and K there is, B being packed so. C's columns up to whole panels are written. -1: all.
+  int64_t n = -1, k = -1;
   void* scratch = nullptr;  // scratch_bytes(m), any alignment
   const Rows* rows = nullptr;  // instead of a and lda
   const void* next = nullptr;  // the packed B of the next product, to be brought closer
@@ -53,7 +56,8 @@ class Gemm {
   virtual ~Gemm() = default;
   virtual size_t packed_bytes() const = 0;  // 0 when B is dynamic
   virtual size_t scratch_bytes(int64_t m) const = 0;
-  virtual void pack_b(const float* b, int64_t ldb, void* to) const = 0;  // `to` needs the alignment of a float only
+  // `to` needs the alignment of a float only. n, k: see Args.
+  virtual void pack_b(const float* b, int64_t ldb, void* to, int64_t n = -1, int64_t k = -1) const = 0;
   virtual void run(const Args&, ThreadPool&, int max_threads = 0) const = 0;
 };
 

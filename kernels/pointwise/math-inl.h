@@ -51,10 +51,11 @@ HWY_INLINE Vec exp(Vec x) {
   return hn::Mul(hn::Mul(y, power_of_two(half)), power_of_two(hn::Sub(n, half)));
 }
 
-// Below the least normal number, 0: such a result is slow to compute, and no sum of which one term is 1 sees it.
+// For x <= 0. Below the least normal number, 0: such a result is slow to compute, and no sum of which one term is 1 sees it.
 HWY_INLINE Vec exp_or_zero(Vec x) {
-  const auto small = hn::Lt(x, constant(-87));
-  return hn::IfThenZeroElse(small, exp(hn::IfThenZeroElse(small, x)));
+  hn::Vec<hn::RebindToSigned<Float>> n;
+  const Vec y = hn::Add(exp_reduced(x, n), constant(1));
+  return hn::IfThenZeroElse(hn::Lt(x, constant(-87)), hn::Mul(y, power_of_two(n)));
 }
 
 HWY_INLINE Vec expm1(Vec x) {

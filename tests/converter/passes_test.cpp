@@ -215,6 +215,19 @@ TEST(FuseActivations, NotWhatOnlyLooksLikeOne) {
   verify(graph);
 }
 
+// x is -1 to 2 in steps of 0.3: ids from -1 on, and none for the fraction that a cast drops.
+TEST(FuseOneHot, ProductsTakeRows) {
+  const std::string start = "const axes i64[1] {-1}\nconst w f32[3,2] {1,2,3,4,5,6}\ni = Cast to=i32 (x)\nu = Unsqueeze (i, axes)\n";
+  const auto one_hot = [&](const std::string& nodes, bool expected) { return fused(start + nodes + "c = Cast to=f32 (e)\ny = MatMul (c, w)\n", expected, fuse_one_hot); };
+  const std::string gather = "Cast to=i32;Unsqueeze;Binary kind=max;Binary kind=min;Binary;Squeeze;Gather;";
+  EXPECT_EQ(one_hot("const r i32[3] {0,1,2}\ne = Binary kind=equal (u, r)\n", true), gather);
+  EXPECT_EQ(one_hot("const r i32[1,1,3] {0,1,2}\ne = Binary kind=equal (r, u)\n", true), gather);
+  for (const char* other : {"const r i32[3] {0,1,3}\ne = Binary kind=equal (u, r)\n",                       // not 0, 1, 2
+                            "const r i32[3] {0,1,2}\ne = Binary kind=less (u, r)\n",
+                            "const r i32[7,3] {0,1,2,0,1,2,0,1,2,0,1,2,0,1,2,0,1,2,0,1,2}\ne = Binary kind=equal (u, r)\n"})
+    EXPECT_EQ(one_hot(other, false).find("Gather"), std::string::npos);
+}
+
 TEST(FuseNorms, EveryForm) {
   const std::string constants =
       "const axes i64[1] {-1}\nconst two f32[] {2}\nconst one f32[] {1}\nconst e f32[] {0.001}\nconst g f32[7] {1,2,3,4,5,6,7}\nconst b f32[1,7] {7,6,5,4,3,2,1}\n";

@@ -23,7 +23,7 @@ struct Heads {
   }
 };
 
-// `masking`: 0 none; 1 one number per query and key; 2 one per key and batch, some of them -inf; 3 all of query 1's
+// `masking`: 4 causal; 0 none; 1 one number per query and key; 2 one per key and batch, some of them -inf; 3 all of query 1's
 // keys are masked.
 void check_attention(const cuda::Row<AttentionProblem, AttentionArgs>& row, int64_t queries, int64_t keys, int64_t size,
                      int64_t value_size, int masking, bool rows_first = false, int64_t shared = 1) {
@@ -40,11 +40,12 @@ void check_attention(const cuda::Row<AttentionProblem, AttentionArgs>& row, int6
                      value_size,
                      0.3f,
                      masking == 3,
+                     masking == 4,
                      q.strides(heads),
                      k.strides(kv_heads),
                      v.strides(kv_heads),
                      y.strides(heads),
-                     masking > 0};
+                     masking % 4 > 0};
   SCOPED_TRACE(std::to_string(queries) + " " + std::to_string(keys) + " " + std::to_string(size) + " " +
                std::to_string(value_size) + " mask " + std::to_string(masking));
   ASSERT_EQ(row.refusal(p), nullptr);
@@ -52,7 +53,7 @@ void check_attention(const cuda::Row<AttentionProblem, AttentionArgs>& row, int6
       ks(size_t(batch * kv_heads * keys * size), 2, -3, 3), vs(size_t(batch * kv_heads * keys * value_size), 3);
   test::Buffer mask(size_t(masking == 2 ? batch * keys : batch * heads * queries * keys), 4, -2, 2);
   if (masking == 2) p.mask_strides[0] = keys, p.mask_strides[3] = 1;
-  else if (masking)
+  else if (masking % 4)
     p.mask_strides[0] = heads * queries * keys, p.mask_strides[1] = queries * keys, p.mask_strides[2] = keys,
     p.mask_strides[3] = 1;
   for (size_t i = 0; i < mask.size(); ++i)
@@ -61,7 +62,7 @@ void check_attention(const cuda::Row<AttentionProblem, AttentionArgs>& row, int6
       mask[i] = -INFINITY;
   const test::OnDevice<float> q_(qs), k_(ks), v_(vs), mask_(mask);
   const auto got =
-      test::run(row, p, AttentionArgs{q_.data(), k_.data(), v_.data(), masking ? mask_.data() : nullptr, nullptr},
+      test::run(row, p, AttentionArgs{q_.data(), k_.data(), v_.data(), masking % 4 ? mask_.data() : nullptr, nullptr},
                 &AttentionArgs::y, size_t(batch * heads * queries * value_size));
   std::vector<double> want(got.size());
   for (int64_t b = 0; b < batch; ++b)
@@ -74,9 +75,10 @@ void check_attention(const cuda::Row<AttentionProblem, AttentionArgs>& row, int6
           for (int64_t i = 0; i < size; ++i)
             dot += double(qs[size_t(b * p.q.batch + h * p.q.head + r * p.q.row + i)]) *
                    ks[size_t(b * p.k.batch + h / shared * p.k.head + t * p.k.row + i)];
-          dot = dot * double(p.scale) + (masking ? mask[size_t(b * p.mask_strides[0] + h * p.mask_strides[1] +
+          dot = dot * double(p.scale) + (masking % 4 ? mask[size_t(b * p.mask_strides[0] + h * p.mask_strides[1] +
                                                                r * p.mask_strides[2] + t * p.mask_strides[3])]
                                                  : 0);
+          if (p.causal && t > keys - queries + r) dot = -INFINITY;
           scores[size_t(t)] = dot, most = std::max(most, dot);
         }
         for (double& s : scores) sum += s = std::exp(s - most);
@@ -108,15 +110,17 @@ TEST_P(CudaAttention, SizesAroundTheTile) {
   EXPECT_NE(row.refusal({.size = 1, .value_size = most + 1}), nullptr);
 }
 TEST_P(CudaAttention, MasksLayoutsAndSharedHeads) {
-  for (const int masking : {1, 2, 3}) {
+  for (const int masking : {1, 2, 3, 4}) {
     check_attention(row, 5, 33, 8, 8, masking);
     check_attention(row, 33, 5, 8, 8, masking, true);
   }
+  check_attention(row, 70, 70, 8, 8, 4);
+  check_attention(row, 40, 100, 8, 8, 4, true);
   check_attention(row, 4, 40, 8, 6, 1, true, 2);
   check_attention(row, 4, 40, 8, 6, 0, false, 4);
 }
 TEST_P(CudaAttention, AQueryWithoutKeysIsNotANumber) {
-  AttentionProblem p{1, 1, 1, 1, 2, 1, 1, 1, false, {}, {2, 2, 1}, {2, 2, 1}, {}, true, {0, 0, 0, 1}};
+  AttentionProblem p{1, 1, 1, 1, 2, 1, 1, 1, false, false, {}, {2, 2, 1}, {2, 2, 1}, {}, true, {0, 0, 0, 1}};
   const test::OnDevice<float> q(std::vector<float>{1}), k(std::vector<float>{1, 2}),
       mask(std::vector<float>{-INFINITY, -INFINITY});
   EXPECT_TRUE(std::isnan(

@@ -116,5 +116,93 @@ TEST(FuseAttention, Text) {
             "v10 = Attention q_rows_first=1 k_rows_first=1 v_rows_first=1 y_rows_first=1 (x0, x1, x2)  # f32[2,7,3,8] from product; softmax; product; transpose\n"
             "output y0 = v10\n");
 }
+
+TEST(FuseAttention, ACausalMaskAlone) {
+  Attentive b;
+  const ValueId scores = b.product(b.q, b.transpose(b.k4, {0, 2, 3, 1})), condition = b.graph.add_constant(triangle(7, 9, 2));
+  b.output(b.product(b.softmax(b.r.add(schema::Where{}, {condition, scores, b.number(-1e9)}, {"where"})[0]), b.v));
+  const auto steps = steps_of(b.graph);
+  EXPECT_TRUE(fused(steps)) << testing::PrintToString(steps);
+}
+
+// --- GroupQueryAttention by the same kernels.
+
+struct Cached : Built {
+  ValueId i32(schema::Ints values) {
+    Object object;
+    const View view = object.set_tensor(DType::i32, Shape{int64_t(values.size())});
+    for (size_t i = 0; i < values.size(); ++i) store(view, int64_t(i), Int(values[i]));
+    return graph.add_constant(make_constant(std::as_const(object).view()));
+  }
+  // 6 heads of 16, 2 of the cache. `last`: of each sequence, its tokens - 1.
+  void attend(const schema::GroupQueryAttention& op, int64_t length, int64_t past, const schema::Ints& last, int64_t total, bool bias = false, bool norms = false) {
+    const int64_t batch = int64_t(last.size());
+    const auto none = ValueId::none;
+    const auto cache = [&] { return past ? input({batch, 2, past, 16}) : none; };
+    const auto table = [&] { return op.rotary ? constant({total + 1, op.interleaved ? 8 : 6}) : none; };
+    const ValueIds in{input({batch, length, 96}), input({batch, length, 32}), input({batch, length, 32}), cache(), cache(), i32(last), i32({total}), table(), table(), none,
+                      bias ? input({1, 6, length, total}) : none, none, norms ? constant({16}) : none, norms ? constant({16}) : none};
+    for (const ValueId v : r.add(op, in, {"attention"}, 3)) output(v);
+  }
+};
+
+TEST(GroupQueryAttention, IsAKernel) {
+  using schema::GroupQueryAttention;
+  const GroupQueryAttention plain{6, 2}, window{6, 2, 3}, capped{6, 2, -1, 0.3, 5}, turned{6, 2, -1, 0, 0, true}, interleaved{6, 2, -1, 0, 0, true, true};
+  for (const GroupQueryAttention& op : {plain, window, capped, turned, interleaved}) {
+    const auto check = [&](auto... arguments) {
+      Cached b;
+      b.attend(op, arguments...);
+      const auto steps = steps_of(b.graph);
+      EXPECT_EQ(steps, std::vector<std::string>{"GroupQueryAttention"});
+      EXPECT_NE(run(b.graph, {}, 1).kernels.at(0), "reference");
+    };
+    check(7, 0, schema::Ints{6}, 7);               // a prompt
+    check(1, 7, schema::Ints{7}, 8);               // a token: the cache grows
+    check(1, 20, schema::Ints{7, 3}, 8);           // into a cache with room, two sequences of different lengths
+    check(5, 20, schema::Ints{14, 4}, 15, true);   // several tokens behind a past, with a bias
+    check(70, 0, schema::Ints{69, 30}, 70, false, true);  // the second one is padded
+  }
+}
+
+// The cache of a decoder with a fixed size is extended where it lies.
+TEST(GroupQueryAttention, InPlace) {
+  Graph graph;
+  const auto add = [&](std::string name, DType dtype, Dims dims) { return graph.add_input(std::move(name), Type::tensor(dtype, std::move(dims))); };
+  const ValueId q = add("q", DType::f32, {1, 1, 96}), k = add("k", DType::f32, {1, 1, 32}), v = add("v", DType::f32, {1, 1, 32});
+  const ValueId past_k = add("past_k", DType::f32, {1, 2, 30, 16}), past_v = add("past_v", DType::f32, {1, 2, 30, 16}), last = add("last", DType::i32, {1});
+  const Dim total = Dim::symbol("total", 0, 30);
+  const ValueId mask = add("mask", DType::i32, {1, total});
+  Rewriter r(graph);
+  const ValueId extents = r.add(schema::Shape{}, {mask}, {"shape"})[0], one = graph.add_constant(make_scalar(DType::i64, int64_t{1}));
+  const ValueId tokens = r.add(schema::Cast{DType::i32}, {r.add(schema::Gather{}, {extents, one}, {"gather"})[0]}, {"cast"})[0];
+  const ValueIds y = r.add(schema::GroupQueryAttention{6, 2}, {q, k, v, past_k, past_v, last, tokens}, {"attention"}, 3);
+  graph.outputs = {{"y", y[0]}, {"k", y[1]}, {"v", y[2]}};
+  graph.states = {{3, 1}, {4, 2}};
+  const auto model = model_of(graph);
+  CompileOptions slow;
+  slow.reference_only = true;
+  Session fast(model), reference(std::make_shared<const Model>(graph, slow));
+  const Plan* plan = nullptr;
+  const std::byte* cache = nullptr;
+  for (int64_t i = 0; i < 30; ++i) {
+    std::vector<ConstantPtr> in;
+    for (const int64_t n : {96, 32, 32}) in.push_back(random_constant({1, 1, n}, unsigned(100 * i + n)));
+    const ConstantPtr before = test::tensor(DType::i32, {1}, {double(i)}), seen = test::tensor(DType::i32, {1, i + 1}, Numbers(size_t(i + 1), 1));
+    for (Session* s : {&fast, &reference}) {
+      for (size_t n = 0; n < 3; ++n) s->set_input(n, in[n]->view());
+      s->set_input(5, before->view()), s->set_input(6, seen->view());
+      s->run();
+    }
+    for (size_t n = 0; n < 3; ++n) {
+      const Numbers got = numbers(fast.output(n)), want = numbers(reference.output(n));
+      ASSERT_EQ(got.size(), want.size());
+      for (size_t e = 0; e < got.size(); ++e) ASSERT_NEAR(got[e], want[e], 1e-5) << "output " << n << " of token " << i;
+    }
+    if (i == 0) plan = fast.frame().plan(), cache = fast.output(1).data;
+    EXPECT_EQ(fast.frame().plan(), plan);
+    EXPECT_EQ(fast.output(1).data, cache) << "the cache moved";
+  }
+}
 }  // namespace
 }  // namespace engine

@@ -24,6 +24,7 @@ inline std::vector<double> numbers(const ConstView& x) {
   return all;
 }
 using Numbers = std::vector<double>;
+std::optional<int64_t> allocations_so_far();  // of the process; none: a sanitiser's allocator is in the way
 template <class F> std::string error_of(F&& f) {
   try {
     f();

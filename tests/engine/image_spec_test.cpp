@@ -3,7 +3,6 @@
 #include "engine/graph_text.h"
 #include "engine/passes/passes.h"
 #include "inlay.pb.h"
-#include "tests/count_allocations.h"
 #include "tests/engine/stored_graph.h"
 
 namespace engine {
@@ -128,9 +127,9 @@ TEST(ImageSpec, SessionsTakePictures) {
   session.set_input(0, tensor->view());
   session.run();
   EXPECT_EQ(load<double>(session.output(0), 191), -3);
-  const int64_t before = allocations;
+  const auto before = allocations_so_far();
   session.set_picture(0, picture);
-  EXPECT_TRUE(!counts || allocations == before);
+  EXPECT_EQ(allocations_so_far(), before);
 }
 
 TEST(ImageSpec, SessionsSayWhyAPictureDoesNotSuit) {

@@ -234,6 +234,23 @@ TEST_P(ConvRow, PaddingStrideDilation) {
   }
 }
 
+// Pieces of a row, for the cache and among threads.
+TEST_P(ConvRow, LongRows) {
+  const int64_t t = row.tile;
+  for (const int64_t height : {1, 2, 3})
+    for (const int64_t width : {8 * t - 1, 16 * t + 3, height == 1 ? 1 + 950 / t * t : 9 * t})  // the third is 256 KiB of x
+      for (const int stride : {1, 2}) {
+        Problem p = square(72, 21, width, 3, stride);
+        p.height = height;
+        p.spec.kernel_h = 1, p.spec.dilation_w = 2, p.spec.pad_left = 4, p.spec.x_pitch = 75, p.spec.y_pitch = 24;
+        p.spec.epilogue = {Stage::of(BinaryKind::add, 0, Mode::full), Stage::of(UnaryKind::relu)};
+        check(row, p);
+        p.spec.epilogue = {Stage::of(UnaryKind::atan), Stage::of(BinaryKind::add, 0, Mode::full)};  // a pass of its own
+        check(row, p);
+        if (HasFatalFailure()) return;
+      }
+}
+
 TEST_P(ConvRow, StridedPixels) {
   for (const int64_t channels : {5, 512, 800})
     for (const int stride : {1, 2, 3}) {

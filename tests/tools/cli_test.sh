@@ -174,7 +174,13 @@ expect 1 "'image'" -- convert "$demo/demo.onnx" -o x.inlay --fix image=1x64x64x3
 expect 1 "picture" -- convert "$demo/demo.onnx" -o x.inlay --fix picture=1x65x64x3
 expect 1 --state "'a'" -- convert "$demo/demo.onnx" -o x.inlay --state a=probabilities
 expect 1 --state picture f32 -- convert "$demo/demo.onnx" -o x.inlay --state picture=probabilities
+expect 1 --state 'no input' -- convert "$demo/demo.onnx" -o x.inlay --state 'a*=b*'
+expect 1 --state f32 -- convert "$demo/demo.onnx" -o x.inlay --state 'picture*=probabilities*'
+expect 2 --state 'one *' -- convert "$demo/demo.onnx" -o x.inlay --state 'pic*=probabilities'
 expect 1 --bound "'past'" -- convert "$demo/demo.onnx" -o x.inlay --bound past=64
+expect 2 u4 u8 bf16 -- convert "$demo/demo.onnx" -o x.inlay --weights i8
+ok -- convert "$demo/demo.onnx" -o x.inlay --weights u8
+grep -q 'error .* % of the weights' out || fail "the error of narrow weights is not stated"
 
 # --- Pictures --------------------------------------------------------------------------------------------------------
 bytes() { printf "$(printf '%s' "$*" | sed 's/ *\([0-9a-f][0-9a-f]\)/\\x\1/g')"; }
