@@ -118,7 +118,7 @@ double flops(const Attention& op, std::span<const Type> in, std::span<const Type
 }  // namespace
 
 const OpDef<Attention>& def(const Attention&) {
-  static constexpr OpDef<Attention> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .bounded = true, .flops = flops};
+  static constexpr OpDef<Attention> def{.infer = infer, .reference = reference, .lower = lower, .bounded = true, .on_device = true, .flops = flops};
   return def;
 }
 }  // namespace engine

@@ -216,9 +216,7 @@ template <class Tile> Failure run_mma(const ConvProblem& p, const ConvArgs& args
   };
   const bool vectors = !p.spec.nchw_input && g.in % 4 == 0 && g.pixel % 4 == 0 && ks_of(g) % vector_w == 0 &&
                        is_aligned(args.x) && is_aligned(args.w);
-  const Failure failure = vectors             ? go(conv_mma<Tile, true, 4, vector_w>)
-                          : p.spec.nchw_input ? go(conv_mma<Tile, false, 1, 1>)
-                                              : go(conv_mma<Tile, true, 1, 1>);
+  const Failure failure = vectors ? go(conv_mma<Tile, true, 4, vector_w>) : go(conv_mma<Tile, false, 1, 1>);
   if (failure || splits == 1) return failure;
   return launch<void>(sum_splits, blocks_for(g.pixels() * g.out_channels, threads), threads, stream, chain, parts,
                       splits, g.pixels(), g.out_channels, bias, args.y, g.y_pitch);

@@ -54,26 +54,34 @@ template <class Tile, int extent, bool along_k, class Operand> class MmaLoader {
  public:
   __device__ MmaLoader(const Operand& operand, int64_t first_row) : operand_(operand) {
 #pragma unroll
-    for (int s = 0; s < slots; ++s) rows_[s] = operand.row(first_row + row_of(s));
+    for (int s = 0; s < (along_k ? slots : 1); ++s) rows_[s] = operand.row(first_row + row_of(s));
   }
+  // What a thread brings is of one k, or of one row.
   __device__ void load(typename Tile::Element (*to)[Tile::pitch], int64_t first_k) const {
+    if constexpr (along_k) {
+      const auto k = operand_.k(first_k + k_of(0));
 #pragma unroll
-    for (int s = 0; s < slots; ++s)
-      copy(&to[row_of(s)][k_of(s)], operand_.address(rows_[s], operand_.k(first_k + k_of(s))));
+      for (int s = 0; s < slots; ++s) copy(&to[row_of(s)][k_of(0)], operand_.address(rows_[s], k));
+    } else {
+#pragma unroll
+      for (int s = 0; s < slots; ++s)
+        copy(&to[row_of(0)][k_of(s)], operand_.address(rows_[0], operand_.k(first_k + k_of(s))));
+    }
   }
 
  private:
   using Element = typename Tile::Element;
   using Source = std::remove_const_t<std::remove_pointer_t<decltype(Operand::base)>>;
   static constexpr int vector = Operand::vector, vectors = Tile::k / vector, slots = extent * vectors / Tile::threads;
-  static_assert(slots * Tile::threads == extent * vectors && (along_k || vector == 1));
+  static_assert(slots * Tile::threads == extent * vectors && Tile::threads % vectors == 0 &&
+                Tile::threads % extent == 0 && (along_k || vector == 1));
   __device__ static int row_of(int s) {
-    const int i = int(threadIdx.x) + s * Tile::threads;
-    return along_k ? i / vectors : i % extent;
+    const int t = int(threadIdx.x);
+    return along_k ? t / vectors + s * (Tile::threads / vectors) : t % extent;
   }
   __device__ static int k_of(int s) {
-    const int i = int(threadIdx.x) + s * Tile::threads;
-    return along_k ? i % vectors * vector : i / extent;
+    const int t = int(threadIdx.x);
+    return along_k ? t % vectors * vector : t / extent + s * (Tile::threads / extent);
   }
   __device__ void copy(Element* to, const Source* from) const {
     if constexpr (std::is_same_v<Source, Element> && vector * sizeof(Element) >= 4) {
@@ -87,7 +95,7 @@ template <class Tile, int extent, bool along_k, class Operand> class MmaLoader {
     }
   }
   Operand operand_;
-  typename Operand::Row rows_[slots];
+  typename Operand::Row rows_[along_k ? slots : 1];
 };
 
 // Calls store(row, column, sum) for each element of the tile of C from (row0, column0) on, of the products of k in [k0,
