@@ -191,6 +191,7 @@ constexpr Row preview_rows[] = {{"FlexAttention", flex_attention}};
 ValueId rotated(OnnxNode& n, const Rotary& rotary, ValueId given, ValueId cos_table, ValueId sin_table, ValueId positions) {
   const bool interleaved = rotary.interleaved, packed = n.rank(given) == 3;
   const int64_t partial = rotary.partial;
+  check(packed || n.rank(given) == 4, "what is rotated is ", to_text(n.type(given)), " where rank 3 or 4 is needed");
   check(!packed || rotary.heads > 0, "attribute num_heads is ", rotary.heads);
   const ValueId x = packed ? unpack_heads(n, given, rotary.heads) : given;  // the heads are dim 2, or 1
   const Dim width = n.type(x).dims[3], turned = partial ? Dim(partial) : width;

@@ -74,7 +74,8 @@ class Norms : Match {
     if (!epsilon || !(*epsilon >= 0) || !axis || !square(squares, d)) return std::nullopt;
     Norm norm{.x = d, .axis = *axis, .rms = true, .epsilon = *epsilon};
     ValueId x, from;
-    if (centred(d, x, norm.mean) && mean_of(norm.mean, from) == axis) norm.x = x, norm.rms = false;
+    const auto reversed = [&] { return binary(d, BinaryKind::sub, norm.mean, x) && mean_of(norm.mean, from) && from == x; };  // its square is the same
+    if ((centred(d, x, norm.mean) || reversed()) && mean_of(norm.mean, from) == axis) norm.x = x, norm.rms = false;
     return norm;
   }
   // v = 1 / √(variance + ε)

@@ -9,6 +9,8 @@ namespace engine {
 namespace {
 using schema::BinaryKind;
 
+constexpr double absorbs = -1e9;  // what is added to this or less leaves it as it is: a score of up to 32 is less than half a step
+
 class AttentionFuser : Match {
  public:
   explicit AttentionFuser(Graph& graph) : Match(graph), rewriter_(graph), uses_(graph.values.size(), 0), user_(graph.values.size(), NodeId::none) {
@@ -32,13 +34,23 @@ class AttentionFuser : Match {
 
   bool f32(ValueId v) const { return graph_[v].type.dtype == DType::f32 && graph_[v].type.placeable(); }
   const Dims& shape(ValueId v) const { return graph_[v].type.dims; }
-  bool permutes(ValueId v, const schema::Ints& perm, ValueId& from) const {
+  // `perm` is of [B,H,…]; of three dims, where batch and heads are one, it is what is left without the first.
+  bool permutes(ValueId v, schema::Ints perm, ValueId& from) const {
     const auto [node, op] = made_by<schema::Transpose>(v);
+    if (op && op->perm.size() == 3) {
+      perm.erase(perm.begin());
+      for (int64_t& d : perm) --d;
+    }
     if (!op || op->perm != perm) return false;
     from = node->inputs[0];
     return true;
   }
-  using Ints = schema::Ints;
+
+  // What v is with its last two dims swapped; or, with its heads first, something with rows first. False: neither.
+  bool untransposed(ValueId& v, bool& rows_first) const {
+    rows_first = permutes(v, {0, 2, 3, 1}, v);
+    return rows_first || permutes(v, {0, 1, 3, 2}, v);
+  }
 
   // v as something times a number.
   double peel(ValueId& v, Origins& origins) const {
@@ -56,6 +68,24 @@ class AttentionFuser : Match {
       v = other;
     }
     return factor;
+  }
+
+  // What [B,H,T,D] is, if that is each head of [B,G,T,D] H / G times, as heads of keys are repeated for queries that share them.
+  ValueId unrepeated(ValueId v, Origins& origins) const {
+    const auto [join, joins] = made_by<schema::Reshape>(v);
+    const auto [repeat, repeats] = made_by<schema::Expand>(joins ? join->inputs[0] : ValueId::none);
+    const Node* split = repeats ? producer(repeat->inputs[0]) : nullptr;
+    if (!split || (!split->op.get_if<schema::Reshape>() && !split->op.get_if<schema::Unsqueeze>())) return v;
+    const ValueId x = split->inputs[0];
+    for (const ValueId each : {v, x, repeat->inputs[0], join->inputs[0]})
+      if (!f32(each)) return v;
+    if (shape(v).size() != 4 || shape(x).size() != 4) return v;
+    if (shape(x)[1] == Dim(0)) return v;
+    Dims once = shape(x), many = shape(x);
+    once.insert(once.begin() + 2, 1), many.insert(many.begin() + 2, shape(v)[1] / shape(x)[1]);
+    if (shape(repeat->inputs[0]) != once || shape(join->inputs[0]) != many || shape(v)[0] != shape(x)[0] || shape(v)[2] != shape(x)[2]) return v;
+    for (const Node* n : {join, repeat}) origins.insert(origins.end(), n->origins.begin(), n->origins.end());
+    return x;
   }
 
   // One of: -infinity where scores are replaced by a large negative number; none if that cannot be said of every row.
@@ -97,26 +127,33 @@ class AttentionFuser : Match {
       return f32(mask) && !shape(mask).empty() && shape(mask).size() <= 4 && shape(mask).back() == shape(v).back();
     };
     for (int more = 4; more && uses_[size_t(v)] == 1; --more) {
-      const Node* node = producer(v);
-      if (!node) return false;
+      if (!producer(v)) return false;
+      const Node node = *producer(v);  // adding nodes moves them
       ValueId next = ValueId::none;
-      if (const auto* op = node->op.get_if<schema::Binary>(); op && op->kind == BinaryKind::add) {
+      if (const auto* op = node.op.get_if<schema::Binary>(); op && op->kind == BinaryKind::add) {
         for (const int k : {0, 1})
-          if (next == ValueId::none && fits(node->inputs[1 - k]) && f32(node->inputs[k]) && shape(node->inputs[k]) == shape(v) && leads_to_product(node->inputs[k]))
-            next = node->inputs[k], found.masks.push_back(node->inputs[1 - k]);
-      } else if (node->op.get_if<schema::Where>()) {
-        const Constant* condition = graph_[node->inputs[0]].constant.get();
+          if (next == ValueId::none && fits(node.inputs[1 - k]) && f32(node.inputs[k]) && shape(node.inputs[k]) == shape(v) && leads_to_product(node.inputs[k]))
+            next = node.inputs[k], found.masks.push_back(node.inputs[1 - k]);
+      } else if (node.op.get_if<schema::Where>()) {
+        const Constant* condition = graph_[node.inputs[0]].constant.get();
         for (const bool keeps : {true, false}) {
-          const ValueId scores = node->inputs[keeps ? 1 : 2], other = node->inputs[keeps ? 2 : 1];
+          const ValueId scores = node.inputs[keeps ? 1 : 2], other = node.inputs[keeps ? 2 : 1];
           const auto value = number(other);
-          if (next != ValueId::none || !condition || !value || !(*value <= -1e4) || shape(scores) != shape(v)) continue;
+          if (next != ValueId::none || !value || !(*value <= -1e4) || shape(scores) != shape(v)) continue;
+          if (!condition) {
+            const Type& type = graph_[node.inputs[0]].type;
+            if (!(*value <= absorbs) || !type.placeable() || type.rank() == 0 || type.rank() > 4 || type.dims.back() != shape(v).back()) return false;
+            const ValueId zero = graph().add_constant(make_scalar(DType::f32, 0.0)), least = graph().add_constant(make_scalar(DType::f32, *value));
+            next = scores, found.masks.push_back(rewriter_.add(schema::Where{}, {node.inputs[0], keeps ? zero : least, keeps ? least : zero}, node.origins)[0]);
+            break;
+          }
           const ConstantPtr mask = mask_of(*condition, keeps);
           if (!mask || mask->shape.size() > 4 || Dim(mask->shape.back()) != shape(v).back()) return false;
-          next = scores, found.masks.push_back(rewriter_.graph.add_constant(mask));
+          next = scores, found.masks.push_back(graph().add_constant(mask));
         }
       }
       if (next == ValueId::none) break;
-      found.origins.insert(found.origins.end(), node->origins.begin(), node->origins.end());
+      found.origins.insert(found.origins.end(), node.origins.begin(), node.origins.end());
       v = next;
     }
     return true;
@@ -141,7 +178,7 @@ class AttentionFuser : Match {
       found.op.zero_if_masked = true;
     }
     const auto [made, op] = made_by<schema::Softmax>(weights);
-    if (!op || op->kind != schema::SoftmaxKind::softmax || normal_axis(op->axis, graph_[weights].type.rank()) != 3) return false;
+    if (!op || op->kind != schema::SoftmaxKind::softmax || normal_axis(op->axis, graph_[weights].type.rank()) + 1 != graph_[weights].type.rank()) return false;
     scores = made->inputs[0];
     found.origins.insert(found.origins.end(), made->origins.begin(), made->origins.end());
     if (node != made) found.origins.insert(found.origins.end(), node->origins.begin(), node->origins.end());
@@ -159,7 +196,9 @@ class AttentionFuser : Match {
   void fuse(NodeId n) {
     const Node node = graph_[n];
     const auto* product = node.op.get_if<schema::MatMul>();
-    if (!product || product->trans_a || product->trans_b || !f32(node.outputs[0]) || shape(node.outputs[0]).size() != 4) return;
+    if (!product || product->trans_a || !f32(node.outputs[0])) return;
+    const size_t rank = shape(node.outputs[0]).size();
+    if (rank != 3 && rank != 4) return;
     Found found{};
     found.origins = node.origins, found.v = node.inputs[1], found.y = node.outputs[0];
     ValueId scores;
@@ -174,30 +213,39 @@ class AttentionFuser : Match {
     found.origins.insert(found.origins.end(), dot->origins.begin(), dot->origins.end());
     found.q = dot->inputs[0], found.k = dot->inputs[1];
     found.op.scale *= peel(found.q, found.origins) * peel(found.k, found.origins);
-    if (!op->trans_b) {
-      if (permutes(found.k, {0, 2, 3, 1}, found.k)) found.op.k_rows_first = true;
-      else if (!permutes(found.k, {0, 1, 3, 2}, found.k)) return;
-      found.op.scale *= peel(found.k, found.origins);
-    }
+    if (!op->trans_b && !untransposed(found.k, found.op.k_rows_first)) return;
+    if (product->trans_b && !untransposed(found.v, found.op.v_rows_first)) return;
+    found.op.scale *= peel(found.k, found.origins);
+    if (rank == 4 && !found.op.k_rows_first) found.k = unrepeated(found.k, found.origins);
+    if (rank == 4 && !found.op.v_rows_first) found.v = unrepeated(found.v, found.origins);
     if (!found.op.k_rows_first) found.op.k_rows_first = permutes(found.k, {0, 2, 1, 3}, found.k);
+    if (!found.op.v_rows_first) found.op.v_rows_first = permutes(found.v, {0, 2, 1, 3}, found.v);
     found.op.q_rows_first = permutes(found.q, {0, 2, 1, 3}, found.q);
-    found.op.v_rows_first = permutes(found.v, {0, 2, 1, 3}, found.v);
-    if (!f32(found.q) || !f32(found.k) || !f32(found.v) || shape(found.q).size() != 4 || shape(found.k).size() != 4 || shape(found.v).size() != 4) return;
-    const auto heads = [&](ValueId v, bool rows_first) { return std::pair(shape(v)[0], shape(v)[rows_first ? 2 : 1]); };
-    if (heads(found.q, found.op.q_rows_first) != heads(found.k, found.op.k_rows_first) || heads(found.q, found.op.q_rows_first) != heads(found.v, found.op.v_rows_first)) return;
+    if (!f32(found.q) || !f32(found.k) || !f32(found.v) || shape(found.q).size() != rank || shape(found.k).size() != rank || shape(found.v).size() != rank) return;
+    const auto dim = [&](ValueId v, size_t d) { return d + rank < 4 ? Dim(1) : shape(v)[d + rank - 4]; };
+    const auto heads = [&](ValueId v, bool rows_first) { return std::pair(dim(v, 0), dim(v, rows_first ? 2 : 1)); };
+    const auto q_heads = heads(found.q, found.op.q_rows_first), k_heads = heads(found.k, found.op.k_rows_first);
+    if (k_heads != heads(found.v, found.op.v_rows_first) || q_heads.first != k_heads.first) return;
+    if (q_heads.second != k_heads.second && !(q_heads.second.known() && k_heads.second.known() && k_heads.second.value() > 0 && q_heads.second.value() % k_heads.second.value() == 0)) return;
     if (uses_[size_t(found.y)] == 1)
-      if (const Node& after = graph_[user_[size_t(found.y)]]; after.op.get_if<schema::Transpose>() && after.op.get_if<schema::Transpose>()->perm == Ints{0, 2, 1, 3})
-        found.op.y_rows_first = true, found.y = after.outputs[0];
-    const Dim queries = shape(found.q)[found.op.q_rows_first ? 1 : 2], keys = shape(found.k)[found.op.k_rows_first ? 1 : 2];
+      if (const Node& after = graph_[user_[size_t(found.y)]]; after.op.get_if<schema::Transpose>())
+        if (ValueId from = ValueId::none; permutes(after.outputs[0], {0, 2, 1, 3}, from)) found.op.y_rows_first = true, found.y = after.outputs[0];
+    const Dim queries = dim(found.q, found.op.q_rows_first ? 1 : 2), keys = dim(found.k, found.op.k_rows_first ? 1 : 2);
     if (std::erase_if(found.masks, [&](ValueId mask) { return hides_what_follows(mask, queries, keys); })) found.op.causal = true;
+    const ValueId front = rank == 3 ? graph().add_constant(make_ints({0})) : ValueId::none;
     ValueIds inputs{found.q, found.k, found.v};
+    if (rank == 3)
+      for (ValueId& v : inputs) v = rewriter_.add(schema::Unsqueeze{}, {v, front}, found.origins)[0];
     if (!found.masks.empty()) {
       ValueId mask = found.masks[0];
       for (size_t i = 1; i < found.masks.size(); ++i) mask = rewriter_.add(schema::Binary{BinaryKind::add}, {mask, found.masks[i]}, found.origins)[0];
       inputs.push_back(mask);
     }
-    rewriter_.replace(found.y, rewriter_.add(found.op, inputs, found.origins)[0]);
+    const ValueId y = rewriter_.add(found.op, inputs, found.origins)[0];
+    rewriter_.replace(found.y, rank == 3 ? rewriter_.add(schema::Squeeze{}, {y, front}, found.origins)[0] : y);
   }
+
+  Graph& graph() { return rewriter_.graph; }
 
   Rewriter rewriter_;
   std::vector<int> uses_;  // of the values there were

@@ -256,5 +256,12 @@ TEST(Contrib, AttentionOfOneKey) {  // the value of the only key, whatever the q
   expect_near(y[0], {9, 8, 7, 6, 9, 8, 7, 6});
   expect_error(model(18, x23 + output("y") + node("Attention", {"x", "x"}, {"y"}, microsoft + attribute("num_heads", 0)), opsets), Code::invalid_model, {"num_heads is 0"});
 }
+TEST(Contrib, AttentionOfTooFewDims) {
+  const std::string x = input("x", {"2", "4"}), scalar = "initializer { name: 's' data_type: 1 float_data: 1 } ", table = floats("t", {2, 2}, {1, 1, 1, 1}) + ints("i", {0});
+  const auto refused = [&](const std::string& nodes, const std::string& why) { expect_error(model(23, x + output("y") + nodes, opsets), Code::invalid_model, {"'y'", why}); };
+  refused(table + node("RotaryEmbedding", {"x", "t", "t"}, {"y"}, attribute("rotary_embedding_dim", 2)), "f32[2,4] where rank 3 or 4");
+  refused(table + node("RotaryEmbedding", {"x", "i", "t", "t"}, {"y"}, microsoft), "f32[2,4] where rank 3 or 4");
+  refused(scalar + node("MultiHeadAttention", {"x", "x", "x", "s"}, {"y"}, microsoft + attribute("num_heads", 2)), "f32[] where rank 1");
+}
 }  // namespace
 }  // namespace converter::test

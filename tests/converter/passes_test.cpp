@@ -239,6 +239,7 @@ TEST(FuseNorms, EveryForm) {
   const std::string affine = "p = Binary kind=mul (n, g)\ny = Binary kind=add (p, b)\n";
   EXPECT_EQ(norm(power + "n = Binary kind=div (d, r)\n" + affine), layer);
   EXPECT_EQ(norm(product + "n = Binary kind=div (d, r)\n" + affine), layer);
+  EXPECT_EQ(norm(mean + "f = Binary kind=sub (m, x)\ns = Binary kind=mul (f, f)\n" + variance + "n = Binary kind=div (d, r)\n" + affine), layer);
   EXPECT_EQ(norm(power + "i = Unary kind=reciprocal (r)\nn = Binary kind=mul (i, d)\n" + affine), layer);
   EXPECT_EQ(norm(power + "i = Binary kind=div (one, r)\nd2 = Binary kind=sub (x, m)\nn = Binary kind=mul (d2, i)\np = Binary kind=mul (g, n)\ny = Binary kind=add (b, p)\n"), layer);
   EXPECT_EQ(norm(power + "y = Binary kind=div (d, r)\n"), layer);                                     // no scale

@@ -34,6 +34,21 @@ TEST(FuseAttention, HeadsBecomeStrides) {
   EXPECT_TRUE(fused(steps)) << testing::PrintToString(steps);
 }
 
+// Batch and heads in one dim, as PyTorch's MultiheadAttention has them: [S,N,D] of queries, [T,N,D] of keys and values.
+TEST(FuseAttention, OfThreeDims) {
+  for (const bool masked : {false, true}) {
+    Attentive b;
+    const ValueId q = binary(b.r, BinaryKind::mul, b.transpose(b.input({7, 6, 8}), {1, 0, 2}), b.number(0.4)), k = b.input({9, 6, 8}), v = b.transpose(b.input({9, 6, 8}), {1, 0, 2});
+    ValueId scores = b.product(q, b.transpose(k, {1, 2, 0}));
+    if (masked) scores = binary(b.r, BinaryKind::add, scores, b.input({6, 7, 9}));
+    b.output(b.transpose(b.product(b.softmax(scores), v), {1, 0, 2}));
+    EXPECT_TRUE(fused(steps_of(b.graph)));
+  }
+  Attentive b;
+  b.output(b.product(b.softmax(b.product(b.input({4, 7, 8}), b.transpose(b.input({4, 9, 8}), {0, 2, 1}))), b.input({4, 9, 8})));
+  EXPECT_TRUE(fused(steps_of(b.graph)));
+}
+
 TEST(FuseAttention, ScalesBeforeTheProduct) {
   Attentive b;
   const ValueId q = binary(b.r, BinaryKind::mul, b.q, b.number(0.5)), k = binary(b.r, BinaryKind::mul, b.transpose(b.k4, {0, 2, 1, 3}), b.number(0.25));
@@ -69,6 +84,40 @@ TEST(FuseAttention, ACausalMaskAndAnother) {
     const auto steps = steps_of(b.graph);
     EXPECT_TRUE(fused(steps, 2)) << testing::PrintToString(steps);  // and the masks are added up
   }
+}
+
+// As a general product of many dims is made: both operands with what is summed over last.
+TEST(FuseAttention, ValuesTransposed) {
+  for (const bool rows_first : {false, true}) {
+    Attentive b;
+    const ValueId k = b.transpose(b.k4, {0, 2, 1, 3}), v = rows_first ? b.transpose(b.input({2, 9, 3, 8}), {0, 2, 3, 1}) : b.transpose(b.input({2, 3, 9, 8}), {0, 1, 3, 2});
+    b.output(b.product(b.softmax(b.product(b.q, k, true)), v, true));
+    EXPECT_TRUE(fused(steps_of(b.graph)));
+  }
+}
+
+// A mask that only the run knows.
+TEST(FuseAttention, AMaskOfTheRun) {
+  for (const bool keeps : {false, true}) {
+    Attentive b;
+    const ValueId condition = binary(b.r, BinaryKind::less, b.input({2, 1, 1, 9}), b.number(0.3)), scores = b.product(b.q, b.transpose(b.k4, {0, 2, 3, 1})), least = b.number(-3.4028234663852886e38);
+    b.output(b.product(b.softmax(b.r.add(schema::Where{}, {condition, keeps ? scores : least, keeps ? least : scores}, {"where"})[0]), b.v));
+    EXPECT_TRUE(fused(steps_of(b.graph), 3));  // and the comparison, and the mask of it
+  }
+}
+
+// Heads of keys and values that several of the queries' share.
+TEST(FuseAttention, RepeatedHeads) {
+  Attentive b;
+  const auto ints = [&](schema::Ints values) { return b.graph.add_constant(make_ints(values)); };
+  const auto repeated = [&](ValueId v) {
+    const ValueId split = b.r.add(schema::Unsqueeze{}, {v, ints({2})}, {"split"})[0];
+    return b.r.add(schema::Reshape{}, {b.r.add(schema::Expand{}, {split, ints({2, 2, 3, 9, 8})}, {"expand"})[0], ints({2, 6, 9, 8})}, {"join"})[0];
+  };
+  const ValueId k = repeated(b.transpose(b.input({2, 9, 2, 8}), {0, 2, 1, 3})), v = repeated(b.input({2, 2, 9, 8}));
+  b.output(b.product(b.softmax(b.product(b.input({2, 6, 7, 8}), b.transpose(k, {0, 1, 3, 2}))), v));
+  const auto steps = steps_of(b.graph);
+  EXPECT_TRUE(fused(steps)) << testing::PrintToString(steps);
 }
 
 TEST(FuseAttention, QueriesWithoutAKey) {
