@@ -64,6 +64,12 @@ void Device::upload(void* to, const void* from, size_t bytes) {
   require_done(driver().synchronise(stream_));
 }
 
+void Device::download(void* to, const void* from, size_t bytes) {
+  const std::scoped_lock lock(mutex_);
+  require_done(driver().download(stream_, to, from, bytes));
+  require_done(driver().synchronise(stream_));
+}
+
 DeviceMemory::DeviceMemory(std::shared_ptr<Device> device, size_t bytes, Kind kind) : device_(std::move(device)), size_(bytes), kind_(kind) {
   if (!bytes) return;
   void* memory = nullptr;

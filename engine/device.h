@@ -31,6 +31,7 @@ class Device : public std::enable_shared_from_this<Device> {
 
   // Copies, and waits for the copy.
   void upload(void* to, const void* from, size_t bytes);
+  void download(void* to, const void* from, size_t bytes);
 
  private:
   Device(const kernels::cuda::Backend&, int index);

@@ -9,17 +9,19 @@ namespace {
 // Of a copy between the host and the device: what the host reads or writes is pinned memory, in between.
 const schema::DeviceCopy* copy_of(const Step& step) { return step.op.get_if<schema::DeviceCopy>(); }
 
-void fill_staging(const Step& step, RunContext& c) {
-  const auto* copy = copy_of(step);
-  if (copy && copy->to_device && c.in(0).bytes()) std::memcpy(c.scratch_, c.in(0).data, size_t(c.in(0).bytes()));
-}
-void empty_staging(const Step& step, RunContext& c) {
-  const auto* copy = copy_of(step);
-  if (copy && !copy->to_device && c.out(0).bytes()) std::memcpy(c.out(0).data, c.scratch_, size_t(c.out(0).bytes()));
+[[noreturn]] void fail_for(const kernels::cuda::Fault& fault) {
+  using kernels::cuda::Refused;
+  switch (fault.what) {
+    case Refused::divisor: fail(Code::invalid_model, "integer division by zero at element ", fault.position, " of the result");
+    case Refused::length: fail(Code::invalid_model, "sequence length ", fault.position, " is out of range");
+    default: fail(Code::invalid_model, "element ", fault.position, " of the indices is out of range");
+  }
 }
 }  // namespace
 
-DeviceFrame::DeviceFrame(std::shared_ptr<Device> device) : device_(std::move(device)) { require_done(driver().make_stream(device_->index(), &stream_)); }
+DeviceFrame::DeviceFrame(std::shared_ptr<Device> device, void* stream) : device_(std::move(device)) {
+  require_done(stream ? driver().share_stream(device_->index(), stream, &stream_) : driver().make_stream(device_->index(), &stream_));
+}
 
 DeviceFrame::~DeviceFrame() {
   forget();
@@ -39,6 +41,7 @@ void DeviceFrame::reserve(const Plan& plan) {
   if (arena_.size() >= bytes) return;
   forget();
   arena_ = {};
+  arena_charge_.set(int64_t(bytes));
   arena_ = DeviceMemory(device_, bytes);
 }
 
@@ -52,7 +55,11 @@ void DeviceFrame::bind(const Plan& plan, std::span<RunContext> contexts) {
     slots[s] = bytes;
     bytes += (size_t(contexts[s].out(0).bytes()) + alignment - 1) / alignment * alignment;
   }
-  if (staging_.size() < bytes) staging_ = {}, staging_ = DeviceMemory(device_, bytes, DeviceMemory::pinned);
+  if (staging_.size() < bytes) {
+    staging_ = {};
+    staging_charge_.set(int64_t(bytes));
+    staging_ = DeviceMemory(device_, bytes, DeviceMemory::pinned);
+  }
   for (size_t s = 0; s < plan.steps.size(); ++s) {
     if (!plan.steps[s].on_device) continue;
     contexts[s].stream_ = stream_;
@@ -62,17 +69,41 @@ void DeviceFrame::bind(const Plan& plan, std::span<RunContext> contexts) {
   }
 }
 
-void DeviceFrame::enqueue(const Plan& plan, const Segment& segment, std::span<RunContext> contexts) {
-  for (size_t s = segment.first; s < segment.last; ++s) plan.steps[s].run(contexts[s]);
+void DeviceFrame::fill_staging(const Plan& plan, size_t s, RunContext& c) {
+  const auto* copy = copy_of(plan.steps[s]);
+  if (copy && copy->to_device && !is_placed(s) && c.in(0).bytes()) std::memcpy(c.scratch_, c.in(0).data, size_t(c.in(0).bytes()));
+}
+void DeviceFrame::empty_staging(const Plan& plan, size_t s, RunContext& c) {
+  const auto* copy = copy_of(plan.steps[s]);
+  if (copy && !copy->to_device && !is_placed(s) && c.out(0).bytes()) std::memcpy(c.out(0).data, c.scratch_, size_t(c.out(0).bytes()));
+}
+void DeviceFrame::enqueue_copy(const Plan& plan, size_t s, RunContext& c) {
+  const bool to_device = copy_of(plan.steps[s])->to_device;
+  const std::byte* from = to_device ? places_[s] : c.in(0).data;
+  std::byte* to = to_device ? c.out(0).data : const_cast<std::byte*>(places_[s]);
+  if (from != to && c.out(0).bytes()) require_done(driver().copy(stream_, to, from, size_t(c.out(0).bytes())));
 }
 
-size_t DeviceFrame::run(const Plan& plan, size_t first, std::span<RunContext> contexts) {
-  Segment& segment = *std::ranges::find(segments_, first, &Segment::first);
-  for (size_t s = segment.first; s < segment.last; ++s) fill_staging(plan.steps[s], contexts[s]);
+void DeviceFrame::enqueue(const Plan& plan, Segment& segment, std::span<RunContext> contexts) {
+  for (size_t s = segment.first; s < segment.last; ++s) {
+    driver().watch(stream_, int(s));
+    if (is_placed(s)) enqueue_copy(plan, s, contexts[s]);
+    else plan.steps[s].run(contexts[s]);
+  }
+  require_done(driver().fetch_fault(stream_, &segment.can_refuse));
+}
+
+size_t DeviceFrame::run(const Plan& plan, size_t& step, std::span<RunContext> contexts) {
+  Segment& segment = *std::ranges::find(segments_, step, &Segment::first);
+  for (size_t s = segment.first; s < segment.last; ++s) fill_staging(plan, s, contexts[s]);
   if (segment.graph) require_done(driver().launch(segment.graph, stream_));
   else enqueue(plan, segment, contexts);
   require_done(driver().synchronise(stream_));
-  for (size_t s = segment.first; s < segment.last; ++s) empty_staging(plan.steps[s], contexts[s]);
+  if (segment.can_refuse) {
+    const kernels::cuda::Fault fault = driver().fault(stream_);
+    if (fault.any) step = size_t(fault.step), fail_for(fault);
+  }
+  for (size_t s = segment.first; s < segment.last; ++s) empty_staging(plan, s, contexts[s]);
   if (!segment.graph) {  // now that its kernels are loaded, which is not to be recorded
     require_done(driver().begin_capture(stream_));
     try {
@@ -90,12 +121,18 @@ size_t DeviceFrame::run(const Plan& plan, size_t first, std::span<RunContext> co
 double DeviceFrame::timed(const Plan& plan, size_t s, RunContext& c) {
   for (kernels::cuda::Event** event : {&begin_, &end_})
     if (!*event) require_done(driver().make_event(device_->index(), event));
-  fill_staging(plan.steps[s], c);
+  fill_staging(plan, s, c);
   require_done(driver().record(begin_, stream_));
-  plan.steps[s].run(c);
+  driver().watch(stream_, int(s));
+  if (is_placed(s)) enqueue_copy(plan, s, c);
+  else plan.steps[s].run(c);
   require_done(driver().record(end_, stream_));
+  bool can_refuse = false;
+  require_done(driver().fetch_fault(stream_, &can_refuse));
   require_done(driver().synchronise(stream_));
-  empty_staging(plan.steps[s], c);
+  if (can_refuse)
+    if (const kernels::cuda::Fault fault = driver().fault(stream_); fault.any) fail_for(fault);
+  empty_staging(plan, s, c);
   double seconds = 0;
   require_done(driver().elapsed(begin_, end_, &seconds));
   return seconds;

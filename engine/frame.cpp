@@ -14,7 +14,7 @@ void Arena::reserve(int64_t bytes) {
 }
 
 Frame::Frame(std::shared_ptr<PlanCache> cache, const RunOptions& options, Arena* shared)
-    : cache_(std::move(cache)), options_(options), arena_(shared ? shared : &own_), redirects_(cache_->graph().outputs.size()) {}
+    : cache_(std::move(cache)), options_(options), arena_(shared ? shared : &own_), redirects_(cache_->graph().outputs.size()), placed_(cache_->graph().inputs.size()) {}
 
 int64_t Frame::arena_bytes() const {
   int64_t bytes = int64_t(own_.memory.size()) + int64_t(shared_by_bodies_.memory.size());
@@ -51,7 +51,7 @@ void Frame::adopt(std::shared_ptr<const Plan> plan) {
   plan_ = nullptr;  // stays so if this throws
   is_bound_ = false;
   tail_ = nullptr;
-  device_ = std::ranges::any_of(plan->steps, &Step::on_device) ? std::make_unique<DeviceFrame>(cache_->options().device) : nullptr;
+  device_ = std::ranges::any_of(plan->steps, &Step::on_device) ? std::make_unique<DeviceFrame>(cache_->options().device, options_.stream) : nullptr;
   const size_t values = plan->values.size();
   shapes_.assign(values, {});
   symbols_.clear(), open_extents_.clear();
@@ -126,8 +126,9 @@ void Frame::bind_addresses() {
   if (device_) device_->reserve(plan);
   addresses_.assign(plan.values.size(), nullptr);
   moved_.assign(plan.values.size(), nullptr);  // by root
+  bind_device();
   for (size_t k = 0; k < redirects_.size(); ++k) {
-    if (!redirects_[k].data || plan.outputs[k].from_tail) continue;
+    if (!redirects_[k].data || redirects_[k].on_device || plan.outputs[k].from_tail) continue;
     const PlannedValue& out = plan.values[plan.outputs[k].index];
     const PlannedValue& root = plan.values[out.root];  // more than the output, if that is a part of something
     if (out.place.kind != Place::arena || moved_[out.root] || largest_bytes(root.type) != largest_bytes(out.type)) continue;
@@ -136,10 +137,10 @@ void Frame::bind_addresses() {
   for (size_t v = 0; v < plan.values.size(); ++v) {
     const Place& place = plan.values[v].place;
     if (place.kind == Place::constant) addresses_[v] = const_cast<std::byte*>(place.data);
-    if (place.kind == Place::device) addresses_[v] = device_->arena() + place.offset;
-    if (place.kind != Place::arena) continue;
+    if (place.kind != Place::arena && place.kind != Place::device) continue;
     const uint32_t root = plan.values[v].root;
-    addresses_[v] = moved_[root] ? moved_[root] + (place.offset - plan.values[root].place.offset) : arena() + place.offset;
+    std::byte* const own = place.kind == Place::device ? device_->arena() : arena();
+    addresses_[v] = moved_[root] ? moved_[root] + (place.offset - plan.values[root].place.offset) : own + place.offset;
   }
   input_views_.resize(plan.inputs.size());
   for (auto& views : input_views_) views.clear();
@@ -175,6 +176,79 @@ void Frame::bind_addresses() {
   bound_moves_ = arena_->moves;
 }
 
+// Where values of the device lie that the application has placed there, by root. An input of its is read in place unless a step
+// writes there; a result goes to its memory where that is all the result is.
+void Frame::bind_device() {
+  const Plan& plan = *plan_;
+  for (Placed& placed : placed_) placed.host_reads = false;
+  const auto input_of = [&](uint32_t v) { return v != Step::absent && plan.values[v].place.kind == Place::input ? &placed_[plan.values[v].place.index] : nullptr; };
+  for (const Step& step : plan.steps) {
+    const bool upload = step.on_device && step.op.get_if<schema::DeviceCopy>();
+    for (uint32_t v : step.inputs)
+      if (Placed* placed = input_of(v); placed && !upload) placed->host_reads = true;
+  }
+  for (const Plan::Output& out : plan.outputs)
+    if (Placed* placed = out.from_tail ? nullptr : input_of(out.index)) placed->host_reads = true;
+  for (uint32_t v : plan.crossing)
+    if (Placed* placed = input_of(v)) placed->host_reads = true;
+  if (!device_) return;
+  const auto whole = [&](uint32_t v) { return largest_bytes(plan.values[v].type) == largest_bytes(plan.values[plan.values[v].root].type); };
+  // Whether anybody reads a copy to the host, beside one output of the plan.
+  const auto host_wants = [&](uint32_t copied) {
+    const auto same = [&](uint32_t v) { return v != Step::absent && plan.values[v].root == plan.values[copied].root; };
+    const auto outputs = std::ranges::count_if(plan.outputs, [&](const Plan::Output& out) { return !out.from_tail && same(out.index); });
+    return outputs > 1 || std::ranges::any_of(plan.crossing, same) || std::ranges::any_of(plan.steps, [&](const Step& step) { return std::ranges::any_of(step.inputs, same); });
+  };
+  std::vector<const std::byte*> places(plan.steps.size(), nullptr);  // by copy: the other end of it, on the device
+  for (size_t s = 0; s < plan.steps.size(); ++s) {
+    const auto* copy = plan.steps[s].op.get_if<schema::DeviceCopy>();
+    if (!copy || !plan.steps[s].on_device) continue;
+    const uint32_t from = plan.steps[s].inputs[0], to = plan.steps[s].outputs[0];
+    if (copy->to_device) {
+      const Placed* placed = input_of(from);
+      if (!placed || !placed->on_device) continue;
+      places[s] = placed->on_device;
+      const auto writes = [&](const Step& step) { return std::ranges::any_of(step.outputs, [&](uint32_t v) { return plan.values[v].root == plan.values[to].root; }); };
+      if (whole(to) && std::ranges::count_if(plan.steps, writes) == 1) moved_[plan.values[to].root] = const_cast<std::byte*>(placed->on_device);
+      continue;
+    }
+    for (size_t k = 0; k < redirects_.size(); ++k) {
+      const Redirect& redirect = redirects_[k];
+      if (!redirect.data || !redirect.on_device || plan.outputs[k].from_tail || plan.values[plan.outputs[k].index].root != plan.values[to].root || !whole(to)) continue;
+      if (redirect.bytes < bytes_of(plan.values[to].type.dtype, shapes_[to]) || host_wants(to)) continue;
+      places[s] = redirect.data;
+      moved_[plan.values[to].root] = redirect.data;  // the result of the copy, which the host does not read
+      const bool free = whole(from) && !moved_[plan.values[from].root];
+      if (free) moved_[plan.values[from].root] = redirect.data;
+    }
+  }
+  device_->place_copies(places);
+}
+
+// Inputs on the device that the host reads.
+void Frame::fetch_inputs(std::span<const ConstView> inputs) {
+  fetched_.assign(inputs.begin(), inputs.end());
+  for (size_t k = 0; k < inputs.size(); ++k) {
+    Placed& placed = placed_[k];
+    if (!placed.on_device || !placed.host_reads) continue;
+    placed.on_host.resize(size_t(inputs[k].bytes()));
+    cache_->options().device->download(placed.on_host.data(), placed.on_device, placed.on_host.size());
+    fetched_[k].data = placed.on_host.data();
+  }
+}
+
+void Frame::place_input(size_t k, const std::byte* on_device) {
+  if (placed_[k].on_device == on_device) return;
+  placed_[k].on_device = on_device;
+  addresses_stale_ = true;
+}
+
+void Frame::change_stream() {
+  if (!device_) return;
+  device_ = std::make_unique<DeviceFrame>(cache_->options().device, options_.stream);
+  addresses_stale_ = true;
+}
+
 // What a value is now. An input's view has the value's shape, which may be another one of the same bytes.
 ConstView Frame::view(uint32_t v, std::span<const ConstView> inputs) const {
   const PlannedValue& value = plan_->values[v];
@@ -187,15 +261,19 @@ ConstView Frame::view(uint32_t v, std::span<const ConstView> inputs) const {
   return view;
 }
 
-void Frame::redirect(size_t k, std::byte* data, int64_t bytes) {
-  if (redirects_[k].data == data && redirects_[k].bytes == bytes) return;
-  redirects_[k] = {data, bytes};
+void Frame::redirect(size_t k, std::byte* data, int64_t bytes, bool on_device) {
+  if (redirects_[k].data == data && redirects_[k].bytes == bytes && redirects_[k].on_device == on_device) return;
+  redirects_[k] = {data, bytes, on_device};
   addresses_stale_ = true;
 }
 
 std::span<const ConstView> Frame::run(std::span<const ConstView> inputs) {
   if (const auto& budget = Budget::current()) budget->spend(1000);  // a loop's body may have no steps
   prepare(inputs);
+  if (std::ranges::any_of(placed_, [](const Placed& p) { return p.on_device != nullptr; })) {
+    fetch_inputs(inputs);
+    inputs = fetched_;
+  }
   for (size_t k = 0; k < inputs.size(); ++k)
     for (ConstView* view : input_views_[k]) view->data = inputs[k].data, view->object = inputs[k].object;
   run_steps();
@@ -203,7 +281,7 @@ std::span<const ConstView> Frame::run(std::span<const ConstView> inputs) {
   if (tail_) {
     for (size_t k = 0; k < crossing_.size(); ++k) crossing_[k] = view(plan_->crossing[k], inputs);
     for (size_t k = 0, t = 0; k < plan_->outputs.size(); ++k)
-      if (plan_->outputs[k].from_tail) tail_->redirect(t++, redirects_[k].data, redirects_[k].bytes);
+      if (plan_->outputs[k].from_tail) tail_->redirect(t++, redirects_[k].data, redirects_[k].bytes, redirects_[k].on_device);
     rest = tail_->run(crossing_);
   }
   for (size_t k = 0; k < outputs_.size(); ++k) {

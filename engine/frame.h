@@ -11,6 +11,7 @@ struct RunOptions {
   kernels::ThreadPool* pool = nullptr;
   int threads = 1;  // at most so many of the pool's
   const Stop* stop = nullptr;
+  void* stream = nullptr;  // of the application's, that steps on a device run in; null: the frame's own
   // Called after each step, with its index in the plan and its time in seconds.
   std::function<void(const Plan&, size_t step, double seconds, const RunContext&)> observer;
 };
@@ -37,9 +38,13 @@ class Frame final : public BodyRunner {
   // Plans for these inputs and allocates, without running.
   const Plan& prepare(std::span<const ConstView> inputs);
 
-  // Memory that output k is written to instead of the frame's own; null: no more. Where the plan cannot (the output is
-  // an input or a constant, or is found at run), nothing changes, and its view lies elsewhere.
-  void redirect(size_t k, std::byte* data, int64_t bytes);
+  // Memory that output k is written to instead of the frame's own, of the host or of the device; null: no more. Where the plan
+  // cannot (the output is an input or a constant, or is found at run), nothing changes, and its view lies elsewhere.
+  void redirect(size_t k, std::byte* data, int64_t bytes, bool on_device = false);
+  // Where input k lies on the device, which a run's view of it does not say then; null: no more. Steps there read it in place.
+  void place_input(size_t k, const std::byte* on_device);
+  // Runs go to another stream from now on: RunOptions has changed.
+  void change_stream();
 
   const Plan* plan() const { return plan_.get(); }
   const Frame* tail() const { return tail_.get(); }
@@ -51,11 +56,20 @@ class Frame final : public BodyRunner {
   struct Redirect {
     std::byte* data = nullptr;
     int64_t bytes = 0;
+    bool on_device = false;
+  };
+  // An input that lies on the device.
+  struct Placed {
+    const std::byte* on_device = nullptr;
+    Bytes on_host;  // a copy, where the host reads it
+    bool host_reads = false;
   };
   void adopt(std::shared_ptr<const Plan>);
   std::byte* arena() const { return arena_->memory.data(); }
   void bind_extents(std::span<const ConstView> inputs);
   void bind_addresses();
+  void bind_device();
+  void fetch_inputs(std::span<const ConstView> inputs);
   ConstView view(uint32_t value, std::span<const ConstView> inputs) const;
   void run_steps();
 
@@ -85,6 +99,8 @@ class Frame final : public BodyRunner {
   std::unique_ptr<Frame> tail_;
   std::vector<std::vector<ConstView*>> input_views_;  // by input: the views of steps to point at it
   std::vector<Redirect> redirects_;        // by output
+  std::vector<Placed> placed_;             // by input
+  std::vector<ConstView> fetched_;         // the inputs, where some are placed
   std::unique_ptr<DeviceFrame> device_;  // of a plan with steps on the device
   bool addresses_stale_ = false;
   std::vector<ConstView> outputs_, crossing_;

@@ -33,7 +33,7 @@ class Compiler {
  public:
   // `alias`: values may lie inside others.
   Compiler(const Graph& graph, const CompileOptions& options, Plan& plan, bool alias, Workers workers)
-      : graph_(graph), options_(options), target_{options.device, false}, on_device_(options.device ? nodes_on_device(graph) : std::vector<bool>(graph.nodes.size())), plan_(plan), workers_(workers), index_(graph.values.size(), Step::absent),
+      : graph_(graph), options_(options), target_{options.device, false, options.precision}, on_device_(options.device ? nodes_on_device(graph) : std::vector<bool>(graph.nodes.size())), plan_(plan), workers_(workers), index_(graph.values.size(), Step::absent),
         inside_(alias ? alias_parts(graph) : std::vector<Inside>(graph.values.size())) {}
 
   // False: some step has no kernel for values that lie inside others.
@@ -153,7 +153,7 @@ class Compiler {
     const LowerContext context{graph_, *to.node, options_.isa, options_.strict, inside_, step.on_device ? &target_ : nullptr, &to.packing};
     std::optional<kernels::RefusalLog> log;
     if (options_.keep_refusals) log.emplace(plan_.refusals[s]);
-    if (options_.keep_refusals && options_.device && !step.on_device) explain_placement(graph_, *to.node, {options_.device, true});
+    if (options_.keep_refusals && options_.device && !step.on_device) explain_placement(graph_, *to.node, {options_.device, true, options_.precision});
     if (!to.takes) return;
     if (to.determined && !plan_.keys.empty()) plan_.keys[s] = Tuning::key_of(context);
     to.tuned = to.determined && options_.tuned ? options_.tuned->find(plan_.keys[s]) : nullptr;

@@ -155,17 +155,22 @@ PackedWeight packed_weight(const LowerContext& c, std::vector<const Constant*> w
 
 std::shared_ptr<const std::byte> device_weight(const std::shared_ptr<Device>& device, const Constant& weight, const std::string& packing, size_t bytes,
                                                const std::function<void(std::byte*)>& pack) {
-  static kernels::WeakCache<PackedKey, DeviceMemory, PackedKeyHash> cache;
+  struct Uploaded {
+    Charge charge;  // of whoever uploaded it
+    DeviceMemory memory;
+  };
+  static kernels::WeakCache<PackedKey, Uploaded, PackedKeyHash> cache;
   const Constant* one[] = {&weight};
   const auto uploaded = cache.get({content_of(weight), cat(reinterpret_cast<uintptr_t>(device.get()), ' ', packing), bytes}, [&](const PackedKey&) {
+    Charge charge{int64_t(bytes)};
     const kernels::os::Memory packed = packed_memory(bytes);
     pack(packed.data());
     release_sources(one);
-    auto memory = std::make_shared<DeviceMemory>(device, std::max<size_t>(bytes, 1));
-    device->upload(memory->data(), packed.data(), bytes);
-    return memory;
+    auto all = std::make_shared<Uploaded>(Uploaded{std::move(charge), DeviceMemory(device, std::max<size_t>(bytes, 1))});
+    device->upload(all->memory.data(), packed.data(), bytes);
+    return all;
   });
-  return {uploaded, uploaded->data()};
+  return {uploaded, uploaded->memory.data()};
 }
 
 const std::byte* StoredPackings::find(std::span<const Constant* const> weights, const std::string& packing, size_t bytes) const {

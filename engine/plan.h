@@ -8,6 +8,7 @@
 #include "engine/memory_plan.h"
 #include "engine/op.h"
 #include "engine/packing.h"
+#include "kernels/precision.h"
 #include "kernels/table.h"
 
 namespace engine {
@@ -22,7 +23,7 @@ struct CompileOptions {
   bool all_threads = false;                 // as many for a step as the session has, even where one is faster
   bool keep_refusals = false;               // fill Plan::refusals and Plan::keys
   int64_t max_arena_bytes = limits::bytes;  // of one plan: compiling fails above it
-  // Of a session, all it holds at once: arenas, values outside of them, and what folding, packing and references make.
+  // Of a session, all it holds at once: arenas, those on a device with them, values outside of them, and what folding, packing and references make.
   // Planning and running fail above it. The description of plans, in proportion to the model's nodes, is not counted.
   int64_t max_memory_bytes = limits::bytes;
   // Of one run, planning included: operations as work_of counts them.
@@ -30,6 +31,7 @@ struct CompileOptions {
   std::vector<std::string> disabled_passes{};
   std::shared_ptr<Device> device{};  // where steps run that it has kernels for; null: all on the CPU
   std::shared_ptr<const Tuning> tuned{};  // choices that were measured
+  kernels::Precision precision = kernels::Precision::f32;  // of the operands of products and convolutions on the device
 };
 
 // Where the bytes of a value are.

@@ -1,5 +1,6 @@
 #include "engine/session.h"
 #include <algorithm>
+#include "engine/device.h"
 #include "kernels/float_mode.h"
 #include "kernels/threads.h"
 
@@ -85,6 +86,27 @@ void Session::set_input(size_t k, const ConstView& view) {
   input.shape.assign(view.shape.begin(), view.shape.end());
   input.view = {view.dtype, input.shape, view.data, view.object};
   input.given = true;
+  frame_.place_input(k, nullptr);
+}
+
+void Session::require_device() const { require(model_->plans()->options().device != nullptr, Code::invalid_argument, "the model is not on a device"); }
+
+void Session::set_device_input(size_t k, const ConstView& view) {
+  require_device();
+  require(std::ranges::none_of(states_, [&](const OwnedState& s) { return s.at.input == k; }), Code::invalid_argument, "input ", k, " is a state, which a session keeps on the host");
+  set_input(k, view);
+  frame_.place_input(k, view.data);
+}
+void Session::set_device_output(size_t k, const View& view) {
+  require_device();
+  require(std::ranges::none_of(states_, [&](const OwnedState& s) { return s.at.output == k; }), Code::invalid_argument, "output ", k, " is a state, which a session keeps on the host");
+  bind_output(k, view, true);
+}
+void Session::set_stream(void* stream) {
+  require_device();
+  if (options_.stream == stream) return;
+  options_.stream = stream;
+  frame_.change_stream();
 }
 
 void Session::set_picture(size_t k, const Picture& picture) {
@@ -97,13 +119,16 @@ void Session::set_picture(size_t k, const Picture& picture) {
   with_context([&] { set_input(k, pictures->make(*value.image, value.type, picture, *options_.pool, options_.threads)); }, "input '", value.name, "'");
 }
 
-void Session::set_output(size_t k, const View& view) {
+void Session::set_output(size_t k, const View& view) { bind_output(k, view, false); }
+
+void Session::bind_output(size_t k, const View& view, bool on_device) {
   require(k < bound_.size(), Code::invalid_argument, "there is no output ", k, "; the model has ", bound_.size());
   require(view.dtype != DType::string && !view.object, Code::invalid_argument, "output '", model_->output_name(k), "': only a tensor of numbers can be bound");
   Output& output = bound_[k];
   output.shape.assign(view.shape.begin(), view.shape.end());
   output.view = {view.dtype, output.shape, view.data, nullptr};
-  frame_.redirect(k, view.data, view.data ? view.bytes() : 0);
+  output.on_device = on_device;
+  frame_.redirect(k, view.data, view.data ? view.bytes() : 0, on_device);
 }
 
 void Session::gather_inputs() {
@@ -140,7 +165,8 @@ void Session::run_armed() {
       fail(Code::invalid_argument, "output '", model_->output_name(k), "' is ", name(results_[k].dtype), to_text(results_[k].shape),
            " and does not fit the bound ", name(to.dtype), to_text(bound_[k].shape));
     if (to.data == results_[k].data) continue;  // the run wrote there
-    copy_tensor(to, results_[k]);
+    if (bound_[k].on_device) model_->plans()->options().device->upload(to.data, results_[k].data, size_t(to.bytes()));
+    else copy_tensor(to, results_[k]);
     results_[k].data = to.data;
   }
   keep_states();

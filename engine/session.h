@@ -56,6 +56,14 @@ class Session {
   // Where output k is written to, in the caller's memory; its type must be what the run gives. Null data: the session's own.
   void set_output(size_t k, const View&);
 
+  // The same in the memory of the model's device: a step there reads an input in place and writes a result in place, or its copy stays on
+  // the device. Where the run has them on the host, they are copied. Throws invalid_argument where the model is not on a device.
+  void set_device_input(size_t k, const ConstView&);
+  void set_device_output(size_t k, const View&);
+  // The application's stream (a cudaStream_t, not the default one) that steps on the device run in from now on, behind what is in it
+  // already; null: the session's own. A run still ends when its results are there.
+  void set_stream(void*);
+
   // Plans for the inputs as they are. run() does so itself when their types are new, and only then allocates.
   const Plan& prepare();
   // Throws on a missing input, a plan that cannot be made, or data that an op refuses.
@@ -91,7 +99,10 @@ class Session {
   struct Output {
     View view;
     Shape shape;
+    bool on_device = false;
   };
+  void require_device() const;
+  void bind_output(size_t k, const View&, bool on_device);
   struct OwnedState {
     State at;
     Object value;

@@ -74,6 +74,7 @@ BenchResult bench(const BenchArguments& arguments, const Shapes& shapes, int thr
 Json to_json(const BenchArguments& arguments, const BenchResult& r) {
   return {{"model", arguments.model},
           {"device", arguments.device.name},
+          {"precision", arguments.device.precision},
           {"threads", r.threads},
           {"runs", r.runs.size()},
           {"p50_ms", r.percentile(0.5)},
@@ -99,7 +100,7 @@ std::string head() {
 }
 
 void run(BenchArguments arguments) {
-  arguments.compile.device = open_device(arguments.device);
+  use_device(arguments.device, arguments.compile);
   parse_seconds(arguments.warmup, "--warmup");
   parse_seconds(arguments.duration, "--duration");
   const Shapes shapes = parse_shapes(arguments.shapes, "--shape");

@@ -73,16 +73,24 @@ std::shared_ptr<const Tuning> open_tuning(const std::string& path) {
   return tuning;
 }
 
-std::shared_ptr<Device> open_device(DeviceArguments& arguments) {
-  if (arguments.name == "cpu") return nullptr;
+void use_device(DeviceArguments& arguments, CompileOptions& options) {
+  using kernels::Precision;
+  const Precision precision = arguments.precision == "tf32"   ? Precision::tf32
+                              : arguments.precision == "fp16" ? Precision::f16
+                              : arguments.precision == "bf16" ? Precision::bf16
+                                                              : Precision::f32;
+  if (arguments.name == "cpu") {
+    if (precision != Precision::f32) throw UsageError("--precision " + arguments.precision + " goes with --device cuda: the CPU computes in fp32");
+    return;
+  }
   try {
-    return Device::cuda();
+    options.device = Device::cuda();
+    options.precision = precision;
   } catch (const Error& e) {
     if (e.code != Code::unsupported) throw;
     if (!arguments.fallback) fail(e.code, e.what(), "; --device-fallback runs on the CPU instead");
     note(cat("running on the CPU: ", e.what()));
     arguments.name = "cpu";
-    return nullptr;
   }
 }
 

@@ -31,14 +31,14 @@ std::pair<std::string, std::string> parse_pair(const std::string&, const char* o
 int64_t parse_integer(const std::string&, int64_t least, int64_t most, const std::string& what);
 double parse_seconds(const std::string&, const char* option);  // "200ms", "3s", "2m"
 
-// What --device and --device-fallback say.
+// What --device, --device-fallback and --precision say.
 struct DeviceArguments {
-  std::string name = "cpu";
+  std::string name = "cpu", precision = "fp32";
   bool fallback = false;
 };
-// Null for the CPU. Throws where the device is not available, unless the CPU may stand in for it: then a note says why, and the name
-// becomes the CPU's.
-std::shared_ptr<Device> open_device(DeviceArguments&);
+// Sets the device, none for the CPU, and the precision. Throws where the device is not available, unless the CPU may stand in for it:
+// then a note says why, the name becomes the CPU's, and nothing is rounded.
+void use_device(DeviceArguments&, CompileOptions&);
 
 // A tune cache. One that another machine or version has made is set aside with a note.
 std::shared_ptr<const Tuning> open_tuning(const std::string& path);

@@ -33,7 +33,7 @@ Json to_json(const Plan& plan) {
                          {"offset", value.place.kind == Place::arena ? Json(value.place.offset) : Json(nullptr)}});
     }
     json["steps"].push_back(
-        {{"kernel", step.kernel}, {"op", schema::name(step.op.id())}, {"origins", step.origins}, {"outputs", outputs}});
+        {{"kernel", step.kernel}, {"device", step.on_device ? "cuda" : "cpu"}, {"op", schema::name(step.op.id())}, {"origins", step.origins}, {"outputs", outputs}});
   }
   return json;
 }
@@ -79,7 +79,7 @@ void write_svg(const std::string& path, const std::vector<const Plan*>& plans) {
 
 void plan(PlanArguments arguments) {
   CompileOptions compile;
-  compile.device = open_device(arguments.device);
+  use_device(arguments.device, compile);
   if (!arguments.svg.empty()) {
     const auto status = kernels::os::check_writable(arguments.svg);
     require(status.ok(), Code::io, status.message);

@@ -155,6 +155,7 @@ Json to_json(const Report& report, const ProfileArguments& arguments) {
   const Machine& m = report.machine;
   Json json{{"model", arguments.model},
             {"device", arguments.device.name},
+            {"precision", arguments.device.precision},
             {"threads", report.threads},
             {"isa", kernels::isa::name(kernels::isa::detected())},
             {"peak_gflops_per_s", m.flops * 1e-9},
@@ -218,7 +219,7 @@ void measure(Session& session, const ProfileArguments& arguments, Profiler& prof
 }
 
 void profile(ProfileArguments arguments) {
-  arguments.compile.device = open_device(arguments.device);
+  use_device(arguments.device, arguments.compile);
   parse_seconds(arguments.warmup, "--warmup");
   parse_seconds(arguments.duration, "--duration");
   if (arguments.dispatch && arguments.by != "step")

@@ -43,7 +43,7 @@ void print_results(const RunArguments& arguments, const Session& session, const 
 }
 
 void run(RunArguments arguments) {
-  arguments.compile.device = open_device(arguments.device);
+  use_device(arguments.device, arguments.compile);
   const bool ranks = !arguments.labels.empty() || arguments.top > 0;
   const auto labels = arguments.labels.empty() ? std::vector<std::string>() : read_labels(arguments.labels);
   std::optional<OutputFolder> folder;

@@ -39,6 +39,10 @@ std::vector<inlay_model::Info> describe(size_t count, auto&& name, auto&& value)
   return all;
 }
 
+using kernels::Precision;
+static_assert(INLAY_PRECISION_F32 == int(Precision::f32) && INLAY_PRECISION_TF32 == int(Precision::tf32) && INLAY_PRECISION_F16 == int(Precision::f16) &&
+              INLAY_PRECISION_BF16 == int(Precision::bf16));
+
 constexpr size_t first_options = INLAY_SIZE_UP_TO(inlay_model_options, strict);
 
 // Null: it is not available, and the CPU will do.
@@ -62,6 +66,9 @@ Prepared prepare(const inlay_model_options* options) {
   const inlay_model_options& o = p.given;
   require(o.device == INLAY_CPU || o.device == INLAY_CUDA, Code::invalid_argument, "device ", o.device, " does not exist");
   if (o.device == INLAY_CUDA) p.compile.device = open_device(o.device_index, o.device_fallback);
+  require(o.precision >= INLAY_PRECISION_F32 && o.precision <= INLAY_PRECISION_BF16, Code::invalid_argument, "precision ", o.precision, " does not exist");
+  require(o.precision == INLAY_PRECISION_F32 || o.device == INLAY_CUDA, Code::invalid_argument, "the CPU rounds no operands: a precision goes with a device");
+  p.compile.precision = Precision(o.precision);
   require(kernels::isa::error().empty(), Code::invalid_argument, kernels::isa::error());
   if (o.max_isa) {
     const auto mask = kernels::isa::find(o.max_isa);

@@ -143,13 +143,30 @@ inlay_status inlay_session_create(inlay_model* model, const inlay_session_option
 
 void inlay_session_release(inlay_session* session) { delete session; }
 
+static ConstView input_view(const inlay_tensor* tensor) {
+  const ConstView view = view_of(tensor, "tensor");
+  require(view.dtype != DType::string, Code::invalid_argument, "strings are set by inlay_session_set_input_value");
+  require(view.data || view.elements() == 0, Code::invalid_argument, "'tensor' has no data");
+  return view;
+}
+static View output_view(const inlay_tensor* tensor) {
+  if (!tensor) return {};
+  const ConstView view = view_of(tensor, "tensor");
+  require(view.data, Code::invalid_argument, "'tensor' has no data");
+  return {view.dtype, view.shape, const_cast<std::byte*>(view.data), nullptr};
+}
+
 inlay_status inlay_session_set_input(inlay_session* session, size_t index, const inlay_tensor* tensor) {
-  return with_session(session, [&](inlay_session& s) {
-    const ConstView view = view_of(tensor, "tensor");
-    require(view.dtype != DType::string, Code::invalid_argument, "strings are set by inlay_session_set_input_value");
-    require(view.data || view.elements() == 0, Code::invalid_argument, "'tensor' has no data");
-    s.session.set_input(index, view);
-  });
+  return with_session(session, [&](inlay_session& s) { s.session.set_input(index, input_view(tensor)); });
+}
+inlay_status inlay_session_set_device_input(inlay_session* session, size_t index, const inlay_tensor* tensor) {
+  return with_session(session, [&](inlay_session& s) { s.session.set_device_input(index, input_view(tensor)); });
+}
+inlay_status inlay_session_set_device_output(inlay_session* session, size_t index, const inlay_tensor* tensor) {
+  return with_session(session, [&](inlay_session& s) { s.session.set_device_output(index, output_view(tensor)); });
+}
+inlay_status inlay_session_set_stream(inlay_session* session, void* stream) {
+  return with_session(session, [&](inlay_session& s) { s.session.set_stream(stream); });
 }
 
 inlay_status inlay_session_set_input_value(inlay_session* session, size_t index, const inlay_value* value) {
@@ -171,12 +188,7 @@ inlay_status inlay_session_set_picture(inlay_session* session, size_t index, con
 }
 
 inlay_status inlay_session_set_output(inlay_session* session, size_t index, const inlay_tensor* tensor) {
-  return with_session(session, [&](inlay_session& s) {
-    if (!tensor) return s.session.set_output(index, {});
-    const ConstView view = view_of(tensor, "tensor");
-    require(view.data, Code::invalid_argument, "'tensor' has no data");
-    s.session.set_output(index, {view.dtype, view.shape, const_cast<std::byte*>(view.data), nullptr});
-  });
+  return with_session(session, [&](inlay_session& s) { s.session.set_output(index, output_view(tensor)); });
 }
 
 inlay_status inlay_session_prepare(inlay_session* session) {

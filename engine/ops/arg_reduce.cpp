@@ -1,4 +1,4 @@
-#include "engine/op.h"
+#include "engine/device_lowering.h"
 #include "engine/ops/strides.h"
 
 namespace engine {
@@ -41,13 +41,23 @@ void reference(const ArgReduce& op, RunContext& c) {
   });
 }
 
+std::optional<Lowered> lower(const ArgReduce& op, const LowerContext& c) {
+  if (!c.target) return std::nullopt;
+  const Shape x = c.in(0).shape();
+  const AxisSplit s(x, normal_axis(op.axis, int64_t(x.size())));
+  const kernels::cuda::TopKProblem problem{c.in(0).dtype, s.outer, s.extent, s.inner, 1, op.kind == ArgKind::max, true, op.select_last};
+  return lower_on_device(c, &kernels::cuda::Backend::top_k, problem, [x = device_input(c, 0)](RunContext& r) {
+    return kernels::cuda::TopKArgs{x.at<void>(r), nullptr, out_at<int64_t>(r)};
+  });
+}
+
 double flops(const ArgReduce&, std::span<const Type> in, std::span<const Type>) {
   return in[0].determined() ? double(elements(in[0].shape())) : 0;
 }
 }  // namespace
 
 const OpDef<ArgReduce>& def(const ArgReduce&) {
-  static constexpr OpDef<ArgReduce> def{.infer = infer, .reference = reference, .flops = flops};
+  static constexpr OpDef<ArgReduce> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .flops = flops};
   return def;
 }
 }  // namespace engine

@@ -1,5 +1,5 @@
 #include "kernels/attention/attention.h"
-#include "engine/op.h"
+#include "engine/device_lowering.h"
 #include "engine/ops/strides.h"
 
 namespace engine {
@@ -73,11 +73,22 @@ void reference(const Attention& op, RunContext& c) {
       }
 }
 
+std::optional<Lowered> lower_on_device(const Attention& op, const Heads<int64_t>& q, const Heads<int64_t>& k, const Heads<int64_t>& v, const LowerContext& c) {
+  kernels::cuda::AttentionProblem p{q.batch, q.heads, q.heads / std::max<int64_t>(1, k.heads), q.rows, k.rows, q.columns, v.columns, float(op.scale), op.zero_if_masked, op.causal,
+                                    strides_of(q, op.q_rows_first), strides_of(k, op.k_rows_first), strides_of(v, op.v_rows_first),
+                                    strides_of({q.batch, q.heads, q.rows, v.columns}, op.y_rows_first), c.has(3)};
+  if (p.masked) std::ranges::copy(broadcast_strides(c.in(3).shape(), 4), p.mask_strides);
+  return engine::lower_on_device(c, &kernels::cuda::Backend::attention, p, [q = device_input(c, 0), k = device_input(c, 1), v = device_input(c, 2), mask = device_input(c, 3)](RunContext& r) {
+    return kernels::cuda::AttentionArgs{q.at(r), k.at(r), v.at(r), mask.at(r), out_at(r)};
+  });
+}
+
 std::optional<Lowered> lower(const Attention& op, const LowerContext& c) {
   for (size_t k = 0; k < c.node.inputs.size(); ++k)
     if (c.has(k) && c.in(k).dtype != DType::f32) return std::nullopt;
-  if (c.has(3) && (c.in(3).rank() == 0 || c.in(3).dims.back() != heads_of(c.in(1).dims, op.k_rows_first).rows)) return std::nullopt;
   const auto q = heads_of(c.in(0).largest(), op.q_rows_first), k = heads_of(c.in(1).largest(), op.k_rows_first), v = heads_of(c.in(2).largest(), op.v_rows_first);
+  if (c.target) return lower_on_device(op, q, k, v, c);
+  if (c.has(3) && (c.in(3).rank() == 0 || c.in(3).dims.back() != heads_of(c.in(1).dims, op.k_rows_first).rows)) return std::nullopt;
   if (!c.in(0).dims[3].known() || !c.in(2).dims[3].known()) return std::nullopt;  // the kernel is made for these
   auto choice = kernels::attention::select({k.rows, q.columns, v.columns, float(op.scale), 0, op.zero_if_masked}, c.isa);
   if (!choice) return std::nullopt;
@@ -107,7 +118,7 @@ double flops(const Attention& op, std::span<const Type> in, std::span<const Type
 }  // namespace
 
 const OpDef<Attention>& def(const Attention&) {
-  static constexpr OpDef<Attention> def{.infer = infer, .reference = reference, .lower = lower, .bounded = true, .flops = flops};
+  static constexpr OpDef<Attention> def{.infer = infer, .reference = reference, .lower = lower, .bounded = true, .on_device = true, .flops = flops};
   return def;
 }
 }  // namespace engine

@@ -1,3 +1,4 @@
+#include "engine/device_lowering.h"
 #include "engine/ops/doubles.h"
 #include "engine/ops/spatial.h"
 #include "engine/plan.h"
@@ -60,6 +61,20 @@ void reference(const ConvTransposeLast& op, RunContext& c) {
       }
 }
 
+std::optional<Lowered> lower_on_device(const kernels::conv_transpose::Spec& s, int64_t batch, const LowerContext& c) {
+  const kernels::cuda::ConvTransposeProblem problem{batch, s.height, s.width, s.channels, s.out_height, s.out_width, s.out_channels, s.kernel_h, s.kernel_w,
+                                                    s.stride_h, s.stride_w, s.dilation_h, s.dilation_w, s.pad_top, s.pad_left};
+  const Constant& w = *c.constant(1);
+  const auto packed = packed_device_input(c, 1, cat("conv_transpose ", to_text(w.shape)), size_t(w.bytes()), [&](std::byte* to) {
+    const auto* from = reinterpret_cast<const float*>(w.data);
+    const int64_t taps = int64_t(s.kernel_h) * s.kernel_w, columns = s.channels * s.out_channels;
+    for (int64_t i = 0; i < columns * taps; ++i) reinterpret_cast<float*>(to)[i % taps * columns + i / taps] = from[i];
+  });
+  return engine::lower_on_device(c, &kernels::cuda::Backend::conv_transpose, problem, [x = device_input(c, 0), packed, bias = device_input(c, 2)](RunContext& r) {
+    return kernels::cuda::ConvTransposeArgs{x.at(r), packed.at(r), bias.at(r), out_at(r)};
+  });
+}
+
 std::optional<Lowered> lower(const ConvTransposeLast& op, const LowerContext& c) {
   const Constant* w = c.constant(1);
   if (!w || c.in(0).dtype != DType::f32 || op.groups != 1) return std::nullopt;
@@ -76,6 +91,7 @@ std::optional<Lowered> lower(const ConvTransposeLast& op, const LowerContext& c)
   spec.stride_h = int(spatial[0].stride), spec.stride_w = int(spatial[1].stride);
   spec.dilation_h = int(spatial[0].dilation), spec.dilation_w = int(spatial[1].dilation);
   spec.pad_top = int(spatial[0].begin), spec.pad_left = int(spatial[1].begin);
+  if (c.target) return lower_on_device(spec, x[0], c);
   auto choice = kernels::conv_transpose::select(spec);
   if (!choice) return std::nullopt;
   const std::string packing = cat(choice.name, ' ', to_text(w->shape), " isa", spec.isa, " x", to_text(x), " y", to_text(y), " stride",
@@ -95,7 +111,7 @@ double flops(const ConvTransposeLast&, std::span<const Type> in, std::span<const
 }  // namespace
 
 const OpDef<ConvTransposeLast>& def(const ConvTransposeLast&) {
-  static constexpr OpDef<ConvTransposeLast> def{.infer = infer, .reference = reference, .lower = lower, .flops = flops};
+  static constexpr OpDef<ConvTransposeLast> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .flops = flops};
   return def;
 }
 }  // namespace engine

@@ -1,5 +1,5 @@
 // Gather, GatherElements and GatherND.
-#include "engine/op.h"
+#include "engine/ops/device_places.h"
 #include "engine/ops/strides.h"
 
 namespace engine {
@@ -58,10 +58,11 @@ void reference(const Gather& op, RunContext& c) {
   take(s, indices_of(c, s.extent), c.in(0), c.out(0));
 }
 
-// By constant indices.
+// On the host, by indices that are constant.
 std::optional<Lowered> lower(const Gather& op, const LowerContext& c) {
+  if (c.target) return lower_gather(c, places_of_slices(c, op.axis));
   const Constant* indices = c.constant(1);
-  if (!indices || c.target || c.in(0).dtype == DType::string) return std::nullopt;
+  if (!indices || c.in(0).dtype == DType::string) return std::nullopt;
   const Shape shape = c.in(0).shape();
   const AxisSplit s(shape, normal_axis(op.axis, int64_t(shape.size())));
   Charge charge(indices->view().elements() * int64_t(sizeof(int64_t)));
@@ -139,18 +140,21 @@ void reference(const GatherND& op, RunContext& c) {
     copy_elements(y, t * size, x, from, size);
   }
 }
+
+std::optional<Lowered> lower(const GatherElements& op, const LowerContext& c) { return c.target ? lower_gather(c, places_along(c, op.axis)) : std::nullopt; }
+std::optional<Lowered> lower(const GatherND& op, const LowerContext& c) { return c.target ? lower_gather(c, places_of_tuples(c, op.batch_dims)) : std::nullopt; }
 }  // namespace
 
 const OpDef<Gather>& def(const Gather&) {
-  static constexpr OpDef<Gather> def{.infer = infer, .reference = reference, .lower = lower};
+  static constexpr OpDef<Gather> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true};
   return def;
 }
 const OpDef<GatherElements>& def(const GatherElements&) {
-  static constexpr OpDef<GatherElements> def{.infer = infer, .reference = reference};
+  static constexpr OpDef<GatherElements> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true};
   return def;
 }
 const OpDef<GatherND>& def(const GatherND&) {
-  static constexpr OpDef<GatherND> def{.infer = infer, .reference = reference};
+  static constexpr OpDef<GatherND> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true};
   return def;
 }
 }  // namespace engine

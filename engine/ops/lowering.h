@@ -3,6 +3,7 @@
 #include "engine/ops/pointwise.h"
 #include "engine/packing.h"
 #include "kernels/conv/conv.h"
+#include "kernels/rnn/rnn.h"
 
 namespace engine {
 std::optional<Lowered> lower_mat_mul(const schema::MatMul&, const LowerContext&);
@@ -36,4 +37,5 @@ bool is_strips(const Graph& body);
 std::optional<Lowered> lower_strips(const LowerContext&);
 bool strips_take_pitch(const Graph&, const Node&, int port);
 std::optional<Lowered> lower_rnn(const schema::Rnn&, const LowerContext&);
+std::optional<Lowered> lower_rnn_on_device(const schema::Rnn&, const kernels::rnn::Spec&, const LowerContext&);
 }  // namespace engine

@@ -158,13 +158,15 @@ std::optional<Lowered> lower_chain(const Chained& chained, size_t x, const Lower
 }
 
 std::optional<Lowered> lower_unary(const pw::Stage& stage, const LowerContext& c) {
-  return all_f32(c) ? lower_chain(Chained{{stage}}, 0, c) : std::nullopt;
+  if (all_f32(c)) return lower_chain(Chained{{stage}}, 0, c);
+  if (!c.target) return std::nullopt;
+  return lower_broadcast({.kind = kernels::cuda::BroadcastProblem::unary, .function = stage.unary, .a = stage.a, .b = stage.b, .type = c.in(0).dtype, .out = c.out(0).dtype}, c);
 }
 
 std::optional<Lowered> lower_broadcast_binary(schema::BinaryKind kind, const LowerContext& c) {
   using kernels::cuda::BroadcastProblem;
-  if (!c.target || c.in(0).dtype != DType::f32) return std::nullopt;
-  return lower_broadcast({.kind = c.out(0).dtype == DType::f32 ? BroadcastProblem::binary : BroadcastProblem::truth, .op = kind}, c);
+  if (!c.target || c.in(0).dtype != c.in(1).dtype) return std::nullopt;
+  return lower_broadcast({.kind = BroadcastProblem::binary, .op = kind, .type = c.in(0).dtype, .out = c.out(0).dtype}, c);
 }
 
 std::optional<Lowered> lower_binary(schema::BinaryKind kind, const LowerContext& c) {

@@ -108,6 +108,12 @@ std::optional<Lowered> lower(bool back, int64_t axis, int64_t block_size, const 
   const Shape x = c.in(0).shape();
   const int64_t scales = elements(c.in(1).shape());
   const AxisSplit s = scales == 1 ? AxisSplit(Shape{1, 1, elements(x)}, 1) : AxisSplit(x, normal_axis(axis, int64_t(x.size())));
+  if (c.target) {
+    const kernels::cuda::QuantizeProblem problem{integers, back, s.outer * s.extent, s.inner, scales};
+    return lower_on_device(c, &kernels::cuda::Backend::quantize, problem, [x = device_input(c, 0), scale = device_input(c, 1), zeros = device_input(c, 2)](RunContext& r) {
+      return kernels::cuda::QuantizeArgs{x.at<void>(r), scale.at(r), zeros.at<void>(r), out_at<void>(r)};
+    });
+  }
   if (scales != 1 && s.inner < 16) return std::nullopt;
   const kernels::quantize::Spec spec{integers, back};
   auto choice = kernels::quantize::select(spec, c.isa);
@@ -122,11 +128,11 @@ std::optional<Lowered> lower(const DequantizeLinear& op, const LowerContext& c) 
 }  // namespace
 
 const OpDef<QuantizeLinear>& def(const QuantizeLinear&) {
-  static constexpr OpDef<QuantizeLinear> def{.infer = infer, .reference = reference, .lower = lower};
+  static constexpr OpDef<QuantizeLinear> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true};
   return def;
 }
 const OpDef<DequantizeLinear>& def(const DequantizeLinear&) {
-  static constexpr OpDef<DequantizeLinear> def{.infer = infer, .reference = reference, .lower = lower};
+  static constexpr OpDef<DequantizeLinear> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true};
   return def;
 }
 }  // namespace engine

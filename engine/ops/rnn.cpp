@@ -196,7 +196,7 @@ double flops(const Rnn&, std::span<const Type> in, std::span<const Type>) {
 }  // namespace
 
 const OpDef<Rnn>& def(const Rnn&) {
-  static constexpr OpDef<Rnn> def{.infer = infer, .reference = reference, .lower = lower_rnn, .flops = flops};
+  static constexpr OpDef<Rnn> def{.infer = infer, .reference = reference, .lower = lower_rnn, .on_device = true, .flops = flops};
   return def;
 }
 }  // namespace engine

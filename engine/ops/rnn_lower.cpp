@@ -40,8 +40,9 @@ std::optional<Lowered> lower_rnn(const Rnn& op, const LowerContext& c) {
   if (!c.constant(1) || !c.constant(2) || (c.has(3) && !c.constant(3)) || c.has(7)) return std::nullopt;
   if (op.clip != 0 || op.input_forget || !default_activations(op)) return std::nullopt;
   const Shape x = c.in(0).shape(), r = c.in(2).shape();
-  if (c.has(4) && x[1] != 1) return std::nullopt;  // sequences of several lengths
   const rnn::Spec spec{op.kind, x[2], r[2], op.linear_before_reset};
+  if (c.target) return lower_rnn_on_device(op, spec, c);
+  if (c.has(4) && x[1] != 1) return std::nullopt;  // sequences of several lengths
   auto choice = rnn::select(spec, c.isa);
   if (!choice) return std::nullopt;
   const int64_t time = x[0], batch = x[1], directions = r[0], state = batch * r[2];

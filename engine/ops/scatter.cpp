@@ -1,7 +1,7 @@
 // ScatterElements and ScatterND.
 #include <algorithm>
 #include <cstring>
-#include "engine/op.h"
+#include "engine/ops/device_places.h"
 #include "engine/ops/strides.h"
 
 namespace engine {
@@ -100,11 +100,16 @@ void reference(const ScatterND& op, RunContext& c) {
   }
 }
 
+// Sums have no order on a device.
+bool on_device(ScatterKind kind, const LowerContext& c) { return c.target && kind == ScatterKind::none; }
+std::optional<Lowered> lower(const ScatterElements& op, const LowerContext& c) { return on_device(op.kind, c) ? lower_scatter(c, places_along(c, op.axis)) : std::nullopt; }
+
 // Constant indices are known runs: an assignment to a slice, as exporters write it, is a few.
 struct Run {
   int64_t to, from, bytes;
 };
 std::optional<Lowered> lower(const ScatterND& op, const LowerContext& c) {
+  if (c.target) return on_device(op.kind, c) ? lower_scatter(c, places_of_tuples(c, 0)) : std::nullopt;
   const Constant* given = c.constant(1);
   const DType dtype = c.in(0).dtype;
   if (!given || op.kind != ScatterKind::none || dtype == DType::string || schema::bits_of(dtype) % 8) return std::nullopt;
@@ -137,11 +142,11 @@ std::optional<Lowered> lower(const ScatterND& op, const LowerContext& c) {
 }  // namespace
 
 const OpDef<ScatterElements>& def(const ScatterElements&) {
-  static constexpr OpDef<ScatterElements> def{.infer = infer, .reference = reference, .inplace_input = input_at<ScatterElements, 0>};
+  static constexpr OpDef<ScatterElements> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .inplace_input = input_at<ScatterElements, 0>};
   return def;
 }
 const OpDef<ScatterND>& def(const ScatterND&) {
-  static constexpr OpDef<ScatterND> def{.infer = infer, .reference = reference, .lower = lower, .inplace_input = input_at<ScatterND, 0>};
+  static constexpr OpDef<ScatterND> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .inplace_input = input_at<ScatterND, 0>};
   return def;
 }
 }  // namespace engine

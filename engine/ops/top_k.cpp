@@ -1,6 +1,6 @@
 #include <algorithm>
 #include <numeric>
-#include "engine/op.h"
+#include "engine/device_lowering.h"
 #include "engine/ops/strides.h"
 
 namespace engine {
@@ -60,10 +60,20 @@ void reference(const TopK& op, RunContext& c) {
       }
   });
 }
+
+std::optional<Lowered> lower(const TopK& op, const LowerContext& c) {
+  if (!c.target || !c.constant(1)) return std::nullopt;
+  const Shape x = c.in(0).shape();
+  const AxisSplit s(x, normal_axis(op.axis, int64_t(x.size())));
+  const kernels::cuda::TopKProblem problem{c.in(0).dtype, s.outer, s.extent, s.inner, c.out(0).shape()[size_t(normal_axis(op.axis, int64_t(x.size())))], op.largest, op.largest};
+  return lower_on_device(c, &kernels::cuda::Backend::top_k, problem, [x = device_input(c, 0)](RunContext& r) {
+    return kernels::cuda::TopKArgs{x.at<void>(r), out_at<void>(r), out_at<int64_t>(r, 1)};
+  });
+}
 }  // namespace
 
 const OpDef<TopK>& def(const TopK&) {
-  static constexpr OpDef<TopK> def{.infer = infer, .reference = reference};
+  static constexpr OpDef<TopK> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true};
   return def;
 }
 }  // namespace engine

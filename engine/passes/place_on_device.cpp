@@ -18,13 +18,15 @@ std::span<const ValueId> data_inputs(const Node& node) { return std::span(node.i
 
 class Placer {
  public:
-  Placer(Graph& graph, const CompileOptions& options) : graph_(graph), options_(options), target_{options.device, true}, device_(graph.nodes.size()) {}
+  Placer(Graph& graph, const CompileOptions& options) : graph_(graph), options_(options), target_{options.device, true, options.precision}, device_(graph.nodes.size()) {}
 
   void run() {
     for (size_t n = 0; n < graph_.nodes.size(); ++n) device_[n] = takes(graph_.nodes[n]);
     follow_aliases();
-    give_back_what_is_not_worth_it();
-    follow_aliases();
+    if (!std::ranges::count(options_.disabled_passes, weigh_copies)) {
+      give_back_what_is_not_worth_it();
+      follow_aliases();
+    }
     insert_copies();
   }
 

@@ -18,8 +18,8 @@ void run_target_passes(Graph& graph, const CompileOptions& options) {
   };
   PassOptions pass_options;
   pass_options.disable = options.disabled_passes;
-  if (options.device)  // which has no kernels for what these make: strips for a CPU's caches, attention as one step
-    for (const char* name : {"fuse_strips", "fuse_attention"}) pass_options.disable.push_back(name);
+  std::erase(pass_options.disable, weigh_copies);  // of place_on_device, which is no row here
+  if (options.device) pass_options.disable.push_back("fuse_strips");  // which are for a CPU's caches
   run_passes(graph, passes, pass_options);
   if (options.device) place_on_device(graph, options);
 }

@@ -1,7 +1,7 @@
 // Elementwise functions of inputs that are broadcast, one thread per element.
 #include "kernels/cuda/elements.h"
-#include "kernels/cuda/epilogue.h"
 #include "kernels/cuda/families.h"
+#include "kernels/cuda/formulas.h"
 
 namespace kernels::cuda {
 namespace {
@@ -17,40 +17,46 @@ __device__ Positions positions(const BroadcastProblem& p, int64_t i) {
   return from;
 }
 
-#define EMIT_number_truth(...) __VA_ARGS__
-#define EMIT_any_truth(...) __VA_ARGS__
-#define EMIT_number_same(...)
-#define EMIT_real_same(...)
-#define EMIT_integer_same(...)
-#define EMIT_boolean_truth(...)
-__device__ bool truth(schema::BinaryKind kind, float x, float y) {
-  switch (kind) {
-#define BINARY(name, types, result, formula, ...) \
-  EMIT_##types##_##result(case schema::BinaryKind::name : return formula;)
-#include "schema/binary.def"
-    default: return false;
-  }
-}
-bool is_truth(schema::BinaryKind kind) {
-  switch (kind) {
-#define BINARY(name, types, result, ...) EMIT_##types##_##result(case schema::BinaryKind::name : return true;)
-#include "schema/binary.def"
-    default: return false;
-  }
+// The element types that kernels compute in, with the loads and stores of what they stand for.
+struct Reals {
+  using T = float;
+  __device__ static float load(DType type, const void* x, int64_t i) { return load_real(type, x, i); }
+  __device__ static void store(DType type, void* y, int64_t i, float v) { store_real(type, y, i, v); }
+};
+struct Integers {
+  using T = Word;
+  __device__ static Word load(DType type, const void* x, int64_t i) { return Word(load_integer(type, x, i)); }
+  __device__ static void store(DType type, void* y, int64_t i, Word v) { store_integer(type, y, i, v.v); }
+};
+template <class Numbers, bool truth, class V>
+__device__ void store(const BroadcastProblem& p, void* y, int64_t i, V v) {
+  if constexpr (truth) static_cast<uint8_t*>(y)[i] = v;
+  else Numbers::store(p.out, y, i, v);
 }
 
+template <class Numbers, bool truth>
 __global__ void __launch_bounds__(threads)
-    broadcast_f32(BroadcastProblem p, const float* a, const float* b, float* y, int64_t count) {
+    broadcast_unary(const __grid_constant__ BroadcastProblem p, const void* x, void* y, int64_t count) {
   for (int64_t i = linear_thread(); i < count; i += linear_threads()) {
-    const Positions from = positions(p, i);
-    y[i] = formulas::binary(uint8_t(p.op), a[from.at[0]], b[from.at[1]]);
+    const auto v = Numbers::load(p.type, x, positions(p, i).at[0]);
+    store<Numbers, truth>(p, y, i, formulas::unary<truth>(p.function, v, p.a, p.b));
   }
 }
-__global__ void __launch_bounds__(threads)
-    broadcast_truth(BroadcastProblem p, const float* a, const float* b, uint8_t* y, int64_t count) {
+template <class Numbers, bool truth>
+__global__ void __launch_bounds__(threads) broadcast_binary(const __grid_constant__ BroadcastProblem p, const void* a,
+                                                            const void* b, void* y, int64_t count, Watch watch) {
+  using schema::BinaryKind;
   for (int64_t i = linear_thread(); i < count; i += linear_threads()) {
     const Positions from = positions(p, i);
-    y[i] = truth(p.op, a[from.at[0]], b[from.at[1]]);
+    const auto v = Numbers::load(p.type, a, from.at[0]), w = Numbers::load(p.type, b, from.at[1]);
+    if constexpr (!truth && std::is_same_v<Numbers, Integers>) {
+      const bool divides = p.op == BinaryKind::div || p.op == BinaryKind::mod || p.op == BinaryKind::fmod;
+      if ((divides && w == Word(0)) || (p.op == BinaryKind::pow && v == Word(0) && w < Word(0))) {
+        report(watch, Refused::divisor, i);
+        continue;
+      }
+    }
+    store<Numbers, truth>(p, y, i, formulas::binary<truth>(p.op, v, w));
   }
 }
 template <class T>
@@ -62,31 +68,47 @@ __global__ void __launch_bounds__(threads)
   }
 }
 
+// Whether the function has a boolean as its result, or one of the inputs' type.
+template <class T> bool gives(const BroadcastProblem& p, bool truth) {
+  return p.kind == BroadcastProblem::unary ? formulas::known<T>(p.function, truth) : formulas::known<T>(p.op, truth);
+}
+bool gives_truth(const BroadcastProblem& p) { return is_float(p.type) ? gives<float>(p, true) : gives<Word>(p, true); }
 const char* refusal(const BroadcastProblem& p) {
   if (p.dims < 0 || p.dims > BroadcastProblem::most_dims) return "too many dims";
-  const bool known = p.kind == BroadcastProblem::where ? is_word(p.element_bytes)
-                     : p.kind == BroadcastProblem::truth
-                         ? is_truth(p.op)
-                         : formulas::known(pointwise::Stage::of(p.op, 0, pointwise::Mode::full));
-  return known ? nullptr : "a function that is not of f32";
+  if (p.kind == BroadcastProblem::where) return is_word(p.element_bytes) ? nullptr : "elements of another size";
+  if (!is_known(p.type)) return "a type that kernels of the device do not have";
+  if (gives_truth(p)) return nullptr;
+  return (is_float(p.type) ? gives<float>(p, false) : gives<Word>(p, false)) ? nullptr
+                                                                             : "a function that is not of this type";
 }
 double cost(const BroadcastProblem&) { return 1; }
+
+template <class Numbers, bool truth>
+Failure run_on(const BroadcastProblem& p, const BroadcastArgs& args, int64_t count, Stream* stream) {
+  const unsigned blocks = blocks_for(count, threads);
+  if (p.kind == BroadcastProblem::unary)
+    return launch<void>(broadcast_unary<Numbers, truth>, blocks, threads, stream, p, args.in[0], args.y, count);
+  Watch w{};
+  if (std::is_same_v<Numbers, Integers> && !truth)
+    if (Failure f = watch(stream, &w)) return f;
+  return launch<void>(broadcast_binary<Numbers, truth>, blocks, threads, stream, p, args.in[0], args.in[1], args.y,
+                      count, w);
+}
 Failure run(const BroadcastProblem& p, const BroadcastArgs& args, Stream* stream) {
   int64_t count = 1;
   for (int d = 0; d < p.dims; ++d) count *= p.extents[d];
   if (count == 0) return nullptr;
-  const unsigned blocks = blocks_for(count, threads);
-  const auto* a = static_cast<const float*>(args.in[0]);
-  const auto* b = static_cast<const float*>(args.in[1]);
-  if (p.kind == BroadcastProblem::binary)
-    return launch<void>(broadcast_f32, blocks, threads, stream, p, a, b, static_cast<float*>(args.y), count);
-  if (p.kind == BroadcastProblem::truth)
-    return launch<void>(broadcast_truth, blocks, threads, stream, p, a, b, static_cast<uint8_t*>(args.y), count);
+  if (p.kind != BroadcastProblem::where) {
+    const bool truth = gives_truth(p);
+    if (is_float(p.type))
+      return truth ? run_on<Reals, true>(p, args, count, stream) : run_on<Reals, false>(p, args, count, stream);
+    return truth ? run_on<Integers, true>(p, args, count, stream) : run_on<Integers, false>(p, args, count, stream);
+  }
   return with_word(p.element_bytes, [&](auto element) {
     using T = decltype(element);
-    return launch<void>(broadcast_where<T>, blocks, threads, stream, p, static_cast<const uint8_t*>(args.in[0]),
-                        static_cast<const T*>(args.in[1]), static_cast<const T*>(args.in[2]), static_cast<T*>(args.y),
-                        count);
+    return launch<void>(broadcast_where<T>, blocks_for(count, threads), threads, stream, p,
+                        static_cast<const uint8_t*>(args.in[0]), static_cast<const T*>(args.in[1]),
+                        static_cast<const T*>(args.in[2]), static_cast<T*>(args.y), count);
   });
 }
 }  // namespace

@@ -3,6 +3,7 @@
 #include "kernels/cuda/epilogue.h"
 #include "kernels/cuda/families.h"
 #include "kernels/cuda/simt_tile.h"
+#include "kernels/cuda/splits.h"
 
 namespace kernels::cuda {
 namespace {
@@ -26,7 +27,9 @@ struct Geometry {
   __host__ __device__ int64_t pixels() const { return batch * out_height * out_width; }
 };
 
-struct Pixels {
+// With a vector: that many channels at a time.
+template <int vector_ = 1> struct Pixels {
+  static constexpr int vector = vector_;
   const float* base;  // of the group
   Geometry g;
   struct Row {
@@ -66,7 +69,7 @@ template <class Tile, bool along_channels>
 __global__ void __launch_bounds__(Tile::threads) conv_f32(Geometry g, const float* x, const float* w, const float* bias,
                                                           float* y, const __grid_constant__ Epilogue chain) {
   const int64_t group = blockIdx.y, first = group * g.out, tiles_across = divide_up(g.out, Tile::n);
-  const Pixels pixels{x + group * g.in * g.channel, g};
+  const Pixels<> pixels{x + group * g.in * g.channel, g};
   const int64_t ks = g.in * g.kernel_h * g.kernel_w;
   const Weights weights{w + first, g.out, g.out_channels, ks};
   multiply_tile<Tile, along_channels, false>(
@@ -78,13 +81,47 @@ __global__ void __launch_bounds__(Tile::threads) conv_f32(Geometry g, const floa
       });
 }
 
+// w as [out channel][k]. blockIdx.z: the part of k, whose sums go to `parts` if there are several.
+template <class T, int vector_> struct WeightRows {
+  static constexpr int vector = vector_;
+  const T* base;  // of the group
+  int64_t columns, ks;
+  using Row = int64_t;
+  using K = int64_t;
+  __device__ Row row(int64_t c) const { return c < columns ? c * ks : -1; }
+  __device__ K k(int64_t i) const { return i < ks ? i : -1; }
+  __device__ const T* address(Row c, K i) const { return c < 0 || i < 0 ? nullptr : base + c + i; }
+};
+template <class Tile, bool along_channels, int vector_x, int vector_w>
+__global__ void __launch_bounds__(Tile::threads)
+    conv_mma(const __grid_constant__ Geometry g, const float* x, const typename Tile::Element* w, const float* bias,
+             float* y, float* parts, const __grid_constant__ Epilogue chain) {
+  const int64_t group = blockIdx.y, first = group * g.out, tiles_across = divide_up(g.out, Tile::n);
+  const int64_t ks = g.in * g.kernel_h * g.kernel_w, length = split_length<Tile>(ks, gridDim.z),
+                k0 = blockIdx.z * length;
+  float* part = parts + blockIdx.z * g.pixels() * g.out_channels;
+  multiply_mma<Tile, along_channels, true>(
+      Pixels<vector_x>{x + group * g.in * g.channel, g},
+      WeightRows<typename Tile::Element, vector_w>{w + first * ks, g.out, ks}, blockIdx.x / tiles_across * Tile::m,
+      blockIdx.x % tiles_across * Tile::n, k0, k0 + length < ks ? k0 + length : ks,
+      [&](int64_t row, int64_t column, float sum) {
+        if (row >= g.pixels() || column >= g.out) return;
+        if (gridDim.z > 1) {
+          part[row * g.out_channels + first + column] = sum;
+          return;
+        }
+        if (bias) sum += bias[first + column];
+        y[row * g.y_pitch + first + column] = apply(chain, sum, row, first + column);
+      });
+}
+
 constexpr int threads = 256;
 __global__ void __launch_bounds__(threads) grouped_f32(Geometry g, const float* x, const float* w, const float* bias,
                                                        float* y, const __grid_constant__ Epilogue chain) {
-  const Pixels pixels{x, g};
+  const Pixels<> pixels{x, g};
   for (int64_t i = linear_thread(); i < g.pixels() * g.out_channels; i += linear_threads()) {
     const int64_t pixel = i / g.out_channels, column = i % g.out_channels, first = column / g.out * g.in;
-    const Pixels::Row row = pixels.row(pixel);
+    const Pixels<>::Row row = pixels.row(pixel);
     float sum = 0;
     for (int kh = 0; kh < g.kernel_h; ++kh) {
       const int64_t from_y = row.top + int64_t(kh) * g.dilation_h;
@@ -102,18 +139,18 @@ __global__ void __launch_bounds__(threads) grouped_f32(Geometry g, const float* 
   }
 }
 
+const char* refuse_spec(const ConvProblem& p) {
+  return p.spec.by_rows          ? "only whole images"
+         : p.spec.groups > 65535 ? "more groups than a grid has"
+                                 : refusal_of(p.spec.epilogue);
+}
 const char* refusal(const ConvProblem& p) {
-  if (p.spec.by_rows) return "only whole images";
-  return refusal_of(p.spec.epilogue);
+  return p.weights != Precision::f32 ? "weights that lie as another precision has them" : refuse_spec(p);
 }
 double multiply_adds(const Geometry& g) {
   return double(g.pixels()) * double(g.out_channels) * double(g.in) * g.kernel_h * g.kernel_w;
 }
 
-const char* refuse_gemm(const ConvProblem& p) {
-  if (const char* reason = refusal(p)) return reason;
-  return p.spec.groups > 65535 ? "more groups than a grid has" : nullptr;
-}
 template <class Tile> double cost_of_gemm(const ConvProblem& p) {
   const Geometry g(p);
   return simt_cost<Tile>(double(g.pixels()), double(g.out), double(g.in) * g.kernel_h * g.kernel_w,
@@ -126,7 +163,8 @@ template <class Tile> Failure run_gemm(const ConvProblem& p, const ConvArgs& arg
   if (blocks > INT32_MAX) return "a convolution of more tiles than a grid has";
   const auto go = [&](auto kernel) {
     return launch<typename Tile::Shared>(kernel, dim3(unsigned(blocks), unsigned(p.spec.groups)), Tile::threads, stream,
-                                         g, args.x, args.w, p.spec.bias ? args.bias : nullptr, args.y,
+                                         g, args.x, static_cast<const float*>(args.w),
+                                         p.spec.bias ? args.bias : nullptr, args.y,
                                          Epilogue(p.spec.epilogue, args.operands.data()));
   };
   return p.spec.nchw_input ? go(conv_f32<Tile, false>) : go(conv_f32<Tile, true>);
@@ -138,16 +176,67 @@ Failure run_grouped(const ConvProblem& p, const ConvArgs& args, Stream* stream) 
   const Geometry g(p);
   const int64_t count = g.pixels() * g.out_channels;
   if (count == 0) return nullptr;
-  return launch<void>(grouped_f32, blocks_for(count, threads), threads, stream, g, args.x, args.w,
-                      p.spec.bias ? args.bias : nullptr, args.y, Epilogue(p.spec.epilogue, args.operands.data()));
+  return launch<void>(grouped_f32, blocks_for(count, threads), threads, stream, g, args.x,
+                      static_cast<const float*>(args.w), p.spec.bias ? args.bias : nullptr, args.y,
+                      Epilogue(p.spec.epilogue, args.operands.data()));
+}
+
+int64_t ks_of(const Geometry& g) { return g.in * g.kernel_h * g.kernel_w; }
+template <class Tile> int64_t splits_of(const ConvProblem& p) {
+  const Geometry g(p);
+  return cuda::splits_of<Tile>(g.pixels(), g.out, ks_of(g), p.spec.groups);
+}
+template <class Tile> const char* refuse_mma(const ConvProblem& p) {
+  if (const char* reason = refuse_precision(p.precision, Tile::Type::precision)) return reason;
+  return p.weights != p.precision ? "weights that lie as another precision has them" : refuse_spec(p);
+}
+template <class Tile> double cost_of_mma(const ConvProblem& p) {
+  const Geometry g(p);
+  return mma_cost<Tile>(double(g.pixels()), double(g.out), double(ks_of(g)), double(p.spec.groups));
+}
+template <class Tile> int64_t scratch_of_mma(const ConvProblem& p) {
+  const Geometry g(p);
+  const int64_t splits = splits_of<Tile>(p);
+  return splits > 1 ? splits * g.pixels() * g.out_channels * int64_t(sizeof(float)) : 0;
+}
+template <class Tile> Failure run_mma(const ConvProblem& p, const ConvArgs& args, Stream* stream) {
+  using Element = typename Tile::Element;
+  constexpr int vector_w = 16 / sizeof(Element);
+  const Geometry g(p);
+  const int64_t blocks = divide_up(g.pixels(), Tile::m) * divide_up(g.out, Tile::n), splits = splits_of<Tile>(p);
+  if (blocks == 0) return nullptr;
+  if (blocks > INT32_MAX) return "a convolution of more tiles than a grid has";
+  const float* bias = p.spec.bias ? args.bias : nullptr;
+  auto* parts = static_cast<float*>(args.scratch);
+  const Epilogue chain(p.spec.epilogue, args.operands.data());
+  const auto go = [&](auto kernel) {
+    return launch<typename Tile::Shared>(kernel, dim3(unsigned(blocks), unsigned(p.spec.groups), unsigned(splits)),
+                                         Tile::threads, stream, g, args.x, static_cast<const Element*>(args.w), bias,
+                                         args.y, parts, chain);
+  };
+  const bool vectors = !p.spec.nchw_input && g.in % 4 == 0 && g.pixel % 4 == 0 && ks_of(g) % vector_w == 0 &&
+                       is_aligned(args.x) && is_aligned(args.w);
+  const Failure failure = vectors ? go(conv_mma<Tile, true, 4, vector_w>) : go(conv_mma<Tile, false, 1, 1>);
+  if (failure || splits == 1) return failure;
+  return launch<void>(sum_splits, blocks_for(g.pixels() * g.out_channels, threads), threads, stream, chain, parts,
+                      splits, g.pixels(), g.out_channels, bias, args.y, g.y_pitch);
+}
+template <class Tile> constexpr Row<ConvProblem, ConvArgs> mma_row(const char* name) {
+  return {name, 80, Tile::m, refuse_mma<Tile>, cost_of_mma<Tile>, run_mma<Tile>, scratch_of_mma<Tile>};
 }
 }  // namespace
 
 Family<ConvProblem, ConvArgs> conv_family() {
   static constexpr Row<ConvProblem, ConvArgs> rows[] = {
-      {"conv_f32_cuda_128x128", 80, LargeTile::m, refuse_gemm, cost_of_gemm<LargeTile>, run_gemm<LargeTile>},
-      {"conv_f32_cuda_64x64", 80, SmallTile::m, refuse_gemm, cost_of_gemm<SmallTile>, run_gemm<SmallTile>},
+      {"conv_f32_cuda_128x128", 80, LargeTile::m, refusal, cost_of_gemm<LargeTile>, run_gemm<LargeTile>},
+      {"conv_f32_cuda_64x64", 80, SmallTile::m, refusal, cost_of_gemm<SmallTile>, run_gemm<SmallTile>},
       {"grouped_f32_cuda", 80, threads, refusal, cost_of_grouped, run_grouped},
+      mma_row<MmaTile<Tf32, 128, 128, 2, 4>>("conv_tf32_cuda_128x128"),
+      mma_row<MmaTile<Tf32, 64, 64, 2, 2>>("conv_tf32_cuda_64x64"),
+      mma_row<MmaTile<Half, 128, 128, 2, 4>>("conv_f16_cuda_128x128"),
+      mma_row<MmaTile<Half, 64, 64, 2, 2>>("conv_f16_cuda_64x64"),
+      mma_row<MmaTile<Bfloat, 128, 128, 2, 4>>("conv_bf16_cuda_128x128"),
+      mma_row<MmaTile<Bfloat, 64, 64, 2, 2>>("conv_bf16_cuda_64x64"),
   };
   return {rows, std::size(rows)};
 }

@@ -4,11 +4,13 @@
 #pragma once
 #include <algorithm>
 #include <span>
+#include <utility>
+#include <vector>
 #include "kernels/cuda/problems.h"
 #include "kernels/table.h"
 
 namespace kernels::cuda {
-inline constexpr uint32_t backend_version = 1;  // a change to this file, problems.h or a struct in them: another number
+inline constexpr uint32_t backend_version = 2;  // a change to this file, problems.h or a struct in them: another number
 
 // Why something failed, valid until the thread's next call; null: it went well.
 using Failure = const char*;
@@ -16,6 +18,15 @@ using Failure = const char*;
 struct Stream;  // work in order, beside what the host does
 struct Graph;   // work that a stream has recorded, to be launched as one
 struct Event;
+
+// What a kernel refuses about the data that it has been given.
+enum class Refused : uint8_t { index, divisor, length };
+struct Fault {
+  bool any = false;
+  int step = 0;  // as `watch` named it
+  Refused what = Refused::index;
+  int64_t position = 0;  // the first element that is refused, of the indices or lengths, or of the result
+};
 
 struct DeviceInfo {
   char name[256];
@@ -35,9 +46,11 @@ struct Driver {
   void (*release_pinned)(void* memory);
 
   Failure (*make_stream)(int device, Stream**);
+  Failure (*share_stream)(int device, void* handle, Stream**);  // over the application's own: a cudaStream_t, which outlives it
   void (*end_stream)(Stream*);
   Failure (*upload)(Stream*, void* device, const void* host, size_t bytes);
   Failure (*download)(Stream*, void* host, const void* device, size_t bytes);
+  Failure (*copy)(Stream*, void* to, const void* from, size_t bytes);  // both on the device
   Failure (*synchronise)(Stream*);
 
   // From begin to end, what is asked of the stream is recorded instead of done.
@@ -45,6 +58,13 @@ struct Driver {
   Failure (*end_capture)(Stream*, Graph**);
   Failure (*launch)(Graph*, Stream*);
   void (*end_graph)(Graph*);
+
+  // Kernels that are asked for from now on report what they refuse in the name of this step, which is less than 2^20. Results of
+  // a kernel that refuses are not to be used; memory stays whole.
+  void (*watch)(Stream*, int step);
+  // In the stream's order: brings to the host what kernels since the last time have refused. False: none of them can.
+  Failure (*fetch_fault)(Stream*, bool* some_can);
+  Fault (*fault)(Stream*);  // the first one, by steps and then by positions, of what was fetched, when the stream is synchronised
 
   Failure (*make_event)(int device, Event**);
   void (*end_event)(Event*);
@@ -60,6 +80,10 @@ template <class Problem, class Args> struct Row {
   const char* (*refusal)(const Problem&);
   double (*cost)(const Problem&);
   Failure (*run)(const Problem&, const Args&, Stream*);
+  int64_t (*scratch)(const Problem&) = nullptr;  // bytes of Args::scratch; null: none
+  // Before the first run on a device of this capability: what a row does once for all problems like this one. Where it fails, another
+  // row serves. Null: nothing.
+  Failure (*prepare)(const Problem&, int sm) = nullptr;
 };
 template <class Problem, class Args> struct Family {
   const Row<Problem, Args>* rows;
@@ -78,15 +102,17 @@ struct Backend {
 using Open = const Backend* (*)(uint32_t version);
 inline constexpr const char* open_name = "inlay_cuda_backend";
 
-// The cheapest row that runs on a device of this capability, or null. Reasons go to the thread's RefusalLog.
+// The cheapest row that runs on a device of this capability, or null; not one of `without`. Reasons go to the thread's RefusalLog.
 template <class Problem, class Args>
-const Row<Problem, Args>* select(const Family<Problem, Args>& family, const Problem& problem, int sm) {
+const Row<Problem, Args>* select(const Family<Problem, Args>& family, const Problem& problem, int sm,
+                                 std::span<const Row<Problem, Args>* const> without = {}) {
   const Row<Problem, Args>* best = nullptr;
   std::vector<Refusal>* const log = RefusalLog::current;
   const auto refuse = [&](const Row<Problem, Args>& row, std::string reason) {
     if (log) log->push_back({row.name, std::move(reason)});
   };
   for (const auto& row : family.all()) {
+    if (std::ranges::find(without, &row) != without.end()) continue;
     if (row.sm > sm) {
       refuse(row, "needs compute capability " + std::to_string(row.sm));
     } else if (const char* reason = row.refusal(problem)) {

@@ -7,6 +7,8 @@
 //   copy_async, commit_async, wait_async<N>   from device to shared memory, beside the computation; complete for this
 //   thread
 //                      when at most N commits are left, for others behind a barrier
+//   watch(stream), report(watch, what, position)   how a kernel says that it refuses its data, see Driver::watch
+//   load_matrices, mma_tf32, mma_f16, mma_bf16, round_tf32   what tensor cores are fed by
 //   INLAY_CALLED       a function of one copy, which kernels call: what is large, and inlined everywhere would be many
 //   times as large
 //   __grid_constant__  of a parameter that is passed on by reference, and not copied
@@ -18,6 +20,20 @@
 #include <string>
 #include "kernels/cuda/backend.h"
 
+namespace kernels::cuda {
+// Of a stream: a word on the device that is the least of what kernels report, and where it is fetched to.
+struct FaultWord {
+  unsigned long long *on_device = nullptr, *fetched = nullptr;
+  int step = 0;
+  bool cleared = false;  // since it was fetched
+};
+// What a kernel reports with.
+struct Watch {
+  unsigned long long* word;
+  int step;
+};
+}  // namespace kernels::cuda
+
 #if defined(__CUDACC__)
 #include <cuda_runtime.h>
 
@@ -27,6 +43,8 @@ namespace kernels::cuda {
 struct Stream {
   int device;
   cudaStream_t handle;
+  FaultWord watched;
+  bool own = false;  // else the application's
 };
 Failure failure_of(cudaError_t, const char* doing);
 
@@ -62,6 +80,32 @@ template <int bytes> __device__ void copy_async(void* to, const void* from, bool
     asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(address), "l"(from), "n"(bytes), "r"(from_bytes)
                  : "memory");
 }
+// Four matrices of 8 rows of 16 bytes: lane l gives the address of row l % 8 of matrix l / 8, and gets 4 bytes of row l / 4 of each,
+// from l % 4 * 4 on.
+__device__ inline void load_matrices(uint32_t (&to)[4], const void* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(unsigned(__cvta_generic_to_shared(row)))
+               : "memory");
+}
+// d += a · b, a warp's fragments of 16 × 8 results (PTX ISA, mma.m16n8k8 and m16n8k16).
+#define INLAY_MMA(name, shape, type)                                                                              \
+  __device__ inline void name(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {                    \
+    asm volatile("mma.sync.aligned." shape ".row.col.f32." type "." type ".f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, " \
+                 "{%8, %9}, {%0, %1, %2, %3};"                                                                    \
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])                                                 \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));                             \
+  }
+INLAY_MMA(mma_tf32, "m16n8k8", "tf32")
+INLAY_MMA(mma_f16, "m16n8k16", "f16")
+INLAY_MMA(mma_bf16, "m16n8k16", "bf16")
+#undef INLAY_MMA
+// The bits of a float as those of the nearest TF32, halves away from zero.
+__device__ inline uint32_t round_tf32(uint32_t bits) {
+  uint32_t result;
+  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(result) : "f"(__uint_as_float(bits)));
+  return result;
+}
 __device__ inline void commit_async() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int left> __device__ void wait_async() { asm volatile("cp.async.wait_group %0;" ::"n"(left) : "memory"); }
 }  // namespace kernels::cuda
@@ -72,6 +116,22 @@ template <int left> __device__ void wait_async() { asm volatile("cp.async.wait_g
 namespace kernels::cuda {
 __device__ inline int64_t linear_thread() { return int64_t(blockIdx.x) * blockDim.x + threadIdx.x; }
 __device__ inline int64_t linear_threads() { return int64_t(gridDim.x) * blockDim.x; }
+
+inline constexpr int fault_position_bits = 40, fault_step_shift = 44;
+inline constexpr unsigned long long no_fault = ~0ull;
+__device__ inline void report(const Watch& w, Refused what, int64_t position) {
+  constexpr int64_t most = (int64_t{1} << fault_position_bits) - 1;
+  const unsigned long long at = static_cast<unsigned long long>(position < most ? position : most);
+  atomicMin(w.word, static_cast<unsigned long long>(w.step) << fault_step_shift |
+                        static_cast<unsigned long long>(what) << fault_position_bits | at);
+}
+inline Fault fault_of(unsigned long long word) {
+  if (word == no_fault) return {};
+  return {true, int(word >> fault_step_shift), Refused(word >> fault_position_bits & 15),
+          int64_t(word & ((1ull << fault_position_bits) - 1))};
+}
+// Before a kernel that reports: its word says nothing yet.
+Failure watch(Stream*, Watch*);
 
 __host__ __device__ constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // Blocks for `count` elements in a grid-stride loop: enough to fill any device, and few enough that each has some work.

@@ -21,6 +21,13 @@ Failure failure_of(cudaError_t error, const char* doing) {
   return message;
 }
 
+Failure watch(Stream* s, Watch* watch) {
+  FaultWord& w = s->watched;
+  *watch = {w.on_device, w.step};
+  if (std::exchange(w.cleared, true)) return nullptr;
+  return failure_of(cudaMemsetAsync(w.on_device, 0xff, sizeof no_fault, s->handle), "clearing a word on the device");
+}
+
 namespace {
 // Calls after each other until one fails.
 template <class... Calls> Failure in_order(int device, const char* doing, Calls&&... calls) {
@@ -63,16 +70,30 @@ Failure allocate_pinned(int device, size_t bytes, void** memory) {
 }
 void release_pinned(void* memory) { cudaFreeHost(memory); }
 
+Failure share_stream(int device, void* handle, Stream** stream) {
+  FaultWord word;
+  if (Failure f = in_order(
+          device, "making a stream",
+          [&] { return cudaMalloc(reinterpret_cast<void**>(&word.on_device), sizeof no_fault); },
+          [&] { return cudaMallocHost(reinterpret_cast<void**>(&word.fetched), sizeof no_fault); })) {
+    cudaFree(word.on_device);
+    return f;
+  }
+  *stream = new Stream{device, static_cast<cudaStream_t>(handle), word, false};
+  return nullptr;
+}
 Failure make_stream(int device, Stream** stream) {
   cudaStream_t handle;
   if (Failure f = in_order(device, "making a stream",
                            [&] { return cudaStreamCreateWithFlags(&handle, cudaStreamNonBlocking); }))
     return f;
-  *stream = new Stream{device, handle};
+  if (Failure f = share_stream(device, handle, stream)) return cudaStreamDestroy(handle), f;
+  (*stream)->own = true;
   return nullptr;
 }
 void end_stream(Stream* stream) {
-  cudaStreamDestroy(stream->handle);
+  cudaFreeHost(stream->watched.fetched), cudaFree(stream->watched.on_device);
+  if (stream->own) cudaStreamDestroy(stream->handle);
   delete stream;
 }
 Failure upload(Stream* s, void* device, const void* host, size_t bytes) {
@@ -82,6 +103,10 @@ Failure upload(Stream* s, void* device, const void* host, size_t bytes) {
 Failure download(Stream* s, void* host, const void* device, size_t bytes) {
   return in_order(s->device, "copying from the device",
                   [&] { return cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, s->handle); });
+}
+Failure copy(Stream* s, void* to, const void* from, size_t bytes) {
+  return in_order(s->device, "copying on the device",
+                  [&] { return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, s->handle); });
 }
 Failure synchronise(Stream* s) {
   return in_order(s->device, "running on the device", [&] { return cudaStreamSynchronize(s->handle); });
@@ -109,6 +134,14 @@ void end_graph(Graph* graph) {
   delete graph;
 }
 
+void name_step(Stream* s, int step) { s->watched.step = step; }
+Failure fetch_fault(Stream* s, bool* some_can) {
+  FaultWord& w = s->watched;
+  *some_can = std::exchange(w.cleared, false);
+  return *some_can ? download(s, w.fetched, w.on_device, sizeof no_fault) : nullptr;
+}
+Fault fault(Stream* s) { return fault_of(*s->watched.fetched); }
+
 Failure make_event(int device, Event** event) {
   cudaEvent_t handle;
   if (Failure f = in_order(device, "making an event", [&] { return cudaEventCreate(&handle); })) return f;
@@ -132,8 +165,8 @@ Failure elapsed(Event* first, Event* last, double* seconds) {
 }  // namespace
 
 Driver driver() {
-  return {devices,    describe,   allocate,  release,     allocate_pinned, release_pinned, make_stream,
-          end_stream, upload,     download,  synchronise, begin_capture,   end_capture,    launch_graph,
-          end_graph,  make_event, end_event, record,      elapsed};
+  return {devices,    describe,  allocate,    release, allocate_pinned, release_pinned, make_stream, share_stream,
+          end_stream, upload,    download,    copy,    synchronise,     begin_capture,  end_capture, launch_graph,
+          end_graph,  name_step, fetch_fault, fault,   make_event,      end_event,      record,      elapsed};
 }
 }  // namespace kernels::cuda

@@ -1,7 +1,7 @@
 // A chain of elementwise functions as a kernel's argument, with its operands. Where code is not generated for the
 // chain, it is interpreted: every thread of a grid takes the same branches.
 #pragma once
-#include "kernels/cuda/device.h"
+#include "kernels/cuda/formulas.h"
 
 namespace kernels::cuda {
 struct EpilogueStage {
@@ -26,71 +26,13 @@ struct Epilogue {
   }
 };
 
-namespace formulas {
-using T = float;
-__device__ inline T power(T x, T y) { return std::pow(x, y); }
-__device__ inline T trunc_mod(T x, T y) { return std::fmod(x, y); }
-__device__ inline T floor_mod(T x, T y) {
-  const T r = std::fmod(x, y);
-  return r != 0 && (r < 0) != (y < 0) ? r + y : r;
-}
-
-#define EMIT_number_same(...) __VA_ARGS__
-#define EMIT_real_same(...) __VA_ARGS__
-#define EMIT_integer_same(...)
-#define EMIT_boolean_same(...)
-#define EMIT_number_truth(...)
-#define EMIT_real_truth(...)
-#define EMIT_integer_truth(...)
-#define EMIT_boolean_truth(...)
-#define EMIT_any_truth(...)
-__device__ inline float unary(uint8_t kind, T x, [[maybe_unused]] T a, [[maybe_unused]] T b) {
-  switch (kind) {
-#define UNARY(name, types, result, formula, ...) \
-  EMIT_##types##_##result(case uint8_t(schema::UnaryKind::name) : return formula;)
-#include "schema/unary.def"
-    default: return x;
-  }
-}
-__device__ inline float binary(uint8_t kind, T x, T y) {
-  switch (kind) {
-#define BINARY(name, types, result, formula, ...) \
-  EMIT_##types##_##result(case uint8_t(schema::BinaryKind::name) : return formula;)
-#include "schema/binary.def"
-    default: return x;
-  }
-}
-// Whether a kernel can apply it.
-inline bool known(const pointwise::Stage& s) {
-  if (s.binary) {
-    switch (s.op) {
-#define BINARY(name, types, result, ...) \
-  EMIT_##types##_##result(case schema::BinaryKind::name : return s.operand < Chain::max_operands;)
-#include "schema/binary.def"
-      default: return false;
-    }
-  }
-  switch (s.unary) {
-#define UNARY(name, types, result, ...) EMIT_##types##_##result(case schema::UnaryKind::name : return true;)
-#include "schema/unary.def"
-    default: return false;
-  }
-}
-#undef EMIT_number_same
-#undef EMIT_real_same
-#undef EMIT_integer_same
-#undef EMIT_boolean_same
-#undef EMIT_number_truth
-#undef EMIT_real_truth
-#undef EMIT_integer_truth
-#undef EMIT_boolean_truth
-#undef EMIT_any_truth
-}  // namespace formulas
-
 // Why kernels do not apply the chain, or null.
 inline const char* refusal_of(const Chain& chain) {
-  for (int i = 0; i < chain.size; ++i)
-    if (!formulas::known(chain.stages[size_t(i)])) return "a function that is not f32 to f32";
+  for (const pointwise::Stage& s : chain) {
+    const bool known = s.binary ? formulas::known<float>(s.op, false) && s.operand < Chain::max_operands
+                                : formulas::known<float>(s.unary, false);
+    if (!known) return "a function that is not f32 to f32";
+  }
   return nullptr;
 }
 
@@ -99,7 +41,7 @@ INLAY_CALLED __device__ inline float apply(const Epilogue& e, float x, int64_t r
   for (int i = 0; i < e.size; ++i) {
     const EpilogueStage& s = e.stages[i];
     if (!s.binary) {
-      x = formulas::unary(s.kind, x, s.a, s.b);
+      x = formulas::unary<false>(schema::UnaryKind(s.kind), x, s.a, s.b);
       continue;
     }
     const auto mode = pointwise::Mode(s.mode);
@@ -108,7 +50,8 @@ INLAY_CALLED __device__ inline float apply(const Epilogue& e, float x, int64_t r
                        : mode == pointwise::Mode::per_row    ? row
                                                              : 0;
     const float other = s.data[at];
-    x = s.swapped ? formulas::binary(s.kind, other, x) : formulas::binary(s.kind, x, other);
+    const auto function = schema::BinaryKind(s.kind);
+    x = s.swapped ? formulas::binary<false>(function, other, x) : formulas::binary<false>(function, x, other);
   }
   return x;
 }

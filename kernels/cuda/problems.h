@@ -1,9 +1,12 @@
 // The problems that the CUDA kernels solve, and what they are run on. PODs: they pass from the runtime to the backend's library.
 // Pointers are addresses on the device.
 #pragma once
+#include "kernels/attention/attention.h"
 #include "kernels/conv/conv.h"
 #include "kernels/pool/pool.h"
+#include "kernels/precision.h"
 #include "kernels/reduce/reduce.h"
+#include "kernels/rnn/rnn.h"
 #include "kernels/softmax/softmax.h"
 
 namespace kernels::cuda {
@@ -46,24 +49,33 @@ struct GemmProblem {
   bool trans_a = false, trans_b = false;
   int64_t batch[3] = {1, 1, 1}, a_steps[3] = {}, b_steps[3] = {};
   Chain chain = {};
+  Precision precision = Precision::f32;  // that operands may be rounded to
+  bool half_b = false;                   // B is in memory as `precision` has it, which is f16 or bf16
 };
 struct GemmArgs {
-  const float *a, *b;
+  const float* a;
+  const void* b;
   float* c;
   pointwise::Operands operands;
+  void* scratch = nullptr;
 };
 
 // kernels/conv/conv.h, for all rows of a batch; without `by_rows` and scratch.
 struct ConvProblem {
   conv::Spec spec;
   int64_t batch = 1, height = 0;  // of x
+  Precision precision = Precision::f32;  // that operands may be rounded to
+  // How w lies: [kernel_h, kernel_w, channels of a group, out_channels], see pack_weights; or, where it is another precision's,
+  // [out_channels, kernel_h, kernel_w, channels of a group] in f32 for TF32, else in that type.
+  Precision weights = Precision::f32;
 };
 struct ConvArgs {
   const float* x;
-  const float* w;  // [kernel_h, kernel_w, channels of a group, out_channels]: see pack_weights
+  const void* w;
   const float* bias;
   float* y;
   pointwise::Operands operands;
+  void* scratch = nullptr;
 };
 // From [out_channels, channels of a group, kernel_h, kernel_w].
 inline void pack_weights(const conv::Spec& s, const float* w, float* to) {
@@ -127,22 +139,120 @@ struct ResizeArgs {
   ResizeAxis rows, columns;
 };
 
-// An elementwise function of inputs that are broadcast, each along strides of its own, into a dense output.
+// An elementwise function of inputs that are broadcast, each along strides of its own, into a dense output. Reals compute in f32,
+// integers and booleans in int64, whose division by zero is reported.
 struct BroadcastProblem {
   static constexpr int most_dims = 8;
   enum Kind : uint8_t {
-    binary,  // f32 → f32
-    truth,   // f32 → boolean: equal, less, …
-    where,   // boolean, and two of any one size of element
+    unary,
+    binary,
+    where,  // boolean, and two of any one size of element
   } kind = binary;
+  schema::UnaryKind function = schema::UnaryKind::abs;  // of unary, with its parameters
+  float a = 0, b = 0;
   schema::BinaryKind op = schema::BinaryKind::add;
-  int element_bytes = 4;  // of where's
+  schema::DType type = schema::DType::f32, out = schema::DType::f32;  // of unary and binary: the inputs', the result's
+  int element_bytes = 4;                                              // of where
   int dims = 0;
   int64_t extents[most_dims] = {}, strides[3][most_dims] = {};
 };
 struct BroadcastArgs {
   const void* in[3];
   void* y;
+};
+
+// y[e] = x[…] for each element of a nest of dims: where along x_strides, and along each of `depth` numbers of a tuple of indices, which
+// lies along index_strides, by its step. A negative index counts from the end; one outside of its extent is reported.
+struct GatherProblem {
+  static constexpr int most_dims = 8;
+  int element_bytes = 4, index_bytes = 8;  // i32 or i64
+  int dims = 0, depth = 1;
+  int64_t extents[most_dims] = {}, x_strides[most_dims] = {}, index_strides[most_dims] = {};
+  int64_t steps[most_dims] = {}, index_extents[most_dims] = {};  // by the numbers of a tuple
+};
+struct GatherArgs {
+  const void *x, *indices;
+  void* y;
+};
+// The other way round: y is x, but for the elements of `updates`, which lie along the nest. Of several for one place the last one stays.
+struct ScatterProblem {
+  GatherProblem places;
+  int64_t count = 0;  // elements of x and y
+};
+struct ScatterArgs {
+  const void *x, *indices, *updates;
+  void* y;  // may be x
+  void* scratch;
+};
+
+// The first k elements of each row in an order, and where they are along it: x [outer, n, inner], results [outer, k, inner].
+struct TopKProblem {
+  schema::DType type = schema::DType::f32;
+  int64_t outer = 1, n = 0, inner = 1, k = 1;
+  bool largest = true;
+  bool nan_first = true;  // else NaN is the largest number
+  bool last = false;      // of equals, the last one comes first
+};
+struct TopKArgs {
+  const void* x;
+  void* values;      // null: not wanted
+  int64_t* indices;  // null: not wanted
+};
+
+// kernels/quantize/quantize.h, slices of n elements.
+struct QuantizeProblem {
+  schema::DType integers = schema::DType::u8;
+  bool back = false;
+  int64_t slices = 0, n = 0, scales = 1;
+};
+struct QuantizeArgs {
+  const void* x;
+  const float* scale;
+  const void* zeros;  // null: zeros
+  void* y;
+};
+
+// kernels/conv_transpose/conv_transpose.h
+struct ConvTransposeProblem {
+  int64_t batch = 1, height = 0, width = 0, channels = 0, out_height = 0, out_width = 0, out_channels = 0;
+  int kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1, pad_top = 0, pad_left = 0;
+};
+struct ConvTransposeArgs {
+  const float* x;
+  const float* w;  // [kernel_h, kernel_w, channels, out_channels]
+  const float* bias;
+  float* y;
+};
+
+// kernels/attention/attention.h
+struct AttentionProblem {
+  int64_t batch = 1, heads = 1, shared = 1, queries = 0, keys = 0, size = 0, value_size = 0;
+  float scale = 1;
+  bool zero_if_masked = false;
+  bool causal = false;  // the last query sees all keys, each one before it a key less
+  attention::Strides q, k, v, y;
+  bool masked = false;
+  int64_t mask_strides[4] = {};  // by batch, head, query, key
+};
+struct AttentionArgs {
+  const float *q, *k, *v, *mask;
+  float* y;
+};
+
+// One direction of kernels/rnn/rnn.h behind its product with x: gates_x [T,B,G*H] is w·x and the biases, but rb of a gru's hidden gate.
+struct RnnProblem {
+  rnn::Spec spec;
+  int64_t time = 0, batch = 0;
+  bool reverse = false;
+  int64_t y_step = 0;  // floats from step to step
+};
+struct RnnArgs {
+  const float *gates_x, *r;  // r [G*H,H]
+  const float* bias;         // gru: rb of the hidden gate; null: zeros
+  const float *h0, *c0;      // [B,H]; null: zeros
+  const int32_t* lengths;    // [B]; null: `time` each. One out of range is reported
+  float *y, *h, *c;          // y: null where it is not wanted; c: of lstm
+  void* scratch;
 };
 
 // Elements of one type as those of another, as the engine's Cast has it.

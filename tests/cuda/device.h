@@ -4,11 +4,13 @@
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/driver.h"
 #include "kernels/cuda/families.h"
+#include "kernels/cuda/numbers.h"
 #include "kernels/threads.h"
 #include "tests/kernels/util.h"
 
 namespace test {
 namespace cuda = kernels::cuda;
+using kernels::Precision;
 
 inline void expect_ok(cuda::Failure failure) { EXPECT_EQ(failure, nullptr) << failure; }
 
@@ -56,10 +58,10 @@ template <class T> class OnDevice {
   void* memory_ = nullptr;
 };
 
-// Runs a row, with threads in either order: `y()` gives a fresh output, and the result is its contents, the same both
+// Runs a row, with threads in either order: `output` is n fresh elements, and the result is their contents, the same both
 // times.
-template <class Row, class Problem, class Args, class T>
-std::vector<T> run(const Row& row, const Problem& problem, Args args, T* Args::*output, size_t n) {
+template <class T, class Row, class Problem, class Args, class Member>
+std::vector<T> run_as(const Row& row, const Problem& problem, Args args, Member output, size_t n) {
   const cuda::Driver driver = cuda::driver();
   cuda::Stream* stream = nullptr;
   expect_ok(driver.make_stream(0, &stream));
@@ -78,6 +80,47 @@ std::vector<T> run(const Row& row, const Problem& problem, Args args, T* Args::*
   EXPECT_TRUE(results[0].empty() || std::memcmp(results[0].data(), results[1].data(), n * sizeof(T)) == 0)
       << "the order of threads changes the result";
   return results[0];
+}
+
+template <class Row, class Problem, class Args, class T>
+std::vector<T> run(const Row& row, const Problem& problem, Args args, T* Args::*output, size_t n) {
+  return run_as<T>(row, problem, args, output, n);
+}
+
+// What a row reports of a run that begins a stream.
+template <class Row, class Problem, class Args> cuda::Fault fault_of(const Row& row, const Problem& p, const Args& args, int step = 0) {
+  const cuda::Driver driver = cuda::driver();
+  cuda::Stream* stream = nullptr;
+  expect_ok(driver.make_stream(0, &stream));
+  driver.watch(stream, step);
+  expect_ok(row.run(p, args, stream));
+  bool some_can = false;
+  expect_ok(driver.fetch_fault(stream, &some_can));
+  EXPECT_TRUE(some_can);
+  expect_ok(driver.synchronise(stream));
+  const cuda::Fault fault = driver.fault(stream);
+  expect_ok(driver.fetch_fault(stream, &some_can));
+  EXPECT_FALSE(some_can) << "nothing has been asked for since";
+  driver.end_stream(stream);
+  return fault;
+}
+
+// The precision that a row's name says, and a number as it multiplies it.
+inline Precision precision_of(std::string_view name) {
+  for (const auto& [text, precision] : {std::pair("_tf32_", Precision::tf32), {"_f16_", Precision::f16}, {"_bf16_", Precision::bf16}})
+    if (name.find(text) != name.npos) return precision;
+  return Precision::f32;
+}
+inline float rounded(float x, Precision p) {
+  if (p == Precision::tf32) return cuda::float_of_bits(cuda::round_tf32(cuda::bits_of_float(x)));
+  if (p == Precision::f16) return cuda::from_half(cuda::to_half(x));
+  return p == Precision::bf16 ? cuda::float_of_bits(uint32_t(cuda::to_bfloat(x)) << 16) : x;
+}
+// Operands that are in memory as the precision has them: TF32 as f32.
+inline std::vector<uint16_t> halves(const float* x, size_t n, Precision p) {
+  std::vector<uint16_t> to(n);
+  for (size_t i = 0; i < n; ++i) to[i] = p == Precision::f16 ? cuda::to_half(x[i]) : cuda::to_bfloat(x[i]);
+  return to;
 }
 
 inline std::vector<int64_t> around(int64_t tile) { return {0, 1, tile - 1, tile, tile + 1}; }

@@ -19,6 +19,7 @@ void check(const cuda::Row<GemmProblem, GemmArgs>& row, GemmProblem p) {
   if (!p.lda) p.lda = p.trans_a ? p.m : p.k;
   if (!p.ldb) p.ldb = p.trans_b ? p.k : p.n;
   if (!p.ldc) p.ldc = p.n;
+  p.precision = test::precision_of(row.name);
   SCOPED_TRACE(text(p));
   ASSERT_EQ(row.refusal(p), nullptr);
   const int64_t batches = p.batch[0] * p.batch[1] * p.batch[2], rows = batches * p.m;
@@ -31,9 +32,19 @@ void check(const cuda::Row<GemmProblem, GemmArgs>& row, GemmProblem p) {
       b(most(p.b_steps, (p.trans_b ? p.n : p.k) * p.ldb), 2);
   const test::Buffer operand(size_t(p.m * p.n), 3), bias(size_t(p.n), 4);
   const test::OnDevice<float> a_(a), b_(b), operand_(operand), bias_(bias);
+  const test::OnDevice<uint16_t> half_b(test::halves(b.data(), p.half_b ? b.size() : 0, p.precision));
+  const test::OnDevice<std::byte> scratch(size_t(row.scratch ? row.scratch(p) : 0));
   const size_t n = rows ? size_t((rows - 1) * p.ldc + p.n) : 0;
-  const auto got = test::run(
-      row, p, GemmArgs{a_.data(), b_.data(), nullptr, {{{operand_.data(), p.n}, {bias_.data(), 0}}}}, &GemmArgs::c, n);
+  const auto got = test::run(row, p,
+                             GemmArgs{a_.data(),
+                                      p.half_b ? static_cast<const void*>(half_b.data()) : b_.data(),
+                                      nullptr,
+                                      {{{operand_.data(), p.n}, {bias_.data(), 0}}},
+                                      scratch.data()},
+                             &GemmArgs::c, n);
+  const auto value_of = [&](const test::Buffer& m, int64_t i) {
+    return double(test::rounded(m[size_t(i)], p.precision));
+  };
   for (int64_t i = 0; i < batches; ++i) {
     int64_t rest = i, from_a = 0, from_b = 0;
     for (int d = 3; d-- > 0; rest /= p.batch[d])
@@ -42,8 +53,8 @@ void check(const cuda::Row<GemmProblem, GemmArgs>& row, GemmProblem p) {
       for (int64_t c = 0; c < p.n; ++c) {
         double want = 0;
         for (int64_t k = 0; k < p.k; ++k)
-          want += double(a[size_t(from_a + (p.trans_a ? k * p.lda + r : r * p.lda + k))]) *
-                  b[size_t(from_b + (p.trans_b ? c * p.ldb + k : k * p.ldb + c))];
+          want += value_of(a, from_a + (p.trans_a ? k * p.lda + r : r * p.lda + k)) *
+                  value_of(b, from_b + (p.trans_b ? c * p.ldb + k : k * p.ldb + c));
         if (!p.chain.empty()) want = std::max(want + operand[size_t(r * p.n + c)], 0.0) - bias[size_t(c)];
         const float value = got[size_t((i * p.m + r) * p.ldc + c)];
         ASSERT_TRUE(test::near(value, want, 1e-5)) << r << " " << c << ": " << value << " not " << want;
@@ -83,6 +94,56 @@ TEST_P(CudaGemm, Epilogue) {
   const pointwise::Chain chain{Stage::of(schema::BinaryKind::add, 0, Mode::full), Stage::of(schema::UnaryKind::relu),
                                Stage::of(schema::BinaryKind::sub, 1, Mode::per_column)};
   check(row, {.m = 67, .n = 35, .k = 20, .chain = chain});
+}
+
+// Where both operands run along k, several elements are copied at once.
+TEST_P(CudaGemm, VectorsAlongK) {
+  for (const int64_t k : {8, 16, 32, 40, 64, 96, 104}) check(row, {.m = 70, .n = 67, .k = k, .trans_b = true});
+  check(row, {.m = row.tile + 1, .n = row.tile - 1, .k = 72, .lda = 76, .ldb = 80, .trans_b = true});
+  check(row,
+        {.m = 9, .n = 7, .k = 8, .trans_b = true, .batch = {2, 1, 3}, .a_steps = {216, 0, 72}, .b_steps = {56, 0, 0}});
+  if (test::precision_of(row.name) == kernels::Precision::f16 ||
+      test::precision_of(row.name) == kernels::Precision::bf16) {
+    for (const int64_t k : {8, 32, 40, 136}) check(row, {.m = 70, .n = 67, .k = k, .trans_b = true, .half_b = true});
+    EXPECT_NE(row.refusal({.m = 1,
+                           .n = 1,
+                           .k = 7,
+                           .lda = 7,
+                           .ldb = 7,
+                           .ldc = 1,
+                           .trans_b = true,
+                           .precision = test::precision_of(row.name),
+                           .half_b = true}),
+              nullptr);
+  } else {
+    EXPECT_NE(row.refusal({.m = 1,
+                           .n = 1,
+                           .k = 8,
+                           .lda = 8,
+                           .ldb = 8,
+                           .ldc = 1,
+                           .trans_b = true,
+                           .precision = test::precision_of(row.name),
+                           .half_b = true}),
+              nullptr);
+  }
+}
+
+TEST_P(CudaGemm, LongSumsAreDivided) {
+  const pointwise::Chain chain{Stage::of(schema::BinaryKind::add, 0, Mode::full), Stage::of(schema::UnaryKind::relu),
+                               Stage::of(schema::BinaryKind::sub, 1, Mode::per_column)};
+  check(row, {.m = 5, .n = 9, .k = 1024, .trans_b = true});
+  check(row, {.m = 5, .n = 70, .k = 999, .ldc = 75, .chain = chain});
+  check(row, {.m = 2, .n = 3, .k = 2048, .batch = {1, 1, 2}, .a_steps = {0, 0, 4096}, .b_steps = {0, 0, 6144}});
+}
+
+TEST_P(CudaGemm, RoundsAsItsNameSays) {
+  const auto own = test::precision_of(row.name);
+  for (const auto asked : {Precision::f32, Precision::tf32, Precision::f16, Precision::bf16}) {
+    const bool takes =
+        row.refusal({.m = 1, .n = 1, .k = 1, .lda = 1, .ldb = 1, .ldc = 1, .precision = asked}) == nullptr;
+    EXPECT_EQ(takes, own == Precision::f32 || own == asked) << int(asked);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Rows, CudaGemm, testing::Range<size_t>(0, cuda::gemm_family().count),

@@ -5,7 +5,8 @@
 
 namespace {
 using namespace kernels;
-using schema::DType, schema::PadMode;
+using cuda::BroadcastArgs, cuda::BroadcastProblem;
+using schema::BinaryKind, schema::DType, schema::PadMode, schema::UnaryKind;
 
 std::vector<float> numbers(size_t n, unsigned salt = 1) {
   const test::Buffer values(n, salt);
@@ -32,17 +33,8 @@ void check_pad(PadMode mode, const std::vector<pad::Dim>& dims, bool with_value)
   const auto& row = cuda::pad_family().all()[0];
   ASSERT_EQ(row.refusal(p), nullptr);
   const test::OnDevice<float> x_(x), value_(std::vector<float>{value});
-  struct Args {
-    float* y;
-  };
-  struct Typed {
-    const cuda::Row<cuda::PadProblem, cuda::PadArgs>& row;
-    const void *x, *value;
-    cuda::Failure run(const cuda::PadProblem& problem, const Args& a, cuda::Stream* stream) const {
-      return row.run(problem, {x, value, a.y}, stream);
-    }
-  } typed{row, x_.data(), with_value ? value_.data() : nullptr};
-  EXPECT_EQ(test::run(typed, p, Args{}, &Args::y, out), want);
+  const cuda::PadArgs args{x_.data(), with_value ? value_.data() : nullptr, nullptr};
+  EXPECT_EQ(test::run_as<float>(row, p, args, &cuda::PadArgs::y, out), want);
 }
 
 TEST(CudaPad, EveryMode) {
@@ -155,7 +147,6 @@ TEST(CudaCast, RoundsToNearestEven) {
 }
 
 TEST(CudaBroadcast, FunctionsAndChoices) {
-  using cuda::BroadcastProblem;
   const auto& row = cuda::broadcast_family().all()[0];
   const auto a = numbers(12, 1), b = numbers(20, 2);
   const test::OnDevice<float> a_(a), b_(b);
@@ -163,21 +154,11 @@ TEST(CudaBroadcast, FunctionsAndChoices) {
   BroadcastProblem p{
       .op = schema::BinaryKind::sub, .dims = 3, .extents = {3, 4, 5}, .strides = {{4, 1, 0}, {0, 5, 1}, {0, 0, 0}}};
   const auto go = [&]<class T>(const BroadcastProblem& problem, const void* x, const void* y, const void* z, T) {
-    struct Typed {
-      const cuda::Row<BroadcastProblem, cuda::BroadcastArgs>& row;
-      const void* in[3];
-      struct Out {
-        T* y;
-      };
-      cuda::Failure run(const BroadcastProblem& pr, const Out& o, cuda::Stream* stream) const {
-        return row.run(pr, {{in[0], in[1], in[2]}, o.y}, stream);
-      }
-    } typed{row, {x, y, z}};
     EXPECT_EQ(row.refusal(problem), nullptr);
-    return test::run(typed, problem, typename Typed::Out{}, &Typed::Out::y, size_t(60));
+    return test::run_as<T>(row, problem, BroadcastArgs{{x, y, z}, nullptr}, &BroadcastArgs::y, size_t(60));
   };
   const auto difference = go(p, a_.data(), b_.data(), nullptr, float{});
-  p.kind = BroadcastProblem::truth, p.op = schema::BinaryKind::less;
+  p.op = schema::BinaryKind::less, p.out = DType::boolean;
   const auto less = go(p, a_.data(), b_.data(), nullptr, uint8_t{});
   std::vector<uint8_t> condition{1, 0, 0, 1, 1};
   const test::OnDevice<uint8_t> condition_(condition);
@@ -193,7 +174,120 @@ TEST(CudaBroadcast, FunctionsAndChoices) {
     EXPECT_EQ(less[i], x < y);
     EXPECT_EQ(chosen[i], condition[i % 5] ? x : y);
   }
-  EXPECT_NE(row.refusal({.kind = BroadcastProblem::truth, .op = schema::BinaryKind::add}), nullptr);
   EXPECT_NE(row.refusal({.kind = BroadcastProblem::binary, .op = schema::BinaryKind::bit_and}), nullptr);
+}
+
+// Along one dim, of n numbers of a type.
+template <class Out, class T>
+std::vector<Out> apply(BroadcastProblem p, const std::vector<T>& x, const std::vector<T>& y = {}) {
+  const auto& row = cuda::broadcast_family().all()[0];
+  p.dims = 1, p.extents[0] = int64_t(x.size()), p.strides[0][0] = 1, p.strides[1][0] = y.size() > 1;
+  EXPECT_EQ(row.refusal(p), nullptr);
+  const test::OnDevice<T> x_(x), y_(y);
+  return test::run_as<Out>(row, p, BroadcastArgs{{x_.data(), y_.data()}, nullptr}, &BroadcastArgs::y, x.size());
+}
+
+TEST(CudaBroadcast, IntegersWrapAndRoundTowardZero) {
+  const auto binary = [](BinaryKind op, DType type, DType out) {
+    return BroadcastProblem{.op = op, .type = type, .out = out};
+  };
+  const std::vector<int32_t> x{7, -7, INT32_MAX, 0, -8}, y{2, 2, 1, -3, -1};
+  const auto on_i32 = [&](BinaryKind op) { return apply<int32_t>(binary(op, DType::i32, DType::i32), x, y); };
+  EXPECT_EQ(on_i32(BinaryKind::add), (std::vector<int32_t>{9, -5, INT32_MIN, -3, -9}));
+  EXPECT_EQ(on_i32(BinaryKind::div), (std::vector<int32_t>{3, -3, INT32_MAX, 0, 8}));
+  EXPECT_EQ(on_i32(BinaryKind::mod), (std::vector<int32_t>{1, 1, 0, 0, 0}));
+  EXPECT_EQ(on_i32(BinaryKind::fmod), (std::vector<int32_t>{1, -1, 0, 0, 0}));
+  EXPECT_EQ(on_i32(BinaryKind::min), (std::vector<int32_t>{2, -7, 1, -3, -8}));
+  EXPECT_EQ(apply<int64_t>(binary(BinaryKind::pow, DType::i64, DType::i64), std::vector<int64_t>{3, -1, 2, -2},
+                           std::vector<int64_t>{4, -3, -1, 3}),
+            (std::vector<int64_t>{81, -1, 0, -8}));
+  const std::vector<int64_t> big{INT64_MIN, 5, 1, -1}, by{-1, 64, 3, 70};
+  EXPECT_EQ(apply<int64_t>(binary(BinaryKind::div, DType::i64, DType::i64), big, by),
+            (std::vector<int64_t>{INT64_MIN, 0, 0, 0}));
+  EXPECT_EQ(apply<int64_t>(binary(BinaryKind::shift_left, DType::i64, DType::i64), big, by),
+            (std::vector<int64_t>{0, 0, 8, 0}));
+  EXPECT_EQ(apply<int64_t>(binary(BinaryKind::shift_right, DType::i64, DType::i64), big, by),
+            (std::vector<int64_t>{-1, 0, 0, -1}));
+  EXPECT_EQ(
+      apply<uint8_t>(binary(BinaryKind::sub, DType::u8, DType::u8), std::vector<uint8_t>{3}, std::vector<uint8_t>{5}),
+      std::vector<uint8_t>{254});
+  EXPECT_EQ(apply<uint8_t>(binary(BinaryKind::greater, DType::i64, DType::boolean), big, by),
+            (std::vector<uint8_t>{0, 0, 0, 0}));
+  const std::vector<uint8_t> p{0, 1, 2, 0}, q{0, 0, 1, 255};  // any byte but 0 is true
+  EXPECT_EQ(apply<uint8_t>(binary(BinaryKind::logical_and, DType::boolean, DType::boolean), p, q),
+            (std::vector<uint8_t>{0, 0, 1, 0}));
+  EXPECT_EQ(apply<uint8_t>(binary(BinaryKind::equal, DType::boolean, DType::boolean), p, q),
+            (std::vector<uint8_t>{1, 0, 1, 0}));
+  const std::vector<float> real{1, NAN, INFINITY, -2};
+  EXPECT_EQ(
+      apply<uint8_t>({.kind = BroadcastProblem::unary, .function = UnaryKind::is_nan, .out = DType::boolean}, real),
+      (std::vector<uint8_t>{0, 1, 0, 0}));
+  EXPECT_EQ(apply<uint8_t>({.kind = BroadcastProblem::unary,
+                            .function = UnaryKind::logical_not,
+                            .type = DType::boolean,
+                            .out = DType::boolean},
+                           p),
+            (std::vector<uint8_t>{1, 0, 0, 1}));
+  EXPECT_EQ(
+      apply<int64_t>(
+          {.kind = BroadcastProblem::unary, .function = UnaryKind::abs, .type = DType::i64, .out = DType::i64}, big),
+      (std::vector<int64_t>{INT64_MIN, 5, 1, 1}));
+  const auto& row = cuda::broadcast_family().all()[0];
+  EXPECT_NE(
+      row.refusal({.kind = BroadcastProblem::unary, .function = UnaryKind::exp, .type = DType::i32, .out = DType::i32}),
+      nullptr);
+  EXPECT_NE(row.refusal({.op = BinaryKind::add, .type = DType::u64, .out = DType::u64}), nullptr);
+}
+
+TEST(CudaBroadcast, ReportsDivisionByZero) {
+  const std::vector<int64_t> x{1, 2, 3}, y{1, 0, 0};
+  const test::OnDevice<int64_t> x_(x), y_(y), z(3);
+  const BroadcastProblem p{
+      .op = BinaryKind::mod, .type = DType::i64, .out = DType::i64, .dims = 1, .extents = {3}, .strides = {{1}, {1}}};
+  const cuda::Fault fault =
+      test::fault_of(cuda::broadcast_family().all()[0], p, BroadcastArgs{{x_.data(), y_.data()}, z.data()});
+  EXPECT_TRUE(fault.any && fault.what == cuda::Refused::divisor);
+  EXPECT_EQ(fault.position, 1);
+}
+
+template <class T>
+void check_quantize(DType type, std::vector<float> x, float scale, T zero, const std::vector<T>& want,
+                    const std::vector<float>& back) {
+  const auto& row = cuda::quantize_family().all()[0];
+  const cuda::QuantizeProblem p{type, false, 1, int64_t(x.size()), 1};
+  const test::OnDevice<float> x_(x), scale_(std::vector<float>{scale});
+  const test::OnDevice<T> zero_(std::vector<T>{zero}), want_(want);
+  ASSERT_EQ(row.refusal(p), nullptr);
+  using Args = cuda::QuantizeArgs;
+  EXPECT_EQ(test::run_as<T>(row, p, Args{x_.data(), scale_.data(), zero_.data(), nullptr}, &Args::y, x.size()), want);
+  EXPECT_EQ(test::run_as<float>(row, cuda::QuantizeProblem{type, true, 1, int64_t(x.size()), 1},
+                                Args{want_.data(), scale_.data(), zero_.data(), nullptr}, &Args::y, x.size()),
+            back);
+}
+TEST(CudaQuantize, RoundsToEvenAndSaturates) {
+  check_quantize<uint8_t>(DType::u8, {0.25f, 0.75f, -100, 1000, NAN}, 0.5f, 3, {3, 5, 0, 255, 0},
+                          {0, 1, -1.5f, 126, -1.5f});
+  check_quantize<int8_t>(DType::i8, {0.25f, -0.75f, -100, 1000, NAN}, 0.5f, -1, {-1, -3, -128, 127, 0},
+                         {0, -1, -63.5f, 64, 0.5f});
+  check_quantize<int16_t>(DType::i16, {1, -1e9f, 1e9f}, 0.25f, 2, {6, -32768, 32767}, {1, -8192.5f, 8191.25f});
+}
+TEST(CudaQuantize, AScalePerSlice) {
+  const auto& row = cuda::quantize_family().all()[0];
+  for (const int64_t n : {1, 5, 255, 256, 257}) {
+    const cuda::QuantizeProblem p{DType::i32, true, 6, n, 3};
+    std::vector<int32_t> x(size_t(6 * n)), zeros{1, -2, 1 << 25};
+    for (size_t i = 0; i < x.size(); ++i) x[i] = int32_t(i * 7919) - 20000;
+    const std::vector<float> scale{0.5f, 3, 0.1f};
+    const test::OnDevice<int32_t> x_(x), zeros_(zeros);
+    const test::OnDevice<float> scale_(scale);
+    using Args = cuda::QuantizeArgs;
+    const auto got =
+        test::run_as<float>(row, p, Args{x_.data(), scale_.data(), zeros_.data(), nullptr}, &Args::y, x.size());
+    for (size_t i = 0; i < x.size(); ++i) {
+      const size_t s = i / size_t(n) % 3;
+      ASSERT_EQ(got[i], float((double(x[i]) - zeros[s]) * double(scale[s]))) << i;
+    }
+  }
+  EXPECT_NE(row.refusal({DType::i32, false, 1, 1, 1}), nullptr);
 }
 }  // namespace

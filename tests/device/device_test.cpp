@@ -1,5 +1,7 @@
 // Plans with steps on a device, which the host emulates: placement, copies, memory, replayed graphs.
 #include "engine/device.h"
+#include "engine/session.h"
+#include "kernels/cuda/backend.h"
 #include "kernels/os.h"
 #include "tests/engine/compiled.h"
 
@@ -169,6 +171,136 @@ TEST(DevicePlan, ResultsGoToTheCallersMemory) {
   }
 }
 
+// What memory of the device holds; the emulation's is closed to the host.
+std::vector<float> fetched(const DeviceMemory& memory) {
+  std::vector<float> values(memory.size() / sizeof(float));
+  emulated()->download(values.data(), memory.data(), memory.size());
+  return values;
+}
+DeviceMemory placed(const ConstantPtr& x) {
+  DeviceMemory memory(emulated(), size_t(x->bytes()));
+  emulated()->upload(memory.data(), x->data, memory.size());
+  return memory;
+}
+
+TEST(DeviceSession, ReadsAndWritesInPlace) {
+  Built b;
+  const ValueId x = b.input({64, 32}), y = b.r.add(schema::Unary{UnaryKind::relu}, {b.mat_mul(x, 32, 16)}, {"relu"})[0];
+  b.output(y);
+  const auto model = std::make_shared<const Model>(b.graph, on_device());
+  const ConstantPtr given = random_constant({64, 32}, 3), other = random_constant({64, 32}, 4);
+  Session on_host(model), session(model);
+  const DeviceMemory in = placed(given), second = placed(other), out(emulated(), 64 * 16 * 4);
+  for (int turn = 0; turn < 4; ++turn) {  // recorded, replayed, and recorded again for another address
+    const bool first = turn < 2;
+    on_host.set_input(0, (first ? given : other)->view());
+    on_host.run();
+    session.set_device_input(0, {DType::f32, given->shape, (first ? in : second).data(), nullptr});
+    session.set_device_output(0, {DType::f32, on_host.output(0).shape, out.data(), nullptr});
+    session.run();
+    EXPECT_EQ(session.output(0).data, out.data());
+    const auto got = fetched(out);
+    EXPECT_EQ(std::memcmp(got.data(), on_host.output(0).data, out.size()), 0) << turn;
+    EXPECT_EQ(std::memcmp(fetched(in).data(), given->data, in.size()), 0) << "the input stays";
+  }
+  session.set_input(0, given->view());  // and back to the host
+  session.set_output(0, {});
+  session.run();
+  on_host.set_input(0, given->view());
+  on_host.run();
+  EXPECT_EQ(std::memcmp(session.output(0).data, on_host.output(0).data, out.size()), 0);
+}
+
+TEST(DeviceSession, AnInputThatAStepWouldOverwriteIsCopiedThere) {
+  Built b;
+  b.output(b.r.add(schema::Unary{UnaryKind::neg}, {b.input({100})}, {"neg"})[0]);
+  const auto model = std::make_shared<const Model>(b.graph, on_device());
+  const ConstantPtr given = random_constant({100}, 3);
+  const DeviceMemory in = placed(given), out(emulated(), 400);
+  Session session(model);
+  session.set_device_input(0, {DType::f32, given->shape, in.data(), nullptr});
+  session.set_device_output(0, {DType::f32, given->shape, out.data(), nullptr});
+  for (int turn = 0; turn < 2; ++turn) {
+    session.run();
+    const auto got = fetched(out), kept = fetched(in);
+    for (int64_t i = 0; i < 100; ++i) {
+      ASSERT_EQ(got[size_t(i)], -load<double>(given->view(), i));
+      ASSERT_EQ(kept[size_t(i)], load<double>(given->view(), i));
+    }
+  }
+}
+
+TEST(DeviceSession, WhatTheHostReadsAndMakesIsCopied) {
+  Built b;
+  const ValueId x = b.input({4, 6});
+  const ValueId sums =
+      b.r.add(schema::CumSum{}, {x, b.graph.add_constant(make_scalar(DType::i64, int64_t{1}))}, {"sums"})[0];
+  b.output(sums);
+  b.output(x);
+  const auto model = std::make_shared<const Model>(b.graph, on_device());
+  const ConstantPtr given = random_constant({4, 6}, 3);
+  const DeviceMemory in = placed(given), out(emulated(), 96);
+  Session session(model);
+  session.set_device_input(0, {DType::f32, given->shape, in.data(), nullptr});
+  session.set_device_output(0, {DType::f32, given->shape, out.data(), nullptr});
+  session.run();
+  EXPECT_EQ(std::memcmp(session.output(1).data, given->data, 96), 0);
+  const auto got = fetched(out);
+  double sum = 0;
+  for (int64_t i = 0; i < 6; ++i) EXPECT_NEAR(got[size_t(i)], sum += load<double>(given->view(), i), 1e-6);
+}
+
+// A result that the host reads too is brought there, and back.
+TEST(DeviceSession, AResultOfBothSides) {
+  Built b;
+  const ValueId y = b.mat_mul(b.input({64, 64}), 64, 256);
+  const ValueId axis = b.graph.add_constant(make_scalar(DType::i64, int64_t{1}));
+  b.output(y);
+  b.output(b.r.add(schema::CumSum{}, {y, axis}, {"sums"})[0]);
+  const auto model = std::make_shared<const Model>(b.graph, on_device());
+  const ConstantPtr given = random_constant({64, 64}, 3);
+  const DeviceMemory in = placed(given), out(emulated(), 64 * 256 * 4);
+  Session session(model), on_host(model);
+  session.set_device_input(0, {DType::f32, given->shape, in.data(), nullptr});
+  on_host.set_input(0, given->view());
+  on_host.run();
+  session.set_device_output(0, {DType::f32, on_host.output(0).shape, out.data(), nullptr});
+  for (int turn = 0; turn < 2; ++turn) {
+    session.run();
+    const auto got = fetched(out);
+    EXPECT_EQ(std::memcmp(got.data(), on_host.output(0).data, out.size()), 0);
+    EXPECT_EQ(std::memcmp(session.output(1).data, on_host.output(1).data, out.size()), 0);
+  }
+}
+
+TEST(DeviceSession, WithoutADeviceThereIsNoMemoryOfIt) {
+  Built b;
+  b.output(b.r.add(schema::Unary{UnaryKind::neg}, {b.input({100})}, {"neg"})[0]);
+  Session session(std::make_shared<const Model>(b.graph, CompileOptions()));
+  const ConstantPtr given = random_constant({100}, 3);
+  EXPECT_THROW(session.set_device_input(0, given->view()), Error);
+  EXPECT_THROW(session.set_device_output(0, {}), Error);
+  EXPECT_THROW(session.set_stream(nullptr), Error);
+}
+
+TEST(DeviceSession, RunsInTheApplicationsStream) {
+  Built b;
+  b.output(b.r.add(schema::Unary{UnaryKind::neg}, {b.input({100})}, {"neg"})[0]);
+  Session session(std::make_shared<const Model>(b.graph, on_device()));
+  const ConstantPtr given = random_constant({100}, 3);
+  session.set_input(0, given->view());
+  session.run();
+  kernels::cuda::Stream* stream = nullptr;
+  require_done(emulated()->driver().make_stream(0, &stream));
+  session.set_stream(stream);
+  for (int turn = 0; turn < 2; ++turn) session.run();
+  EXPECT_EQ(load<double>(session.output(0), 5), -load<double>(given->view(), 5));
+  session.set_stream(nullptr);
+  session.run();
+  EXPECT_EQ(load<double>(session.output(0), 5), -load<double>(given->view(), 5));
+  emulated()->driver().end_stream(stream);
+}
+
 TEST(DevicePlan, WeightsAreUploadedOnce) {
   Built b;
   b.output(b.mat_mul(b.input({2, 16}), 16, 16));
@@ -182,6 +314,22 @@ TEST(DevicePlan, WeightsAreUploadedOnce) {
   Runner one(b.graph, on_device()), two(b.graph, on_device());
   one.frame->run(views_of(inputs_of(b.graph, 1))), two.frame->run(views_of(inputs_of(b.graph, 1)));
   EXPECT_GE(first.use_count(), 1);
+}
+
+TEST(DevicePlan, MemoryOfTheDeviceCounts) {
+  Built b;
+  const ValueId x = b.input({256, 256});
+  b.output(b.r.add(schema::Softmax{.axis = -1}, {b.mat_mul(x, 256, 1024)}, {"softmax"})[0]);
+  const ConstantPtr given = random_constant({256, 256}, 1);
+  for (const auto& [most, fits] :
+       {std::pair(int64_t{16} << 20, true), {int64_t{3} << 20, false}}) {  // 1 MiB of weights, as many of results
+    CompileOptions options = on_device();
+    options.max_memory_bytes = most;
+    Session session(std::make_shared<const Model>(b.graph, options));
+    session.set_input(0, given->view());
+    if (fits) session.run();
+    else EXPECT_THROW(session.run(), Error);
+  }
 }
 
 TEST(DevicePlan, SaysWhyAStepIsNotThere) {

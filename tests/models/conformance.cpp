@@ -1,9 +1,11 @@
-// onnx_conformance [--dump DIR] [--expect TABLE] [--seconds N] PATH…: runs ONNX's backend test cases, each within a
+// onnx_conformance [--dump DIR] [--expect TABLE] [--seconds N] [--on-emulated-device N] PATH…: runs ONNX's backend test cases, each within a
 // time limit and in a process that it may crash, and prints a line for each. A PATH is a case, or a folder of cases.
 // --dump: the outputs of each case as DIR/NAME/output_K.pb (DIR/NAME/test_data_set_N/output_K.pb where there are
 // several sets). --expect: each PATH is a whole folder (node, simple, …), and exactly the cases fail that the table
 // lists for it, for the reasons it gives: tab-separated folder, case, class, gate, and words of the reason that is
-// printed; pictures are left out where the build has no decoder for them.
+// printed; pictures are left out where the build has no decoder for them. --on-emulated-device: on the device that
+// $INLAY_CUDA_LIBRARY emulates, and at least N cases have a kernel there.
+#include <dlfcn.h>
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
@@ -21,7 +23,16 @@ struct Options {
   std::optional<fs::path> dump, table;
   Isolation isolation;
   std::vector<fs::path> paths;
+  std::optional<size_t> on_device;  // at least so many cases
 };
+
+// Kernels that the emulation has run in this process.
+int64_t emulated_launches() {
+  const char* library = std::getenv("INLAY_CUDA_LIBRARY");
+  void* handle = library ? dlopen(library, RTLD_NOW | RTLD_NOLOAD) : nullptr;
+  const auto count = handle ? reinterpret_cast<int64_t (*)()>(dlsym(handle, "inlay_emulated_launches")) : nullptr;
+  return count ? count() : 0;
+}
 
 using Key = std::pair<std::string, std::string>;  // folder and case
 using Table = std::map<Key, std::string>;         // the words of the reason
@@ -74,11 +85,16 @@ int run_all(const Options& options) {
   }
   const Table table = options.table ? read_table(*options.table) : Table();
   const TemporaryFolder work;
+  const fs::path tally = fs::path(work.path()) / "on_device";  // a byte for each case, from the process that runs it
   std::map<Key, std::string> failures;
   size_t skipped = 0;
   const auto job = [&](size_t i) {
     const auto dump = options.dump ? std::optional(*options.dump / cases[i].name) : std::nullopt;
-    return run_case(cases[i], work.path(), dump);
+    if (!options.on_device) return run_case(cases[i], work.path(), dump);
+    const int64_t before = emulated_launches();
+    const std::string result = run_case(cases[i], work.path(), dump, INLAY_CUDA);
+    if (emulated_launches() > before) std::ofstream(tally, std::ios::app) << 'x';
+    return result;
   };
   const auto report = [&](size_t i, const std::string& result) {
     std::string reason = result;
@@ -93,6 +109,11 @@ int run_all(const Options& options) {
   };
   run_isolated(cases.size(), job, report, options.isolation);
   std::printf("%zu passed, %zu failed, %zu skipped\n", cases.size() - failures.size() - skipped, failures.size(), skipped);
+  if (options.on_device) {
+    const size_t count = fs::exists(tally) ? size_t(fs::file_size(tally)) : 0;
+    std::printf("%zu of %zu cases have kernels on the device\n", count, cases.size());
+    if (count < *options.on_device) return std::printf("that is fewer than %zu\n", *options.on_device), 1;
+  }
   if (!options.table) return !failures.empty() || cases.empty();
   const std::string text = unexpected(table, cases, failures);
   if (!text.empty()) std::printf("not as %s says:\n%s", options.table->c_str(), text.c_str());
@@ -114,6 +135,7 @@ int main(int argc, char** argv) {
     if (argument == "--dump" && has_value) options.dump = argv[++i];
     else if (argument == "--expect" && has_value) options.table = argv[++i];
     else if (argument == "--seconds" && has_value) options.isolation.seconds = std::atof(argv[++i]);
+    else if (argument == "--on-emulated-device" && has_value) options.on_device = size_t(std::atoll(argv[++i]));
     else if (argument.starts_with("--")) return test::usage();
     else options.paths.emplace_back(argument);
   }

@@ -89,11 +89,11 @@ Object output_of(const inlay::Session& session, const std::string& name) {
 
 // --- One case --------------------------------------------------------------------------------------------------------
 
-inlay::Model converted(const fs::path& onnx, const fs::path& work) {
+inlay::Model converted(const fs::path& onnx, const fs::path& work, inlay_device device) {
   const std::string file = work / "model.inlay";
   const inlay_status status = inlay_convert(onnx.c_str(), file.c_str(), nullptr);
   if (status != INLAY_OK) throw inlay::Error(status, inlay_convert_error());
-  return inlay::Model::load(file);
+  return inlay::Model::load(file, {.device = device});
 }
 
 bool has_input(const inlay::Model& model, const std::string& name) {
@@ -142,10 +142,10 @@ Object light_input(const inlay_value_info& info) {
 }
 }  // namespace
 
-std::string run_case(const Case& c, const fs::path& work, const std::optional<fs::path>& dump) {
+std::string run_case(const Case& c, const fs::path& work, const std::optional<fs::path>& dump, inlay_device device) {
   const auto of_model = ports_of(c.model);
   const auto &inputs = of_model.first, &outputs = of_model.second;
-  const inlay::Model model = converted(c.model, work);
+  const inlay::Model model = converted(c.model, work, device);
   if (c.sets.empty()) {
     inlay::Session session(model);
     std::vector<Named> values;

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <vector>
+#include <inlay/inlay.h>
 
 namespace test {
 struct Case {
@@ -19,5 +20,5 @@ void find_cases(const std::filesystem::path&, std::vector<Case>&, int depth = 0)
 // Empty if every output has the expected kind, dtype, shape and values, else why not. Throws where the model cannot be
 // converted or run. `work`: an existing folder for temporary files. `dump`: each output is written there as
 // output_K.pb, in a folder test_data_set_N each where there are several sets.
-std::string run_case(const Case&, const std::filesystem::path& work, const std::optional<std::filesystem::path>& dump);
+std::string run_case(const Case&, const std::filesystem::path& work, const std::optional<std::filesystem::path>& dump, inlay_device = INLAY_CPU);
 }  // namespace test

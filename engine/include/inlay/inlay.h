@@ -150,6 +150,10 @@ enum { INLAY_CPU = 0, INLAY_CUDA = 1 };
  * Where it gives 0, inlay_error() says what is missing. */
 INLAY_API int32_t inlay_device_available(inlay_device device);
 
+/* What the device may round operands of products and convolutions to, for its faster units. Sums are in f32, and so is everything else. */
+typedef int32_t inlay_precision;
+enum { INLAY_PRECISION_F32 = 0, INLAY_PRECISION_TF32 = 1, INLAY_PRECISION_F16 = 2, INLAY_PRECISION_BF16 = 3 };
+
 /* An upper bound for a symbol of the model's inputs: memory is planned for it once, and any smaller extent runs on the
  * same plan. This struct never changes. */
 typedef struct inlay_bound {
@@ -184,6 +188,7 @@ typedef struct inlay_model_options {
   int32_t strict;
   int32_t device_index;    /* which of the devices of this kind */
   int32_t device_fallback; /* 1: run on the CPU where the device is not available; 0: that is INLAY_UNSUPPORTED */
+  inlay_precision precision; /* of the operands of products and convolutions on the device */
   /* What `inlay tune` has measured on this machine, and plans follow: a file, read before this returns. One that another machine or version
    * has made is set aside: inlay_model_note says so. NULL: none. */
   const char* tune_cache;
@@ -348,6 +353,18 @@ typedef struct inlay_step {
 typedef void (*inlay_profiler)(void* user, const inlay_step* step);
 /* Called after each step of the runs from now on, on the thread that runs; NULL: no more. */
 INLAY_API inlay_status inlay_session_set_profiler(inlay_session* session, inlay_profiler profiler, void* user);
+
+/* --- Memory of a device ------------------------------------------------------------------------------------------ */
+
+/* Like inlay_session_set_input and inlay_session_set_output, of memory on the device that the model runs on (what DLPack calls kDLCUDA):
+ * nothing passes through the host where the steps at either end are on the device. While addresses stay the same, runs are
+ * replayed; new ones are recorded again. inlay_session_output gives the address on the device of an output that goes there. A model
+ * that is not on a device gives INLAY_INVALID_ARGUMENT. */
+INLAY_API inlay_status inlay_session_set_device_input(inlay_session* session, size_t index, const inlay_tensor* tensor);
+INLAY_API inlay_status inlay_session_set_device_output(inlay_session* session, size_t index, const inlay_tensor* tensor);
+/* The application's own stream (a cudaStream_t, other than the default one) that the session's work on the device goes to, behind what
+ * is in it; NULL: the session's. A run ends when its results are there. */
+INLAY_API inlay_status inlay_session_set_stream(inlay_session* session, void* stream);
 
 /* --- Custom ops ------------------------------------------------------------------------------------------------- */
 

@@ -130,6 +130,30 @@ template <class T> TensorView view(const std::vector<T>& data, const Shape& shap
 }
 inline TensorView view(const void* data, const Shape& shape, DType dtype) { return {const_cast<void*>(data), shape, dtype}; }
 
+// A DLTensor (dlpack.h) as a view, without copying: dense, of one lane. Where its memory is, is for the caller to say; is_on_cuda tells.
+template <class DLTensor> TensorView from_dlpack(const DLTensor& t) {
+  int64_t step = 1;
+  for (int d = int(t.ndim); d-- > 0; step *= t.shape[d])
+    if (t.strides && t.shape[d] != 1 && t.strides[d] != step) throw Error(INLAY_INVALID_ARGUMENT, "the DLPack tensor is not dense");
+  const int code = t.dtype.code, bits = t.dtype.bits;  // 0: signed, 1: unsigned, 2: IEEE 754, 4: bfloat16, 6: boolean
+  const DType none = DType::string;
+  const DType integers[2][4] = {{DType::i8, DType::i16, DType::i32, DType::i64}, {DType::u8, DType::u16, DType::u32, DType::u64}};
+  const int size = bits == 8 ? 0 : bits == 16 ? 1 : bits == 32 ? 2 : bits == 64 ? 3 : -1;
+  DType dtype = none;
+  if ((code == 0 || code == 1) && size >= 0) dtype = integers[code][size];
+  else if (code == 2) dtype = bits == 16 ? DType::f16 : bits == 32 ? DType::f32 : bits == 64 ? DType::f64 : none;
+  else if (code == 4 && bits == 16) dtype = DType::bf16;
+  else if (code == 6 && bits == 8) dtype = DType::boolean;
+  if (dtype == none || t.dtype.lanes != 1) throw Error(INLAY_UNSUPPORTED, "the DLPack tensor is of a type that models do not have");
+  return {static_cast<char*>(t.data) + t.byte_offset, Shape(t.shape, size_t(t.ndim)), dtype};
+}
+// True for kDLCUDA, false for memory that the host reads (kDLCPU, kDLCUDAHost, kDLCUDAManaged).
+template <class DLTensor> bool is_on_cuda(const DLTensor& t) {
+  const int type = int(t.device.device_type);
+  if (type != 1 && type != 2 && type != 3 && type != 13) throw Error(INLAY_UNSUPPORTED, "the DLPack tensor is on a device of another kind");
+  return type == 2;
+}
+
 // A value of any kind that owns its contents: strings, sequences, optionals, maps.
 class Value {
  public:
@@ -218,6 +242,7 @@ struct ModelOptions {
   bool strict = false;           // no kernel whose error is larger than a direct sum's
   int32_t device_index = 0;      // which of the devices of this kind
   bool device_fallback = false;  // run on the CPU where the device is not available
+  inlay_precision precision = INLAY_PRECISION_F32;  // of the operands of products and convolutions on the device
   std::string tune_cache = {};   // a file of `inlay tune`, made on this machine; see Model::note
 };
 
@@ -272,6 +297,7 @@ class Model {
     o.custom_ops = options.custom_ops.data(), o.custom_op_count = options.custom_ops.size();
     o.strict = options.strict;
     o.device_index = options.device_index, o.device_fallback = options.device_fallback;
+    o.precision = options.precision;
     if (!options.tune_cache.empty()) o.tune_cache = options.tune_cache.c_str();
     inlay_model* m = nullptr;
     check(load(&o, &m));
@@ -329,6 +355,24 @@ class Session {
     const inlay_tensor t = tensor.c();
     check(inlay_session_set_output(c(), output.output_of(model_), &t));
   }
+  // The same in the memory of the model's device: see inlay_session_set_device_input.
+  void set_device_input(Port input, const TensorView& tensor) {
+    const inlay_tensor t = tensor.c();
+    check(inlay_session_set_device_input(c(), input.input_of(model_), &t));
+  }
+  void set_device_output(Port output, const TensorView& tensor) {
+    const inlay_tensor t = tensor.c();
+    check(inlay_session_set_device_output(c(), output.output_of(model_), &t));
+  }
+  // A DLTensor of dlpack.h, on the host or on the model's device.
+  template <class DLTensor> void set_dlpack_input(Port input, const DLTensor& t) {
+    is_on_cuda(t) ? set_device_input(input, from_dlpack(t)) : set_input(input, from_dlpack(t));
+  }
+  template <class DLTensor> void set_dlpack_output(Port output, const DLTensor& t) {
+    is_on_cuda(t) ? set_device_output(output, from_dlpack(t)) : set_output(output, from_dlpack(t));
+  }
+  // A cudaStream_t of the application's; null: the session's own.
+  void set_stream(void* stream) { check(inlay_session_set_stream(c(), stream)); }
 
   void prepare() { check(inlay_session_prepare(c())); }
 

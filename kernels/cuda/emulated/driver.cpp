@@ -6,6 +6,7 @@
 #include <mutex>
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/driver.h"
+#include "kernels/cuda/generated.h"
 
 namespace kernels::cuda {
 struct Graph {
@@ -75,8 +76,18 @@ Failure allocate_pinned(int, size_t bytes, void** to) {
 }
 void release_pinned(void* address) { std::free(address); }
 
-Failure make_stream(int device, Stream** to) { return *to = new Stream{device, false, {}, {}}, nullptr; }
-void end_stream(Stream* stream) { delete stream; }
+Failure make_stream(int device, Stream** to) {
+  void* word = memory.allocate(sizeof no_fault);
+  if (!word) return fail("out of memory");
+  *to = new Stream{device, false, {}, {}, {static_cast<unsigned long long*>(word), new unsigned long long, 0, false}};
+  return nullptr;
+}
+void end_stream(Stream* stream) {
+  memory.release(stream->watched.on_device);
+  delete stream->watched.fetched;
+  delete stream;
+}
+Failure share_stream(int device, void*, Stream** to) { return make_stream(device, to); }
 Failure copy(Stream* stream, void* to, const void* from, size_t bytes) {
   stream->enqueue([=] { return std::memcpy(to, from, bytes), std::string(); });
   return nullptr;
@@ -105,6 +116,13 @@ Failure launch_graph(Graph* graph, Stream* stream) {
 }
 void end_graph(Graph* graph) { delete graph; }
 
+void name_step(Stream* s, int step) { s->watched.step = step; }
+Failure fetch_fault(Stream* s, bool* some_can) {
+  *some_can = std::exchange(s->watched.cleared, false);
+  return *some_can ? copy(s, s->watched.fetched, s->watched.on_device, sizeof no_fault) : nullptr;
+}
+Fault fault(Stream* s) { return fault_of(*s->watched.fetched); }
+
 Failure make_event(int, Event** event) { return *event = new Event, nullptr; }
 void end_event(Event* event) { delete event; }
 Failure record(Event* event, Stream* stream) {
@@ -117,9 +135,45 @@ Failure elapsed(Event* first, Event* last, double* seconds) {
 }
 }  // namespace
 
+Failure watch(Stream* s, Watch* watch) {
+  FaultWord& w = s->watched;
+  *watch = {w.on_device, w.step};
+  if (!std::exchange(w.cleared, true)) s->enqueue([word = w.on_device] { return *word = no_fault, std::string(); });
+  return nullptr;
+}
+
+struct Generated {
+  std::function<emulator::Entry(const char*)> find;
+};
+Failure generate(const std::string& source, int, Generated** to) {
+  if (*to) return nullptr;
+  if (!emulator::compiler) return "the emulation compiles nothing";
+  auto g = std::make_unique<Generated>();
+  if (Failure f = emulator::compiler(source, &g->find)) return f;
+  *to = g.release();
+  return nullptr;
+}
+Failure launch_generated(Generated* g, const char* name, unsigned blocks, unsigned threads, Stream* stream,
+                         const void* parameter, size_t bytes) {
+  const emulator::Entry entry = g->find(name);
+  if (!entry) return fail(std::string("there is no kernel ") + name);
+  const auto* from = static_cast<const std::byte*>(parameter);
+  stream->enqueue([=, copy = std::vector<std::byte>(from, from + bytes)] {
+    return emulator::run(blocks, threads, 0, [&] {
+      entry(copy.data(), {gridDim.x, blockDim.x, blockIdx.x, threadIdx.x});
+    });
+  });
+  return nullptr;
+}
+
 Driver driver() {
-  return {devices,    describe,   allocate,  release,     allocate_pinned, release_pinned, make_stream,
-          end_stream, copy,       copy,      synchronise, begin_capture,   end_capture,    launch_graph,
-          end_graph,  make_event, end_event, record,      elapsed};
+  return {devices,    describe,  allocate,    release, allocate_pinned, release_pinned, make_stream, share_stream,
+          end_stream, copy,      copy,        copy,    synchronise,     begin_capture,  end_capture, launch_graph,
+          end_graph,  name_step, fetch_fault, fault,   make_event,      end_event,      record,      elapsed};
 }
 }  // namespace kernels::cuda
+
+// For tests that see no more of the emulation than its library.
+extern "C" __attribute__((visibility("default"))) int64_t inlay_emulated_launches() {
+  return kernels::cuda::emulator::launches;
+}

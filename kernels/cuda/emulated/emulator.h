@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #define __global__ static
@@ -44,6 +45,12 @@ std::byte* slot(int lane);
 
 // Runs a grid. An empty result: it went well.
 std::string run(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>& thread);
+
+// Of a generated kernel: its parameter; grid, block, and the numbers of this thread's block and of the thread in it.
+using Entry = void (*)(const void* parameter, const unsigned (&place)[4]);
+// What compiles generated kernels: a test's. Entries are looked up by name. Null: nothing does, and the row is not
+// used.
+inline std::function<Failure(const std::string& source, std::function<Entry(const char* name)>* find)> compiler;
 
 void copy_later(void* to, const void* from, size_t bytes);  // null `from`: zeros
 void commit();
@@ -77,6 +84,8 @@ template <class T> T __shfl_down_sync(unsigned, T value, unsigned by, int width 
   const int source = lane() + int(by);
   return from_lane(value, source / width == lane() / width ? source : lane());
 }
+template <class T> T atomicMin(T* to, T value) { return std::exchange(*to, value < *to ? value : *to); }
+template <class T> T atomicMax(T* to, T value) { return std::exchange(*to, value > *to ? value : *to); }
 
 namespace kernels::cuda {
 // Work that is done when the stream is synchronised, or kept for a graph.
@@ -84,6 +93,7 @@ struct Stream {
   int device;
   bool capturing = false;
   std::vector<std::function<std::string()>> work, captured;
+  FaultWord watched;
   void enqueue(std::function<std::string()> f) { (capturing ? captured : work).push_back(std::move(f)); }
 };
 
@@ -109,6 +119,13 @@ Failure launch(void (*kernel)(P...), dim3 grid, dim3 block, Stream* stream, cons
 template <int bytes> void copy_async(void* to, const void* from, bool valid = true) {
   static_assert(bytes == 4 || bytes == 8 || bytes == 16);
   emulator::copy_later(to, valid ? from : nullptr, bytes);
+}
+void load_matrices(uint32_t (&to)[4], const void* row);
+void mma_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+void mma_f16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+inline uint32_t round_tf32(uint32_t bits) {
+  return (bits & 0x7fffffff) > 0x7f800000 ? bits : (bits + 0x1000) & ~0x1fffu;
 }
 inline void commit_async() { emulator::commit(); }
 template <int left> void wait_async() { emulator::wait(left); }
