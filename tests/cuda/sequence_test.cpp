@@ -106,8 +106,13 @@ TEST_P(CudaAttention, SizesAroundTheTile) {
   const int64_t most = GetParam() == 0 ? 64 : GetParam() == 1 ? 128 : 256;
   for (const int64_t size : {int64_t{1}, most - 1, most})
     check_attention(row, 2, 40, size, most, 0), check_attention(row, 2, 3, most, size, 0);
-  EXPECT_NE(row.refusal({.size = most + 1, .value_size = 1}), nullptr);
-  EXPECT_NE(row.refusal({.size = 1, .value_size = most + 1}), nullptr);
+  const auto refuses = [&](int64_t size, int64_t value_size) {
+    cuda::AttentionProblem problem{};
+    problem.size = size, problem.value_size = value_size;
+    return row.refusal(problem) != nullptr;
+  };
+  EXPECT_TRUE(refuses(most + 1, 1));
+  EXPECT_TRUE(refuses(1, most + 1));
 }
 TEST_P(CudaAttention, MasksLayoutsAndSharedHeads) {
   for (const int masking : {1, 2, 3, 4}) {

@@ -134,7 +134,7 @@ TEST(DeviceOps, Quantisation) {
 TEST(DeviceOps, ConvTranspose) {
   Built b;
   const ValueId x = b.input({2, 6, 5, 4});
-  b.output(b.r.add(schema::ConvTranspose{{2, 3}, {1, 1}, {1, 0, 0, 1}}, {x, b.constant({6, 7, 3, 4}), b.constant({7})},
+  b.output(b.r.add(schema::ConvTranspose{{2, 3}, {1, 1}, {1, 0, 0, 1}, {}, {}}, {x, b.constant({6, 7, 3, 4}), b.constant({7})},
                    {"up"})[0]);
   expect_on_device(compare(b.graph, {random_constant({2, 6, 5, 4}, 1)}), "conv_transpose_f32_cuda");
 }
