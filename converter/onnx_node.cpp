@@ -269,7 +269,7 @@ Origins OnnxNode::origins() const { return {origin_of(scope_, node_)}; }
 ValueId OnnxNode::constant(ConstantPtr c) { return scope_.builder.graph.add_constant(std::move(c)); }
 ValueId OnnxNode::ints(std::span<const int64_t> values) { return constant(make_ints(values)); }
 ValueId OnnxNode::scalar(DType dtype, double value) {
-  require(std::isfinite(value) || schema::is_real(dtype), Code::invalid_model, "is not defined for ", name(dtype), ", which has no ", value);
+  require(std::fabs(value) < 0x1p63 || schema::is_real(dtype), Code::invalid_model, "is not defined for ", name(dtype), ", which has no ", value);
   return constant(make_scalar(dtype, value));
 }
 ValueId OnnxNode::unary(schema::UnaryKind kind, ValueId x, double a, double b) {
