@@ -39,8 +39,20 @@ Types infer(const Attention& op, const InferContext& in) {
   return {Type::tensor(in.in(0).dtype, op.y_rows_first ? Dims{q.batch, q.rows, q.heads, v.columns} : Dims{q.batch, q.heads, q.rows, v.columns})};
 }
 
+// Extents that inference saw as symbols.
+void check_extents(const RunContext& c, const Heads<int64_t>& q, const Heads<int64_t>& k, const Heads<int64_t>& v) {
+  if (q.batch != k.batch || q.batch != v.batch || k.heads != v.heads || k.rows != v.rows || q.columns != k.columns || (k.heads ? q.heads % k.heads : q.heads))
+    fail(Code::invalid_argument, "q ", to_text(c.in(0).shape), ", k ", to_text(c.in(1).shape), " and v ", to_text(c.in(2).shape), " do not fit");
+  if (!c.has(3)) return;
+  const int64_t scores[] = {q.batch, q.heads, q.rows, k.rows};
+  const auto mask = c.in(3).shape;
+  for (size_t i = 0; i < mask.size(); ++i)
+    if (mask[i] != 1 && mask[i] != scores[4 - mask.size() + i]) fail(Code::invalid_argument, "the mask ", to_text(mask), " does not broadcast to the scores ", to_text(scores));
+}
+
 void reference(const Attention& op, RunContext& c) {
   const auto q = heads_of(c.in(0).shape, op.q_rows_first), k = heads_of(c.in(1).shape, op.k_rows_first), v = heads_of(c.in(2).shape, op.v_rows_first);
+  check_extents(c, q, k, v);
   const Heads<int64_t> y{q.batch, q.heads, q.rows, v.columns};
   const auto from_q = strides_of(q, op.q_rows_first), from_k = strides_of(k, op.k_rows_first), from_v = strides_of(v, op.v_rows_first),
              to_y = strides_of(y, op.y_rows_first);
@@ -95,6 +107,7 @@ std::optional<Lowered> lower(const Attention& op, const LowerContext& c) {
   const auto scratch = int64_t(choice.kernel.scratch_bytes(q.rows));
   return Lowered{choice.name, [kernel = std::move(choice.kernel), op](RunContext& r) {
     const auto q = heads_of(r.in(0).shape, op.q_rows_first), k = heads_of(r.in(1).shape, op.k_rows_first), v = heads_of(r.in(2).shape, op.v_rows_first);
+    check_extents(r, q, k, v);
     const auto floats = [&](size_t i) { return reinterpret_cast<const float*>(r.in(i).data); };
     kernels::attention::Args a{};
     a.batch = q.batch, a.heads = q.heads, a.queries = q.rows, a.keys = k.rows, a.shared = q.heads / std::max<int64_t>(1, k.heads);

@@ -34,10 +34,19 @@ Types infer(const Concat& op, const InferContext& in) {
   return {y};
 }
 
+// Extents that inference saw as symbols.
+void check_extents(const RunContext& c, int64_t axis) {
+  const auto y = c.out(0).shape;
+  for (size_t k = 0; k < c.inputs(); ++k)
+    for (size_t d = 0; d < y.size(); ++d)
+      if (int64_t(d) != axis && c.in(k).shape[d] != y[d]) fail(Code::invalid_argument, "input ", k, " is ", to_text(c.in(k).shape), ", which does not continue ", to_text(c.in(0).shape), " along axis ", axis);
+}
+
 void reference(const Concat& op, RunContext& c) {
   const View y = c.out(0);
-  if (y.elements() == 0) return;
   const int64_t axis = normal_axis(op.axis, y.rank());
+  check_extents(c, axis);
+  if (y.elements() == 0) return;
   const AxisSplit whole(y.shape, axis);
   const int64_t pitch = whole.extent * whole.inner;
   for (int64_t k = 0, first = 0; k < int64_t(c.inputs()); ++k) {
@@ -72,6 +81,7 @@ std::optional<Lowered> lower(const Concat& op, const LowerContext& c) {
   for (size_t k = 0; k < c.node.inputs.size(); ++k) copies.push_back({!c.in_place(k), c.in_pitch(k)});
   return Lowered{"copy", [axis, size, y_pitch = c.out_pitch(), copies = std::move(copies)](RunContext& r) {
     const View& y = r.out(0);
+    check_extents(r, axis);
     const AxisSplit whole(y.shape, axis);
     const int64_t to_pitch = (y_pitch ? y_pitch : whole.extent * whole.inner) * size;
     const auto run_of = [&](size_t k) { return r.in(k).shape[size_t(axis)] * whole.inner * size; };

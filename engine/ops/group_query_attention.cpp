@@ -8,6 +8,37 @@ namespace {
 int64_t number(const ConstView& v, int64_t i) { return load<Int>(v, i).v; }
 }  // namespace
 
+void check_extents(const schema::GroupQueryAttention& op, const RunContext& c) {
+  const auto q = c.in(0).shape;
+  const int64_t batch = q[0], length = q[1], size = q[2] / op.heads;
+  const auto fits = [&](size_t k, std::initializer_list<int64_t> wanted) {
+    constexpr int64_t any = -1;
+    bool fit = !c.has(k) || c.in(k).shape.size() == wanted.size();
+    for (size_t d = 0; fit && c.has(k) && d < wanted.size(); ++d) fit = wanted.begin()[d] == any || c.in(k).shape[d] == wanted.begin()[d];
+    if (!fit) fail(Code::invalid_argument, "input ", k, " is ", to_text(c.in(k).shape), ", which does not fit q ", to_text(q));
+  };
+  const auto counts = [&](size_t k, int64_t wanted) {
+    if (c.has(k) && c.in(k).elements() != wanted) fail(Code::invalid_argument, "input ", k, " is ", to_text(c.in(k).shape), " where ", wanted, " numbers are needed");
+  };
+  if (size <= 0 || q[2] % op.heads) fail(Code::invalid_argument, "q is ", to_text(q), ", which ", op.heads, " heads do not share");
+  for (const size_t k : {1, 2}) fits(k, {batch, length, op.kv_heads * size});
+  const int64_t past = c.has(past_k) ? c.in(past_k).shape[2] : 0, stored = c.has(k_scale) && c.in(past_k).dtype == DType::u8 ? size / 2 : size;
+  for (const size_t k : {past_k, past_v}) fits(k, {batch, op.kv_heads, past, stored});
+  for (const size_t k : {lengths, valid_lengths}) counts(k, batch);
+  if (op.rotary) {
+    const auto cos = c.in(cos_table).shape;
+    if (cos[1] * 2 > size) fail(Code::invalid_argument, "cos is ", to_text(cos), " for heads of ", size);
+    fits(sin_table, {cos[0], cos[1]});
+    fits(position_ids, {batch, length});
+  }
+  fits(bias_of_scores, {-1, -1, length, -1});
+  if (c.has(bias_of_scores)) {
+    const auto d = c.in(bias_of_scores).shape;
+    fits(bias_of_scores, {d[0] == 1 ? 1 : batch, d[1] == 1 ? 1 : op.heads, length, -1});
+  }
+  counts(sinks, op.heads), counts(q_norm, size), counts(k_norm, size);
+}
+
 Tokens tokens_of(const RunContext& c, int64_t b, int64_t total) {
   const int64_t length = c.in(0).shape[1], after = number(c.in(lengths), b) + 1, valid = c.has(valid_lengths) ? number(c.in(valid_lengths), b) : std::min(length, after);
   check(after >= 0 && after <= total, "sequence ", b, " has ", after, " tokens of a total of ", total);
@@ -146,7 +177,6 @@ class Attention {
     total_ = total_of(c);
     const int64_t batch = c.in(0).shape[0];
     check(!op.sliding || past_ >= op.window, "a cache of ", past_, " rows does not hold a window of ", op.window);
-    check(c.in(lengths).elements() == batch && (!c.has(valid_lengths) || c.in(valid_lengths).elements() == batch), "there are ", c.in(lengths).elements(), " sequence lengths for a batch of ", batch);
     if (!bias_.empty()) check(c.in(bias_of_scores).shape[3] >= total_, "the bias is for ", c.in(bias_of_scores).shape[3], " keys of ", total_);
     rows_ = op.sliding ? past_ : std::max(past_, total_);
     const int64_t shape[] = {batch, op.kv_heads, rows_, size_}, square[] = {batch, op.heads, length_, total_};
@@ -281,7 +311,10 @@ class Attention {
   const DType cached_;
   Scratch<double> y_, present_[2], scores_, weights_;
 };
-void reference(const GroupQueryAttention& op, RunContext& c) { Attention(op, c); }
+void reference(const GroupQueryAttention& op, RunContext& c) {
+  check_extents(op, c);
+  Attention(op, c);
+}
 
 double flops(const GroupQueryAttention&, std::span<const Type> in, std::span<const Type> out) {
   if (!in[0].determined() || out.size() < 2 || !out[1].determined()) return 0;

@@ -7,6 +7,8 @@ namespace gqa {
 // Inputs, behind q, k, v.
 enum : size_t { past_k = 3, past_v, lengths, total, cos_table, sin_table, position_ids, bias_of_scores, sinks, q_norm, k_norm, valid_lengths, k_scale, v_scale };
 
+// Extents that inference saw as symbols: throws where an input does not fit q.
+void check_extents(const schema::GroupQueryAttention&, const RunContext&);
 // Of a sequence, in tokens: those in the cache when the run ends, those of q that count, and the cache's before.
 struct Tokens {
   int64_t after, valid, before;

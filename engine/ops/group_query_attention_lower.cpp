@@ -54,10 +54,10 @@ struct Lowering {
   int64_t query_bytes;  // of scratch in front of the kernel's
 
   void operator()(RunContext& c) const {
+    check_extents(op, c);
     const int64_t batch = c.in(0).shape[0], length = c.in(0).shape[1], size = c.in(0).shape[2] / op.heads, all = total_of(c);
     const int64_t past = c.has(past_k) ? c.in(past_k).shape[2] : 0, rows = c.out(1).shape[2];
     check(rows == std::max(past, all), "a cache of ", rows, " rows for a past of ", past, " and ", all, " tokens");
-    check(c.in(lengths).elements() == batch, "there are ", c.in(lengths).elements(), " sequence lengths for a batch of ", batch);
     if (c.has(bias_of_scores)) check(c.in(bias_of_scores).shape[3] >= all, "the bias is for ", c.in(bias_of_scores).shape[3], " keys of ", all);
     for (int64_t b = 0; b < batch; ++b) {
       const Tokens t = tokens_of(c, b, all);

@@ -253,5 +253,33 @@ TEST(GroupQueryAttention, InPlace) {
     EXPECT_EQ(fast.output(1).data, cache) << "the cache moved";
   }
 }
+
+TEST(GroupQueryAttention, BoundedSymbolsThatDisagree) {
+  Graph graph;
+  const auto add = [&](const char* name, DType dtype, Dims dims) { return graph.add_input(name, Type::tensor(dtype, std::move(dims))); };
+  const auto symbol = [](const char* name) { return Dim::symbol(name, 0, 8); };
+  const ValueId q = add("q", DType::f32, {1, 2, 24}), k = add("k", DType::f32, {1, symbol("a"), 8}), v = add("v", DType::f32, {1, symbol("b"), 8});
+  const ValueId cos = add("cos", DType::f32, {symbol("c"), 4}), sin = add("sin", DType::f32, {symbol("d"), 4});
+  Rewriter r(graph);
+  const auto i32 = [&](int64_t n) { return graph.add_constant(make_constant(test::tensor(DType::i32, {1}, {double(n)})->view())); };
+  const ValueIds y = r.add(schema::GroupQueryAttention{3, 1, -1, 0, 0, true}, {q, k, v, ValueId::none, ValueId::none, i32(1), i32(2), cos, sin}, {"attention"}, 3);
+  graph.outputs = {{"y", y[0]}, {"k", y[1]}, {"v", y[2]}};
+  for (const bool reference : {false, true}) {
+    CompileOptions options;
+    options.reference_only = reference;
+    Session session(std::make_shared<const Model>(graph, options));
+    const auto set = [&](size_t at, const ConstantPtr& c) { session.set_input(at, c->view()); };
+    const ConstantPtr fit[] = {f32_iota({1, 2, 24}), f32_iota({1, 2, 8}), f32_iota({1, 2, 8}), f32_iota({4, 4}), f32_iota({4, 4})};
+    for (size_t at = 0; at < 5; ++at) set(at, fit[at]);
+    session.run();
+    const ConstantPtr one = f32_iota({1, 1, 8}), row = f32_iota({1, 4});
+    for (const auto& [at, wrong] : {std::pair{size_t{1}, one}, {2, one}, {4, row}}) {
+      set(at, wrong);
+      EXPECT_ERROR(session.run(), "does not fit q", cat("input ", at == 4 ? 8 : at).c_str());
+      set(at, fit[at]);
+    }
+    session.run();
+  }
+}
 }  // namespace
 }  // namespace engine

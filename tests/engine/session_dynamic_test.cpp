@@ -221,6 +221,37 @@ TEST(Session, OnePlanServesEveryExtentOfABoundedSymbol) {
   EXPECT_ERROR(bounded.run(), "'past'", "65", "64");
 }
 
+// Symbols that may be equal are compared when their extents are known: a kernel reads nothing beyond an input.
+TEST(Session, BoundedSymbolsThatDisagree) {
+  const Dim n = Dim::symbol("n", 0, 8), m = Dim::symbol("m", 0, 8);
+  const auto expect = [](Graph& graph, std::initializer_list<Shape> fit, size_t wrong, const Shape& shape, const char* word) {
+    for (const bool reference : {false, true}) {
+      CompileOptions options;
+      options.reference_only = reference;
+      Session session(std::make_shared<const Model>(graph, options));
+      std::vector<ConstantPtr> in;
+      for (const Shape& s : fit) in.push_back(f32_iota(s)), session.set_input(in.size() - 1, in.back()->view());
+      session.run();
+      const ConstantPtr other = f32_iota(shape);
+      session.set_input(wrong, other->view());
+      EXPECT_ERROR(session.run(), word, to_text(shape).c_str());
+    }
+  };
+  Graph concat;
+  Rewriter r(concat);
+  concat.outputs = {{"y", r.add(schema::Concat{1}, {concat.add_input("a", f32_type({n, 2})), concat.add_input("b", f32_type({m, 3}))}, {"concat"})[0]}};
+  expect(concat, {{5, 2}, {5, 3}}, 1, {3, 3}, "continue");
+
+  Graph attention;
+  Rewriter s(attention);
+  const auto heads = [&](const char* name, Dim rows) { return attention.add_input(name, f32_type({1, 2, std::move(rows), 4})); };
+  const ValueId q = heads("q", 3), k = heads("k", n), v = heads("v", m), mask = attention.add_input("mask", f32_type({Dim::symbol("rows", 0, 8), n}));
+  attention.outputs = {{"y", s.add(schema::Attention{}, {q, k, v, mask}, {"attention"})[0]}};
+  const std::initializer_list<Shape> fit = {{1, 2, 3, 4}, {1, 2, 5, 4}, {1, 2, 5, 4}, {3, 5}};
+  expect(attention, fit, 2, {1, 2, 4, 4}, "do not fit");
+  expect(attention, fit, 3, {2, 5}, "broadcast");
+}
+
 TEST(Session, OwnsStates) {
   Graph graph = cache_graph(Dim::symbol("past", 0, 64));
   graph.states = {{0, 0}};
