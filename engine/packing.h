@@ -72,7 +72,7 @@ std::shared_ptr<const std::byte> device_weight(const std::shared_ptr<Device>&, c
                                                const std::function<void(std::byte*)>& pack);
 
 // Raised with every change of what some kernel's pack writes (tests/kernels/packing_test.cpp notices).
-inline constexpr uint32_t packing_version = 1;
+inline constexpr uint32_t packing_version = 2;
 
 // The packed weights of a file, by where their weights are in it and how they are packed.
 class StoredPackings {
