@@ -5,7 +5,8 @@
 
 Needs aarch64-linux-gnu-g++ (or clang++) and llvm-mca of LLVM 17 or later, the first whose models know the cores. How many multiply-adds
 a core starts in a cycle is asked of the same model, with independent ones alone. LLVM's Cortex-A76 is its model of the Cortex-A57,
-where a multiply-add of four floats takes both pipes; the Neoverse N1 is the A76's sibling. The exit status is 1 where a loop takes
+where a multiply-add of four floats takes both pipes, and one of eight halves waits five cycles for another: 8 sums are too few for it
+then, and a row without it. The Neoverse N1 is the A76's sibling. The exit status is 1 where a loop takes
 more than 1.1 times what its multiply-adds do, or reads or writes the stack.
 """
 import re
@@ -16,12 +17,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CORES = ["cortex-a76", "neoverse-n1", "neoverse-n2"]
-FEATURES = "-mattr=+dotprod,+i8mm"
+FEATURES = "-mattr=+dotprod,+i8mm,+fullfp16"
 # What, file, flags, function as mangled, its multiply-add, an independent one, cores without it; how many multiply-adds a turn has,
 # where it is no loop without labels: from its first load to the last of them.
 LOOPS = [
     ("gemm f32, conv: 8x8", "tile/neon", [], "10run_packedILi8ELi2E", "fmla", "fmla v{}.4s, v30.4s, v31.s[0]", []),
     ("gemm f32, conv: 4x8", "tile/neon", [], "10run_packedILi4ELi2E", "fmla", "fmla v{}.4s, v30.4s, v31.s[0]", []),
+    ("gemm f16, conv: 8x16", "tile/neon_fp16", ["-march=armv8.2-a+fp16"], "3runILi8ELi4E", "fmla", "fmla v{}.8h, v30.8h, v15.h[0]", []),
+    ("gemm f16, conv: 4x16", "tile/neon_fp16", ["-march=armv8.2-a+fp16"], "3runILi4ELi4E", "fmla", "fmla v{}.8h, v30.8h, v15.h[0]", ["cortex-a76"]),
     ("unpacked A: 8x8", "tile/neon", [], "3runILi8ELi2E", "fmla", "fmla v{}.4s, v30.4s, v31.s[0]", []),
     ("unpacked A: 7x8", "tile/neon", [], "3runILi7ELi2E", "fmla", "fmla v{}.4s, v30.4s, v31.s[0]", []),
     ("depthwise 3x3, two rows", "conv/depthwise_neon", [], "10pair_blockILi7ELb0ELb1E", "fmla", "fmla v{}.4s, v30.4s, v31.4s", [], 2 * 7 * 9),

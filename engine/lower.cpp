@@ -150,7 +150,8 @@ class Compiler {
   void lower_step(size_t s) {
     Lowering& to = lowering_[s];
     const Step& step = plan_.steps[s];
-    const LowerContext context{graph_, *to.node, options_.isa, options_.strict, inside_, step.on_device ? &target_ : nullptr, &to.packing};
+    const LowerContext context{graph_, *to.node, options_.isa, options_.strict, inside_, step.on_device ? &target_ : nullptr, &to.packing,
+                               options_.device || options_.strict ? kernels::Precision::f32 : options_.precision};
     std::optional<kernels::RefusalLog> log;
     if (options_.keep_refusals) log.emplace(plan_.refusals[s]);
     if (options_.keep_refusals && options_.device && !step.on_device) explain_placement(graph_, *to.node, {options_.device, true, options_.precision});
@@ -296,6 +297,14 @@ double work_of(const Op& op, std::span<const Type> in, std::span<const Type> out
       most = std::max(most, turns);
     }
   return most;
+}
+
+void require_precision(const CompileOptions& o) {
+  using kernels::Precision;
+  if (o.precision == Precision::f32 || o.device) return;
+  require(o.precision == Precision::f16, Code::invalid_argument, "the CPU rounds operands to fp16, and to nothing else");
+  require(kernels::isa::runs(kernels::isa::neon_fp16, o.isa), Code::unsupported, "fp16 on a CPU needs its arithmetic in half precision (",
+          kernels::isa::name(kernels::isa::neon_fp16), "); here it has ", kernels::isa::name(o.isa));
 }
 
 Plan compile(const Graph& graph, const Types& inputs, const CompileOptions& options, Workers workers) {

@@ -4,6 +4,7 @@
 #include <functional>
 #include "engine/aliasing.h"
 #include "kernels/isa.h"
+#include "kernels/precision.h"
 
 namespace kernels {
 class ThreadPool;
@@ -140,6 +141,7 @@ struct LowerContext {
   std::span<const Inside> inside = {};  // by value of the graph; empty: every value lies on its own
   const DeviceTarget* target = nullptr;  // null: the CPU; see device_lowering.h
   Packing* packing = nullptr;            // what collects the weights to pack; null: they are packed at once
+  kernels::Precision precision = kernels::Precision::f32;  // what the CPU may round operands of products and convolutions to
   // Elements from row to row of the last dim of an input, or of output 0; 0: as many as it has.
   int64_t in_pitch(size_t k) const { return pitch(node.inputs[k]); }
   int64_t out_pitch() const { return pitch(node.outputs[0]); }

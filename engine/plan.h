@@ -31,8 +31,12 @@ struct CompileOptions {
   std::vector<std::string> disabled_passes{};
   std::shared_ptr<Device> device{};  // where steps run that it has kernels for; null: all on the CPU
   std::shared_ptr<const Tuning> tuned{};  // choices that were measured
-  kernels::Precision precision = kernels::Precision::f32;  // of the operands of products and convolutions on the device
+  // Of the operands of products and convolutions on the device, or on the CPU where there is none: see require_precision. `strict` plans
+  // of the CPU round nothing.
+  kernels::Precision precision = kernels::Precision::f32;
 };
+// Throws where the device, or the CPU at these instruction sets, has no kernels for the precision.
+void require_precision(const CompileOptions&);
 
 // Where the bytes of a value are.
 struct Place {

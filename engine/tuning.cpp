@@ -54,7 +54,7 @@ std::string line_of(std::string_view kind, const std::pair<uint64_t, uint64_t>& 
 }  // namespace
 
 Tuning::Key Tuning::key_of(const LowerContext& c) {
-  std::string text = cat(to_text(c.node.op), c.strict ? " strict" : "", " isa", c.isa);
+  std::string text = cat(to_text(c.node.op), c.strict ? " strict" : "", c.precision == kernels::Precision::f32 ? "" : " rounded", " isa", c.isa);
   for (size_t k = 0; k < c.node.inputs.size(); ++k)
     text += c.has(k) ? cat(' ', to_text(c.in(k)), c.constant(k) ? "c" : "", c.in_pitch(k)) : std::string(" _");
   for (size_t k = 0; k < c.node.outputs.size(); ++k)

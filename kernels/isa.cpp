@@ -11,8 +11,8 @@
 namespace kernels::isa {
 namespace {
 constexpr Level table[] = {
-    {"scalar", scalar},           {"avx2", avx2}, {"avx512", avx512},     {"avx512_vnni", avx512_vnni},
-    {"avx512_bf16", avx512_bf16}, {"neon", neon}, {"neon_dot", neon_dot}, {"neon_i8mm", neon_i8mm}};
+    {"scalar", scalar}, {"avx2", avx2}, {"avx512", avx512}, {"avx512_vnni", avx512_vnni}, {"avx512_bf16", avx512_bf16},
+    {"neon", neon}, {"neon_fp16", neon_fp16}, {"neon_dot", neon_dot}, {"neon_i8mm", neon_i8mm}};
 
 #if defined(__x86_64__)
 // clang 14's __builtin_cpu_supports does not know the name.
@@ -31,7 +31,8 @@ Mask machine() {
 #undef HAS
 #elif defined(__aarch64__) && defined(__linux__)
   const auto has = [](int vector, unsigned long bits) { return (getauxval(vector) & bits) == bits; };
-  if (!has(AT_HWCAP, HWCAP_ASIMDDP | HWCAP_ASIMDHP)) return neon;
+  if (!has(AT_HWCAP, HWCAP_ASIMDHP)) return neon;
+  if (!has(AT_HWCAP, HWCAP_ASIMDDP)) return neon_fp16;
   return has(AT_HWCAP2, HWCAP2_I8MM | HWCAP2_BF16) ? neon_i8mm : neon_dot;
 #elif defined(__ARM_NEON) && defined(__arm__) && defined(__linux__)
   constexpr unsigned long bits = HWCAP_NEON | HWCAP_VFPv4;

@@ -15,8 +15,9 @@ enum : Mask {
   avx512_vnni = 0x7,
   avx512_bf16 = 0xf,
   neon = 0x100,       // with fused multiply-add
-  neon_dot = 0x300,   // dot products of bytes, and half-precision arithmetic
-  neon_i8mm = 0x700,  // products of matrices of bytes, and bfloat16
+  neon_fp16 = 0x300,  // arithmetic in half precision
+  neon_dot = 0x700,   // dot products of bytes
+  neon_i8mm = 0xf00,  // products of matrices of bytes, and bfloat16
 };
 
 struct Level {

@@ -1,5 +1,5 @@
-// What the operands of products and convolutions are rounded to on a device that has faster units for less than f32. Sums are in f32,
-// and everything else is.
+// What the operands of products and convolutions are rounded to where there are faster units for less than f32. Sums are in f32 (on a CPU
+// with arithmetic in half precision those of a few terms are not: tile/neon_fp16.cpp), and everything else is.
 #pragma once
 #include <cstdint>
 

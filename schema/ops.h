@@ -70,11 +70,11 @@ struct DequantizeLinear {
 
 // --- Products and convolutions ---------------------------------------------------------------------------------------
 
-// NumPy matmul of a and b, after the last two dims of either are swapped if asked.
+// NumPy matmul of a and b, after the last two dims of either are swapped if asked. `exact`: as of Conv.
 struct MatMul {
   static constexpr int version = 1;
-  bool trans_a = false, trans_b = false;
-  SCHEMA_FIELDS(MatMul, F(trans_a), F(trans_b))
+  bool trans_a = false, trans_b = false, exact = false;
+  SCHEMA_FIELDS(MatMul, F(trans_a), F(trans_b), F(exact))
 };
 
 // MatMul of 8-bit integers, each less its zero point, summed exactly. Inputs: a […,M,K], b […,K,N] (i8 or u8 each), [zero point

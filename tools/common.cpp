@@ -80,8 +80,8 @@ void use_device(DeviceArguments& arguments, CompileOptions& options) {
                               : arguments.precision == "bf16" ? Precision::bf16
                                                               : Precision::f32;
   if (arguments.name == "cpu") {
-    if (precision != Precision::f32) throw UsageError("--precision " + arguments.precision + " goes with --device cuda: the CPU computes in fp32");
-    return;
+    options.precision = precision;
+    return require_precision(options);
   }
   try {
     options.device = Device::cuda();

@@ -56,12 +56,12 @@ std::span<const KernelRow> kernel_rows() {
 
 std::span<const ProblemForm> problem_forms() {
   static constexpr ProblemForm forms[] = {
-      {"gemm", gemm_problem, "m128,n256,k512", "m, n, k; dynamic: B is no constant; transposed: B is [N,K]"},
+      {"gemm", gemm_problem, "m128,n256,k512", "m, n, k; dynamic: B is no constant; transposed: B is [N,K]; fp16: operands may be rounded"},
       {"gemm_s8", gemm_s8_problem, "m128,n256,k512", "m, n, k"},
       {"conv", conv_problem, "1x64x56x56,oc64,k3x3,s1,p1",
        "NxCxHxW; oc: output channels; k, s, d: kernel, stride, dilation, down and across;\n"
        "            p: padding, all round or down, across or top, left, bottom, right; g: groups;\n"
-       "            nchw: the input is channels first; strict: no Winograd"},
+       "            nchw: the input is channels first; strict: no Winograd; fp16: operands may be rounded"},
       {"pointwise", pointwise_problem, "add+relu,n65536", "functions of a chain; n: elements"},
       {"rnn", rnn_problem, "lstm,t16,b1,i256,h256", "lstm, gru or rnn; t: steps; b: batch; i: inputs; h: hidden units"},
       {"image", image_problem, "1920x1080,nv12,to224x224",

@@ -38,7 +38,7 @@ void Verb::flag(const char* names, bool& to, const char* help) { app_->add_flag(
 void Verb::device(DeviceArguments& to) {
   choice("--device", to.name, "Where to run", {"cpu", "cuda"});
   flag("--device-fallback", to.fallback, "Run on the CPU where the device is not available");
-  choice("--precision", to.precision, "What the device may round operands of products and convolutions to; sums are in fp32",
+  choice("--precision", to.precision, "What operands of products and convolutions may be rounded to; sums are in fp32. Of CPUs, 64-bit ARM with half precision takes fp16",
          {"fp32", "tf32", "fp16", "bf16"});
 }
 void Verb::compile_options(engine::CompileOptions& to) {

@@ -68,6 +68,7 @@ GemmProblem parse_gemm(const std::string& text) {
       .n = fields.number("n", 1, most_extent), .k = fields.number("k", 1, most_extent), .bias = true, .epilogue = {}};
   if (fields.flag("dynamic")) p.spec.b = gemm::B::dynamic;
   p.spec.transposed_b = fields.flag("transposed");
+  if (fields.flag("fp16")) p.spec.precision = Precision::f16;
   fields.finish();
   return p;
 }
@@ -86,6 +87,7 @@ ConvProblem parse_conv(const std::string& text) {
   s.pad_top = int(pad[0]), s.pad_left = int(pad[1]), s.pad_bottom = int(pad[2]), s.pad_right = int(pad[3]);
   s.groups = fields.numbers("g", 1, 1, most_extent, 1)[0];
   s.nchw_input = fields.flag("nchw"), s.strict = fields.flag("strict"), s.bias = true;
+  if (fields.flag("fp16")) s.precision = Precision::f16;
   fields.finish();
   if (const std::string reason = conv::invalid(s); !reason.empty()) throw ProblemError("field 'g': " + reason);
   const double pixels = double(x[0]) * double(x[2]) * double(x[3]) + 8 * double(most_reach) * double(x[2] + x[3]);

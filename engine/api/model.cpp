@@ -67,8 +67,7 @@ Prepared prepare(const inlay_model_options* options) {
   require(o.device == INLAY_CPU || o.device == INLAY_CUDA, Code::invalid_argument, "device ", o.device, " does not exist");
   if (o.device == INLAY_CUDA) p.compile.device = open_device(o.device_index, o.device_fallback);
   require(o.precision >= INLAY_PRECISION_F32 && o.precision <= INLAY_PRECISION_BF16, Code::invalid_argument, "precision ", o.precision, " does not exist");
-  require(o.precision == INLAY_PRECISION_F32 || o.device == INLAY_CUDA, Code::invalid_argument, "the CPU rounds no operands: a precision goes with a device");
-  p.compile.precision = Precision(o.precision);
+  if (o.device == INLAY_CPU || p.compile.device) p.compile.precision = Precision(o.precision);
   require(kernels::isa::error().empty(), Code::invalid_argument, kernels::isa::error());
   if (o.max_isa) {
     const auto mask = kernels::isa::find(o.max_isa);
@@ -76,6 +75,7 @@ Prepared prepare(const inlay_model_options* options) {
     p.compile.isa &= *mask;
   }
   p.compile.strict = o.strict;
+  require_precision(p.compile);
   if (o.tune_cache) {
     const auto tuning = std::make_shared<const Tuning>(Tuning::load(o.tune_cache));
     if (!tuning->set_aside().empty()) p.note = cat(o.tune_cache, " is set aside: ", tuning->set_aside());

@@ -50,7 +50,8 @@ std::optional<Lowered> lower_mat_mul(const schema::MatMul& op, const LowerContex
   const bool packed = weight && b.size() == 2;
   if (!packed && !epilogue.chain.empty()) return std::nullopt;
   const int64_t rows = packed ? elements(y) / std::max<int64_t>(n, 1) : a[a.size() - 2];  // also where k is 0
-  const gemm::Spec spec{n, k, packed ? gemm::B::packed : gemm::B::dynamic, op.trans_b, false, epilogue.chain, rows};
+  gemm::Spec spec{n, k, packed ? gemm::B::packed : gemm::B::dynamic, op.trans_b, false, epilogue.chain, rows};
+  if (!op.exact) spec.precision = c.precision;
   auto choice = gemm::select(spec, c.isa);
   if (!choice) return std::nullopt;
   if (packed) {  // all leading dims of A are rows
@@ -95,6 +96,7 @@ std::optional<kernels::conv::Spec> conv_spec(const schema::ConvLast& op, const L
   spec.nchw_input = op.planar_input;
   spec.bias = c.has(2);
   spec.strict = c.strict || op.exact;
+  if (!op.exact) spec.precision = c.precision;
   spec.epilogue = epilogue;
   spec.x_pitch = c.in_pitch(0), spec.y_pitch = c.out_pitch();
   return spec;

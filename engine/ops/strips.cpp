@@ -53,7 +53,7 @@ std::optional<Lowered> lower_strips(const LowerContext& c) {
     const auto chained = fused ? epilogue_of({body, node, c.isa, c.strict, inside}) : Chained();
     const auto* op = anchor.op.get_if<schema::ConvLast>();
     if (!chained || !op) return std::nullopt;
-    const auto prepared = prepare_conv(*op, {body, anchor, c.isa, c.strict, inside, nullptr, c.packing}, chained->chain, true);
+    const auto prepared = prepare_conv(*op, {body, anchor, c.isa, c.strict, inside, nullptr, c.packing, c.precision}, chained->chain, true);
     if (!prepared) return std::nullopt;
     LinkSources& from = sources.emplace_back();
     from.packed = prepared->packed;

@@ -49,7 +49,7 @@ class Expander {
       const bool with_bias = part == 0 && has(bias);
       const ValueId b = with_bias ? graph_.add_constant(real_bias(bias_behind_ ? low_bits : all_bits)) : ValueId::none;
       if (with_bias && conv) in.push_back(b);
-      Op op = product ? Op(schema::MatMul{false, turned}) : Op(schema::Conv{conv->stride, conv->dilation, conv->pad, conv->groups, conv->auto_pad, true});
+      Op op = product ? Op(schema::MatMul{false, turned, true}) : Op(schema::Conv{conv->stride, conv->dilation, conv->pad, conv->groups, conv->auto_pad, true});
       ValueId sum = add(std::move(op), in);
       if (with_bias && product) sum = binary(BinaryKind::add, sum, b);
       if (parts > 1 && !in_float) sum = integers(sum);

@@ -2,10 +2,11 @@
 //
 // A tensor has a pixel pitch, the floats from pixel to pixel: rows are W pitches apart, images H rows. A kernel is made
 // for the spec and serves every batch, height and thread count, with results that are the same to the bit for any
-// thread count. Packed weights depend on the weights, the spec and the row only. Nothing outside x's H × W × C is read:
+// thread count. A row may round x and w as Spec::precision allows. Packed weights depend on the weights, the spec and the row only. Nothing outside x's H × W × C is read:
 // padding is not in memory.
 #pragma once
 #include "kernels/pointwise/pointwise.h"
+#include "kernels/precision.h"
 #include "kernels/threads.h"
 
 namespace kernels::conv {
@@ -21,6 +22,7 @@ struct Spec {
   bool bias = false;
   bool strict = false;  // no algorithm whose error is larger than a direct sum's
   bool by_rows = false;  // the kernel must take Args::rows
+  Precision precision = Precision::f32;
   int64_t rows = 0;      // of y, all images together, where all runs have as many: the kernel is made for these. 0: any
   pointwise::Chain epilogue = {};  // rows are the pixels of y in order, columns its channels
   bool operator==(const Spec&) const = default;

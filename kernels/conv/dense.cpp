@@ -23,7 +23,7 @@ class PixelGemm final : public Conv {
         pitch_(gathers_ ? spec.channels + (spec.channels % 512 == 0 ? 16 : 0) : spec.in_pitch()),
         gemm_(gemm::make(backend,
                          {.n = spec.out_channels, .k = spec.channels, .transposed_b = true, .bias = spec.bias, .epilogue = spec.epilogue,
-                          .rows = spec.rows * spec.out_width()},
+                          .rows = spec.rows * spec.out_width(), .precision = backend.precision},
                          pitch_)) {}
   bool ok() const { return gemm_ != nullptr; }
 
@@ -274,7 +274,9 @@ class ImplicitGemm final : public Conv {
 
 Support supports_dense(const tile::Backend& backend, const Spec& spec) {
   if (std::string reason = invalid(spec); !reason.empty()) return {0, reason};
+  if (std::string reason = tile::refusal(backend, spec.precision); !reason.empty()) return {0, reason};
   if (spec.nchw_input && spec.channels / spec.groups > tile::max_tap_k) return {0, "too many planes"};
+  if (backend.narrow && (spec.groups != 1 || spec.long_sum_of_image())) return {0, spec.groups != 1 ? "in groups" : "a long sum of an image"};
   return {tile::cost(backend, spec.out_channels / spec.groups), {}};
 }
 

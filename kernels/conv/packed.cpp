@@ -17,15 +17,16 @@ struct Order {
 class PixelRows final : public gemm::Rows {
  public:
   PixelRows(const Spec& spec, const Args& args, const tile::Backend& backend)
-      : s_(spec), args_(args), backend_(backend), order_(spec), pixel_(spec.nchw_input ? 1 : spec.in_pitch()), row_(spec.width * pixel_),
+      : s_(spec), args_(args), backend_(backend), order_(spec), column_(backend.group * backend.element()), pixel_(spec.nchw_input ? 1 : spec.in_pitch()), row_(spec.width * pixel_),
         joined_(spec.dilation_w == 1 && pixel_ == order_.unit),
         shifts_(backend.pack_shifted && spec.nchw_input && spec.dilation_w == 1 && spec.stride_w <= 2),
         reach_h_(static_cast<int64_t>(spec.kernel_h - 1) * spec.dilation_h) {}
 
-  void pack(float* to, int64_t first, int64_t count, int64_t k0, int64_t k) const override {
+  void pack(void* packed, int64_t first, int64_t count, int64_t k0, int64_t k) const override {
     const int64_t group = backend_.group;
     const bool lines = k0 % order_.line == 0 && k % order_.line == 0;
-    for (int64_t i = 0; i < count; i += group, to += group * k) {
+    auto* to = static_cast<std::byte*>(packed);
+    for (int64_t i = 0; i < count; i += group, to += column_ * k) {
       if (lines && shifts_ && pack_shifted(to, first + i, k0 / order_.line, (k0 + k) / order_.line)) continue;
       Pixel pixels[most_group];
       for (int64_t r = 0; r < group; ++r) pixels[r] = i + r < count || !r ? pixel(first + i + r) : pixels[r - 1];
@@ -57,28 +58,28 @@ class PixelRows final : public gemm::Rows {
   }
 
   // Lines [line, end) of pixels that are next to each other in a row of planes. False: they are not, or meet the padding.
-  bool pack_shifted(float* to, int64_t first, int64_t line, int64_t end) const {
+  bool pack_shifted(std::byte* to, int64_t first, int64_t line, int64_t end) const {
     const int64_t last = (backend_.group - 1) * s_.stride_w;
     if (first % s_.out_width() + backend_.group > s_.out_width()) return false;
     const Pixel p = pixel(first);
     if (p.top < 0 || p.top + reach_h_ >= args_.height || p.left < 0 || p.left + last + s_.kernel_w > s_.width) return false;
-    for (; line < end; ++line, to += order_.line * backend_.group) backend_.pack_shifted(to, p.x + at_line(line), order_.line, s_.stride_w);
+    for (; line < end; ++line, to += order_.line * column_) backend_.pack_shifted(to, p.x + at_line(line), order_.line, s_.stride_w);
     return true;
   }
 
   // Lines [line, end) of pixels that have nothing in the padding.
-  void pack_lines(float* to, const Pixel* pixels, int64_t line, int64_t end) const {
+  void pack_lines(std::byte* to, const Pixel* pixels, int64_t line, int64_t end) const {
     while (line < end) {
       const int64_t lines = std::min(end - line, s_.kernel_h - line % s_.kernel_h), offset = at_line(line);
       const float* rows[most_group];
       for (int64_t r = 0; r < backend_.group; ++r) rows[r] = pixels[r].x + offset;
       backend_.pack(to, rows, order_.line, lines, s_.dilation_h * row_);
-      to += lines * order_.line * backend_.group, line += lines;
+      to += lines * order_.line * column_, line += lines;
     }
   }
 
   // k in [k, end), in pieces that are next to each other in x, or in the padding, for each pixel.
-  void pack_pieces(float* to, const Pixel* pixels, int64_t k, int64_t end) const {
+  void pack_pieces(std::byte* to, const Pixel* pixels, int64_t k, int64_t end) const {
     while (k < end) {
       const int64_t line = k / order_.line, at = k % order_.line, kw = at / order_.unit, kh = line % s_.kernel_h * s_.dilation_h;
       const int64_t column = kw * s_.dilation_w, offset = at_line(line) + column * pixel_ + at % order_.unit;
@@ -94,7 +95,7 @@ class PixelRows final : public gemm::Rows {
       }
       const int64_t n = std::min(end - k, columns * order_.unit - at % order_.unit);
       backend_.pack(to, rows, n, 1, 0);
-      to += n * backend_.group, k += n;
+      to += n * column_, k += n;
     }
   }
 
@@ -102,6 +103,7 @@ class PixelRows final : public gemm::Rows {
   const Args& args_;
   const tile::Backend& backend_;
   Order order_;
+  int64_t column_;  // bytes of one k of a group
   int64_t pixel_, row_;  // floats from pixel to pixel and from row to row of x
   bool joined_;          // the columns of the kernel are next to each other in x
   bool shifts_;          // so are the pixels of a row, or two apart
@@ -113,7 +115,7 @@ class PackedConv final : public Conv {
   PackedConv(const tile::Backend& backend, const Spec& spec)
       : s_(spec),
         backend_(backend),
-        gemm_(gemm::make(backend, {.n = spec.out_channels, .k = k(), .transposed_b = true, .bias = spec.bias, .epilogue = spec.epilogue}, k())) {}
+        gemm_(gemm::make(backend, {.n = spec.out_channels, .k = k(), .transposed_b = true, .bias = spec.bias, .epilogue = spec.epilogue, .precision = backend.precision}, k())) {}
   bool ok() const { return gemm_ != nullptr; }
 
   size_t packed_bytes() const override { return gemm_->packed_bytes(); }

@@ -41,7 +41,9 @@ class Winograd final : public Conv {
         output_(transforms.output[m == 4]),
         v_pitch_(row_pitch(spec.channels)),
         m_pitch_(row_pitch(spec.out_channels)),
-        gemm_(gemm::make(backend, {.n = spec.out_channels, .k = spec.channels, .transposed_b = true}, v_pitch_)) {
+        element_(backend.element()),
+        narrow_(backend.narrow),
+        gemm_(gemm::make(backend, {.n = spec.out_channels, .k = spec.channels, .transposed_b = true, .precision = backend.precision}, v_pitch_)) {
     if (!spec.epilogue.empty() && !transforms.applies) pass_ = pointwise::select(spec.epilogue, target).kernel;
     const int64_t fit = block_bytes / (planes_ * bytes * (v_pitch_ + m_pitch_)) / 14 * 14;
     tiles_ = spec.channels * spec.out_channels >= large_weights ? most_tiles : std::clamp<int64_t>(fit, 28, most_tiles);
@@ -52,7 +54,10 @@ class Winograd final : public Conv {
   // A packed B for each of the (m+2)² transformed pixels.
   size_t packed_bytes() const override { return static_cast<size_t>(planes_ * plane_bytes()); }
   void pack(const float* w, void* packed) const override {
-    m_ == 4 ? pack_filters<6>(g4, w, static_cast<float*>(packed)) : pack_filters<4>(g2, w, static_cast<float*>(packed));
+    std::vector<float> wide(narrow_ ? packed_bytes() / static_cast<size_t>(element_) : 0);
+    float* to = narrow_ ? wide.data() : static_cast<float*>(packed);
+    m_ == 4 ? pack_filters<6>(g4, w, to) : pack_filters<4>(g2, w, to);
+    if (narrow_) narrow_(packed, to, std::ssize(wide));
   }
 
   size_t scratch_bytes(int64_t batch, int64_t height) const override {
@@ -121,7 +126,7 @@ class Winograd final : public Conv {
   // G·w·Gᵀ, for as many filters at a time as lie side by side in a packed B.
   template <int n> void pack_filters(const double (&g)[n][3], const float* w, float* packed) const {
     constexpr int64_t side = 4, most = 64;  // channels at once
-    const int64_t terms = 9 * s_.channels, plane = plane_bytes() / bytes;
+    const int64_t terms = 9 * s_.channels, plane = plane_bytes() / element_;
     float taps[most * 9][side];
     for (int64_t c0 = 0; c0 < s_.channels; c0 += most)
       for (int64_t column = 0; column < s_.out_channels; column += side) {
@@ -222,6 +227,8 @@ class Winograd final : public Conv {
   void (*input_)(const WinogradInput&);
   void (*output_)(const WinogradOutput&);
   int64_t v_pitch_, m_pitch_;
+  int64_t element_;  // bytes of a packed weight
+  void (*narrow_)(void*, const float*, int64_t);
   gemm::Kernel gemm_;
   pointwise::Kernel pass_;
   Slots slots_;
@@ -232,6 +239,7 @@ class Winograd final : public Conv {
 Support supports_winograd(const tile::Backend& backend, const Spec& s, int m) {
   if (std::string reason = invalid(s); !reason.empty()) return {0, reason};
   if (s.strict) return {0, "a strict model asks for direct sums"};
+  if (std::string reason = tile::refusal(backend, s.precision); !reason.empty()) return {0, reason};
   if (s.by_rows) return {0, "single rows are asked for"};
   if (s.kernel_h != 3 || s.kernel_w != 3) return {0, "the kernel is not 3x3"};
   if (s.stride_h != 1 || s.stride_w != 1) return {0, "strided"};
@@ -248,10 +256,11 @@ Support supports_winograd(const tile::Backend& backend, const Spec& s, int m) {
   const double per_tile_in = m == 4 ? 340 : 240, per_tile_out = m == 4 ? 260 : 190, bytes_per_cycle = 5;
   const double dilated = s.dilation_h * s.dilation_w > 1 ? 2.5 : 1;
   // Waits are as long for narrow vectors, beside products that take longer.
-  const double waits = m == 4 ? backend.lanes > 4 ? 0.6 : 0.15 : 0;
+  const auto float_lanes = static_cast<double>(backend.float_lanes());
+  const double waits = m == 4 ? float_lanes > 4 ? 0.6 : 0.15 : 0;
   const double products = tile::cost(backend, s.out_channels) * (1 + waits) * planes / (taps * m * m);
   const double transforms = dilated * (per_tile_in / out + per_tile_out / static_cast<double>(s.channels)) /
-                            backend.lanes / (taps * m * m);
+                            float_lanes / (taps * m * m);
   const double weights = pixels > 0 ? (planes - taps) * bytes / (taps * pixels) / bytes_per_cycle : 0;
   return {(products + transforms) * waste + weights, {}};
 }

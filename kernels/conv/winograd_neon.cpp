@@ -203,5 +203,13 @@ namespace winograd4_neon {
 Support supports(const Spec& spec) { return supports_winograd(tile::neon, spec, 4); }
 Kernel make(const Spec& spec) { return make_winograd(tile::neon, spec, 4, transforms_of(spec), isa::neon); }
 }  // namespace winograd4_neon
+namespace winograd2_neon_fp16 {
+Support supports(const Spec& spec) { return supports_winograd(tile::neon_fp16, spec, 2); }
+Kernel make(const Spec& spec) { return make_winograd(tile::neon_fp16, spec, 2, transforms_of(spec), isa::neon); }
+}  // namespace winograd2_neon_fp16
+namespace winograd4_neon_fp16 {
+Support supports(const Spec& spec) { return supports_winograd(tile::neon_fp16, spec, 4); }
+Kernel make(const Spec& spec) { return make_winograd(tile::neon_fp16, spec, 4, transforms_of(spec), isa::neon); }
+}  // namespace winograd4_neon_fp16
 }  // namespace kernels::conv
 #endif

@@ -9,7 +9,7 @@ using tile::Place;
 constexpr int64_t bytes = sizeof(float);
 constexpr int64_t k_limit = 768;              // a longer reduction is cut evenly, to keep a panel's block in cache
 constexpr int64_t a_block_bytes = 512 << 10;  // of A, read again for each panel
-constexpr int64_t packed_floats = 16 << 10;   // of A, on the stack: 48 rows of the longest block of k
+constexpr int64_t packed_a_bytes = 64 << 10;  // of A, on the stack: 48 rows of the longest block of k in f32
 
 class TiledGemm final : public Gemm {
  public:
@@ -19,10 +19,12 @@ class TiledGemm final : public Gemm {
         k_(tile::KBlocks::even(spec.k, backend.group ? Rows::most_k : k_limit)),
         epilogue_(backend, spec.epilogue),
         group_(backend.group),
-        pack_group_(backend.pack) {
+        element_(backend.element()),
+        pack_group_(backend.pack),
+        narrow_(backend.narrow) {
     direct_ = spec.b == B::dynamic && !spec.transposed_b;
     find_heights(backend);
-    ok_ = fill(backend, packed_tiles_, {}) && (!direct_ || fill(backend, direct_tiles_, {.direct = true})) &&
+    ok_ = (narrow_ || fill(backend, packed_tiles_, {})) && (!direct_ || fill(backend, direct_tiles_, {.direct = true})) &&
           (!group_ || fill(backend, group_tiles_, {.packed = true}));
   }
   bool ok() const { return ok_; }
@@ -33,7 +35,13 @@ class TiledGemm final : public Gemm {
 
   void pack_b(const float* b, int64_t ldb, void* to, int64_t n, int64_t k) const override {
     if (n < 0) n = spec_.n;
-    for (int p = 0; p < panels(n); ++p) pack_panel(b, ldb, static_cast<float*>(to), p, n, k < 0 ? spec_.k : k);
+    if (k < 0) k = spec_.k;
+    std::vector<float> wide(narrow_ ? static_cast<size_t>(k * panels_.vectors * panels_.lanes) : 0);
+    for (int p = 0; p < panels(n); ++p) {
+      std::byte* panel = static_cast<std::byte*>(to) + panels_.column(p) * spec_.k * element_;
+      pack_panel(b, ldb, narrow_ ? wide.data() : reinterpret_cast<float*>(panel), p, n, k);
+      if (narrow_) narrow_(panel, wide.data(), k * panels_.width(p));
+    }
   }
   Panel panel(int64_t column) const override {
     const int64_t per = panels_.vectors * panels_.lanes, p = column / per;
@@ -48,11 +56,13 @@ class TiledGemm final : public Gemm {
     if (spec_.b == B::dynamic && !direct) {
       auto* packed = static_cast<float*>(args.scratch);
       pool.run(
-          panels_.count, [&](int64_t p) { pack_panel(b, args.ldb, packed, static_cast<int>(p), spec_.n, spec_.k); }, max_threads);
+          panels_.count,
+          [&](int64_t p) { pack_panel(b, args.ldb, packed + panels_.column(static_cast<int>(p)) * spec_.k, static_cast<int>(p), spec_.n, spec_.k); },
+          max_threads);
       b = packed;
     }
     run_divided(pool, max_threads, step, [&](int64_t m0, int64_t m1, int64_t first, int64_t last) {
-      if (group_ && !direct && (args.rows || args.m >= group_)) packed_rows(args, b, m0, m1 - m0, static_cast<int>(first), static_cast<int>(last));
+      if (group_ && !direct && (narrow_ || args.rows || args.m >= group_)) packed_rows(args, b, m0, m1 - m0, static_cast<int>(first), static_cast<int>(last));
       else block(args, b, direct, m0, m1 - m0, static_cast<int>(first), static_cast<int>(last));
     });
   }
@@ -93,7 +103,7 @@ class TiledGemm final : public Gemm {
   bool direct(int64_t m) const { return direct_ && m <= 4 * full_rows(); }
   int panels(int64_t n) const { return static_cast<int>(divide_up(n, static_cast<int64_t>(panels_.vectors) * panels_.lanes)); }  // that hold n columns
   tile::KBlocks blocks(const Args& args) const { return {args.k < 0 ? spec_.k : args.k, k_.block}; }
-  size_t panel_bytes() const { return static_cast<size_t>(panels_.padded() * spec_.k * bytes); }
+  size_t panel_bytes() const { return static_cast<size_t>(panels_.padded() * spec_.k * element_); }
 
   bool fill(const tile::Backend& backend, Tiles& tiles, tile::Shape shape) {
     for (int last = panels_.count == 1; last < 2; ++last) {
@@ -119,9 +129,8 @@ class TiledGemm final : public Gemm {
   }
 
   // [k][columns of the panel], columns past n as zeros.
-  void pack_panel(const float* b, int64_t ldb, float* packed, int p, int64_t n, int64_t k_count) const {
+  void pack_panel(const float* b, int64_t ldb, float* to, int p, int64_t n, int64_t k_count) const {
     const int64_t width = panels_.width(p), column = panels_.column(p), used = std::min(width, n - column);
-    float* to = packed + column * spec_.k;
     if (!spec_.transposed_b) {
       for (int64_t k = 0; k < k_count; ++k, to += width) {
         std::copy_n(b + k * ldb + column, used, to);
@@ -132,7 +141,9 @@ class TiledGemm final : public Gemm {
     pack_columns(b + column * ldb, ldb, used, width, k_count, [&](int64_t k) { return to + k * width; });
   }
 
-  const float* packed_b(const float* b, int i, int p) const { return b + panels_.column(p) * spec_.k + k_.begin(i) * panels_.width(p); }
+  const float* packed_b(const float* b, int i, int p) const {
+    return reinterpret_cast<const float*>(reinterpret_cast<const std::byte*>(b) + (panels_.column(p) * spec_.k + k_.begin(i) * panels_.width(p)) * element_);
+  }
 
   // What tiles of one panel are given: C's rows from m0 on.
   tile::Args start(const Args& args, pointwise::Cursors& cursors, int64_t k, int p, int64_t m0) const {
@@ -177,12 +188,12 @@ class TiledGemm final : public Gemm {
 
   // The same for packed rows of A, as many at a time as a first- or second-level cache holds beside a panel.
   void packed_rows(const Args& args, const float* b, int64_t m0, int64_t m, int first, int last) const {
-    alignas(64) float a[packed_floats];
+    alignas(64) std::byte a[packed_a_bytes];
     const tile::KBlocks blocks = this->blocks(args);
     for (int i = 0; i < blocks.count(); ++i) {
       const int64_t k0 = blocks.begin(i), k = blocks.size(i), full = full_rows();
       const auto place = static_cast<int>(tile::place(i, blocks.count()));
-      const int64_t most = packed_floats / std::max<int64_t>(k, 1) / full * full;
+      const int64_t most = packed_a_bytes / element_ / std::max<int64_t>(k, 1) / full * full;
       for (int64_t row = m0; row < m0 + m; row += most) {
         const int64_t rows = std::min(most, m0 + m - row);
         if (args.rows) args.rows->pack(a, row, rows, k0, k);
@@ -191,8 +202,8 @@ class TiledGemm final : public Gemm {
           const auto& by_rows = group_tiles_.by_rows[p == panels_.count - 1][place];
           pointwise::Cursors cursors(epilogue_.in_tile, args.operands, row, panels_.column(p));
           tile::Args t = start(args, cursors, k, p, row);
-          t.a = a;
-          t.lda = k * group_ * bytes;
+          t.a = reinterpret_cast<const float*>(a);
+          t.lda = k * group_ * element_;
           run_tiles(t, by_rows[full], packed_b(b, i, p), rows / full);
           run_tiles(t, by_rows[rows % full], packed_b(b, i, p), rows % full ? 1 : 0);
         }
@@ -201,8 +212,8 @@ class TiledGemm final : public Gemm {
     pass(args, m0, m, first, last);
   }
 
-  void pack_rows(float* to, const Args& args, int64_t row, int64_t rows, int64_t k0, int64_t k) const {
-    for (int64_t r = 0; r < rows; r += group_, to += group_ * k) {
+  void pack_rows(std::byte* to, const Args& args, int64_t row, int64_t rows, int64_t k0, int64_t k) const {
+    for (int64_t r = 0; r < rows; r += group_, to += group_ * k * element_) {
       const float* from[8];
       for (int64_t i = 0; i < group_; ++i) from[i] = args.a + (row + std::min(r + i, rows - 1)) * args.lda + k0;
       pack_group_(to, from, k, 1, 0);
@@ -247,13 +258,17 @@ class TiledGemm final : public Gemm {
   int group_;  // of rows that are packed together, or 0
   int64_t full_rows_ = 0;
   std::vector<bool> heights_;
-  void (*pack_group_)(float*, const float* const*, int64_t, int64_t, int64_t);
+  int64_t element_;
+  void (*pack_group_)(void*, const float* const*, int64_t, int64_t, int64_t);
+  void (*narrow_)(void*, const float*, int64_t);  // null: operands are in f32
   Tiles packed_tiles_, direct_tiles_, group_tiles_;
   bool direct_ = false, ok_ = false;
 };
 
 template <const tile::Backend& backend> Support supports(const Spec& spec) {
   if (spec.n < 0 || spec.k < 0) return {0, "a negative extent"};
+  if (std::string reason = tile::refusal(backend, spec.precision); !reason.empty()) return {0, reason};
+  if (backend.narrow && (spec.b == B::dynamic || spec.shorter)) return {0, spec.shorter ? "its extents vary" : "B is not constant"};
   if (!spec.epilogue.empty())
     if (std::string reason = pointwise::unsupported(spec.epilogue); !reason.empty()) return {0, "epilogue: " + reason};
   return {backend.cost, {}};

@@ -2,6 +2,7 @@
 //
 // A kernel is made for N, K and the epilogue (Spec::rows: and is quick to make for one M), and serves every M, batch and thread count, with results that are the
 // same to the bit for any thread count. Constant B is packed once; the packing depends on B, N, K and the row only.
+// A row may round A and B as Spec::precision allows; C, the bias and the epilogue are in f32.
 #pragma once
 #include "kernels/pointwise/pointwise.h"
 #include "kernels/threads.h"
@@ -21,6 +22,7 @@ struct Spec {
   pointwise::Chain epilogue = {};  // rows and columns are those of C
   int64_t rows = 0;  // of A, where all runs have as many: only tiles of the heights that these are cut into are made. 0: any
   bool shorter = false;  // a run may have fewer columns and a shorter reduction than these: see Args
+  Precision precision = Precision::f32;
   bool operator==(const Spec&) const = default;
 };
 
@@ -31,7 +33,7 @@ class Rows {
   virtual ~Rows() = default;
   // `count` rows from `first` on, k of each from k0 on, as the backend's groups: [group][k][row]. What stands for rows past the
   // last one, in its group, does not matter.
-  virtual void pack(float* to, int64_t first, int64_t count, int64_t k0, int64_t k) const = 0;
+  virtual void pack(void* to, int64_t first, int64_t count, int64_t k0, int64_t k) const = 0;
 };
 
 // C overlaps nothing else. Strides are in floats. Pointers need the alignment of a float only.
@@ -60,7 +62,7 @@ class Gemm {
   // `to` needs the alignment of a float only. n, k: see Args.
   virtual void pack_b(const float* b, int64_t ldb, void* to, int64_t n = -1, int64_t k = -1) const = 0;
   virtual void run(const Args&, ThreadPool&, int max_threads = 0) const = 0;
-  // Where a packed B has the first element of a column, in floats, and how many it is from k to k there. Up to the next multiple of 4,
+  // Where a packed B has the first element of a column, in elements, and how many it is from k to k there. Up to the next multiple of 4,
   // columns lie side by side; those past N are zeros.
   struct Panel {
     int64_t first, step;

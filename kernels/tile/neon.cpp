@@ -4,43 +4,18 @@
 // Packed rows are four to a vector, and four vectors, of k or of columns, to a load. Of rows as they are, four k of one are a
 // load. Rows are pointers with one common offset, so that a step costs two additions.
 #if defined(__aarch64__)
-#include <arm_neon.h>
-#include "kernels/pointwise/neon.h"
+#include "kernels/tile/neon-inl.h"
+#include "kernels/tile/neon_fp16.h"
 #include "kernels/tile/neon_packed.h"
-#include "kernels/tile/tile.h"
 
 namespace kernels::tile {
 namespace {
-constexpr int lanes = 4;
 // Rows by vectors: the sums, four k of each row and a vector of B for each column fit the registers.
 constexpr int most_rows = 8, group = 4;
 constexpr std::array<int, 5> max_rows{0, most_rows, most_rows, 0, 0};
 constexpr float zeros[max_tap_k] = {};  // what rows in the padding read
 
-#define UNROLL _Pragma("GCC unroll 16") for
-#define INLINE inline __attribute__((always_inline))
-
-INLINE const float* offset(const float* p, int64_t bytes) {
-  return reinterpret_cast<const float*>(reinterpret_cast<const char*>(p) + bytes);
-}
-
-// The first n lanes, which alone are touched; n is 1 to 3.
-__attribute__((noinline)) float32x4_t load_first(const float* from, int n) {
-  float32x4_t v = vsetq_lane_f32(from[0], vdupq_n_f32(0), 0);
-  if (n > 1) v = vsetq_lane_f32(from[1], v, 1);
-  if (n > 2) v = vsetq_lane_f32(from[2], v, 2);
-  return v;
-}
-__attribute__((noinline)) void store_first(float* to, float32x4_t v, int n) {
-  vst1q_lane_f32(to, v, 0);
-  if (n > 1) vst1q_lane_f32(to + 1, v, 1);
-  if (n > 2) vst1q_lane_f32(to + 2, v, 2);
-}
-INLINE float32x4_t load(const float* from, bool whole, int tail) { return whole || !tail ? vld1q_f32(from) : load_first(from, tail); }
-
 template <int M> INLINE bool whole(const Tap& tap) { return tap.first == 0 && tap.last >= M; }
-
-template <int M, int V> using Sums = float32x4_t[M * V];  // of row m in [m * V, (m + 1) * V)
 
 template <int lane, int M, int V> INLINE void multiply(Sums<M, V>& sum, const float32x4_t (&row)[M], const float* b) {
   float32x4_t column[V];
@@ -105,51 +80,6 @@ INLINE const float* strided(Sums<M, V>& sum, const float* a, int64_t lda, const 
   return b;
 }
 
-// f(sum, what lies at from) for each sum: rows are `stride` bytes apart, and a row is one value where `broadcast`.
-template <int M, int V, class F> INLINE void combine(Sums<M, V>& sum, const float* from, int64_t stride, bool broadcast, int tail, F f) {
-  if (broadcast) {
-    UNROLL(int m = 0; m < M; ++m, from = offset(from, stride)) {
-      const float32x4_t value = vdupq_n_f32(*from);
-      UNROLL(int v = 0; v < V; ++v) sum[m * V + v] = f(sum[m * V + v], value);
-    }
-  } else if (!tail) {
-    UNROLL(int m = 0; m < M; ++m, from = offset(from, stride)) {
-      UNROLL(int v = 0; v < V; ++v) sum[m * V + v] = f(sum[m * V + v], vld1q_f32(from + v * lanes));
-    }
-  } else {
-    UNROLL(int m = 0; m < M; ++m, from = offset(from, stride)) {
-      UNROLL(int v = 0; v < V; ++v) sum[m * V + v] = f(sum[m * V + v], load(from + v * lanes, v < V - 1, tail));
-    }
-  }
-}
-
-template <int M, int V> INLINE void apply(Sums<M, V>& sum, const pointwise::Stage& stage, const pointwise::Cursor* cursors, int tail) {
-  if (!stage.binary) return pointwise::neon_unary(stage, sum);
-  const pointwise::Cursor& operand = cursors[stage.operand];
-  const bool broadcast = stage.mode == pointwise::Mode::per_row || stage.mode == pointwise::Mode::scalar;
-  const auto combined = [&](auto f) __attribute__((always_inline)) { combine<M, V>(sum, operand.data, operand.stride, broadcast, tail, f); };
-  stage.op == schema::BinaryKind::add ? combined(vaddq_f32) : combined(vmulq_f32);
-}
-
-template <int M, int V> INLINE void store(float* c, int64_t ldc, const Sums<M, V>& sum, int tail) {
-  UNROLL(int m = 0; m < M; ++m) {
-    UNROLL(int v = 0; v < V; ++v) tail && v == V - 1 ? store_first(c + v * lanes, sum[m * V + v], tail) : vst1q_f32(c + v * lanes, sum[m * V + v]);
-    c = const_cast<float*>(offset(c, ldc));
-  }
-}
-
-// What follows the sums of a tile, and the way to the next one. `a_step`: bytes.
-template <int M, int V> INLINE void finish(Args& args, const Shape& s, Sums<M, V>& sum, int operands, int64_t a_step) {
-  float* const c = args.c;
-  const int64_t ldc = args.ldc;
-  if (s.accumulate) combine<M, V>(sum, c, ldc, false, s.tail, vaddq_f32);
-  for (const pointwise::Stage& stage : s.epilogue) apply<M, V>(sum, stage, args.cursors, s.tail);
-  for (int i = 0; i < operands; ++i) args.cursors[i].data = offset(args.cursors[i].data, M * args.cursors[i].stride);
-  s.tail ? store<M, V>(c, ldc, sum, s.tail) : store<M, V>(c, ldc, sum, 0);
-  args.a = offset(args.a, a_step);
-  args.c = const_cast<float*>(offset(c, M * ldc));
-}
-
 template <int M, int V> void run(Args* args) {
   const Shape& s = *args->shape;
   const int64_t lda = args->lda;
@@ -176,7 +106,7 @@ template <int M, int V> void run(Args* args) {
         b = s.direct ? direct<M, V>(sum, row, b, args->k, args->b_stride, s.tail) : dense<M, V>(sum, row, b, args->k);
       }
     }
-    finish<M, V>(*args, s, sum, operands, M * lda);
+    finish<M, V>(*args, s, sum, s.tail, operands, M * lda);
   }
 }
 
@@ -229,7 +159,7 @@ template <int M, int V> void run_packed(Args* args) {
   for (int64_t tile = 0; tile < args->tiles; ++tile) {
     Sums<M, V> sum;
     packed<M, V>(sum, args->a, args->lda / static_cast<int64_t>(sizeof(float)), args->b, args->k, start);
-    finish<M, V>(*args, s, sum, operands, (M + group - 1) / group * args->lda);
+    finish<M, V>(*args, s, sum, s.tail, operands, (M + group - 1) / group * args->lda);
   }
 }
 
@@ -247,7 +177,8 @@ Tile make_tile(const Shape& shape) {
 }
 
 // [k][row]: what four registers of rows are when they are stored interleaved.
-void pack(float* to, const float* const* rows, int64_t k, int64_t lines, int64_t step) {
+void pack(void* packed, const float* const* rows, int64_t k, int64_t lines, int64_t step) {
+  auto* to = static_cast<float*>(packed);
   const float *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
   const auto four = [&](int64_t i) __attribute__((always_inline)) {
     const float32x4x4_t all{{vld1q_f32(a + i), vld1q_f32(b + i), vld1q_f32(c + i), vld1q_f32(d + i)}};  // clang's vst4q is a macro
@@ -273,7 +204,8 @@ void pack(float* to, const float* const* rows, int64_t k, int64_t lines, int64_t
   }
 }
 
-void pack_shifted(float* to, const float* row, int64_t k, int shift) {
+void pack_shifted(void* packed, const float* row, int64_t k, int shift) {
+  auto* to = static_cast<float*>(packed);
   if (shift == 1) {
     for (int64_t i = 0; i < k; ++i) vst1q_f32(to + group * i, vld1q_f32(row + i));
     return;
@@ -288,8 +220,15 @@ void pack_shifted(float* to, const float* row, int64_t k, int shift) {
   if (i > 0) return vst1q_f32(to + group * i, vld2q_f32(row + i - 1).val[1]);
   for (int r = 0; r < group; ++r) to[r] = row[r * shift];
 }
+
+Tile make_half_tile(const Shape& shape) {
+  const int columns = shape.vectors * HalfTiles::lanes - (shape.tail ? HalfTiles::lanes - shape.tail : 0);
+  return {half_tiles.by_rows[(columns + lanes - 1) / lanes - 1][shape.rows - 1], std::make_shared<const Shape>(shape), nullptr};
+}
 }  // namespace
 
+const Backend neon_fp16{"neon_fp16", isa::neon_fp16, HalfTiles::lanes, {0, HalfTiles::most_rows, HalfTiles::most_rows, 0, 0}, 2, 1.0 / (2 * HalfTiles::lanes),
+                        make_half_tile, pointwise::neon_refusal, HalfTiles::group, half_tiles.pack, half_tiles.pack_shifted, Precision::f16, half_tiles.narrow};
 const Backend neon{"neon", isa::neon, lanes, max_rows, 2, 1.0 / (2 * lanes), make_tile, pointwise::neon_refusal, group, pack, pack_shifted};
 }  // namespace kernels::tile
 #endif

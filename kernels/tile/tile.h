@@ -14,6 +14,7 @@
 #pragma once
 #include <vector>
 #include "kernels/pointwise/pointwise.h"
+#include "kernels/precision.h"
 
 namespace kernels::tile {
 struct Tap {
@@ -38,7 +39,7 @@ struct Shape {
 };
 
 struct Args {
-  const float* a;
+  const float* a;  // of the backend's `precision`, and so is b, where they are packed
   const float* b;
   float* c;
   const float* bias;
@@ -76,11 +77,23 @@ struct Backend {
   // Where it pays to pack rows of A first: how many are a group, and what makes [line][k][row] of a group's rows,
   // whose lines of k floats are `step` apart.
   int group = 0;
-  void (*pack)(float* to, const float* const* rows, int64_t k, int64_t lines, int64_t step) = nullptr;
+  void (*pack)(void* to, const float* const* rows, int64_t k, int64_t lines, int64_t step) = nullptr;
   // The same of one line, where each row of the group begins `shift` floats, 1 or 2, behind the one before, as neighbouring pixels
   // of a plane do.
-  void (*pack_shifted)(float* to, const float* row, int64_t k, int shift) = nullptr;
+  void (*pack_shifted)(void* to, const float* row, int64_t k, int shift) = nullptr;
+  // What A and B are packed as. Where that is not f32: tiles of packed rows only, whose sums are in pieces of `precision` that are added
+  // up in f32; and what rounds numbers to it.
+  Precision precision = Precision::f32;
+  void (*narrow)(void* to, const float* from, int64_t n) = nullptr;
+
+  int64_t element() const { return narrow ? 2 : 4; }  // bytes of a packed number
+  int64_t float_lanes() const { return lanes * element() / 4; }
 };
+
+// Why the backend does not serve who asks for operands of this precision, or empty.
+inline std::string refusal(const Backend& backend, Precision asked) {
+  return backend.precision == Precision::f32 || backend.precision == asked ? "" : "operands may not be rounded";
+}
 
 // Estimated cycles per multiply-add for so many columns: those past the last are computed for nothing, and a tile of one
 // vector waits for its loads.

@@ -88,8 +88,10 @@ TEST(ApiDevice, ArgumentsAreChecked) {
   session.set_device_input("x", inlay::view(in.data(), {2, 3}, inlay::DType::f32));
   EXPECT_THROW(session.set_device_input(1, inlay::view(in.data(), {2, 3}, inlay::DType::f32)), inlay::Error);
   session.set_stream(nullptr);
-  EXPECT_THROW(inlay::Model::load(file.path(), {.precision = INLAY_PRECISION_F16}), inlay::Error)
-      << "the CPU rounds nothing";
+  EXPECT_THROW(inlay::Model::load(file.path(), {.precision = INLAY_PRECISION_TF32}), inlay::Error)
+      << "the CPU rounds to nothing but fp16";
+  EXPECT_THROW(inlay::Model::load(file.path(), {.max_isa = "scalar", .precision = INLAY_PRECISION_F16}), inlay::Error)
+      << "and not without its arithmetic";
   EXPECT_THROW(inlay::Model::load(file.path(), {.device = INLAY_CUDA, .precision = 9}), inlay::Error);
   inlay::Session on_cpu(inlay::Model::load(file.path()));
   EXPECT_THROW(on_cpu.set_device_input("x", inlay::view(in.data(), {2, 3}, inlay::DType::f32)), inlay::Error);

@@ -171,6 +171,69 @@ TEST(Lowering, StrictIsWithoutWinograd) {
   EXPECT_FALSE(winograd(true));
 }
 
+// A CPU with arithmetic in half precision uses it where the plan may, and nowhere else.
+TEST(Lowering, RoundsOperandsWhereThatIsAllowed) {
+  const bool has = kernels::isa::runs(kernels::isa::neon_fp16, kernels::isa::detected());
+  struct Rounded {
+    Case of;
+    bool expected = true;
+    double tolerance = 4e-3;
+  };
+  const Rounded cases[] = {{{schema::MatMul{}, {{{5, 70}}, {{70, 33}, true}}}},
+                           {{schema::MatMul{.exact = true}, {{{5, 70}}, {{70, 33}, true}}}, false},
+                           {{schema::MatMul{}, {{{5, 70}}, {{70, 33}}}}, false},
+                           {{conv({1, 1}, {}), {{{1, 24, 9, 9}}, {{40, 24, 1, 1}, true}, {{40}, true}}}},
+                           {{conv({1, 1}, {1, 1, 1, 1}), {{{1, 32, 46, 44}}, {{32, 32, 3, 3}, true}}}, true, 1.2e-2},  // Winograd F(4×4)
+                           {{conv({2, 2}, {1, 1, 1, 1}), {{{1, 3, 40, 40}}, {{16, 3, 3, 3}, true}}}}};
+  for (const auto& [c, expected, tolerance] : cases) {
+    std::mt19937 rng(1);
+    std::vector<Object> values;
+    values.reserve(c.inputs.size());
+    const Graph graph = graph_of(c, values, rng);
+    CompileOptions references, options;
+    references.reference_only = true, options.all_threads = true;
+    const auto rounds = [&] {
+      const auto plan = PlanCache(graph, options).get(input_types(graph));
+      return std::ranges::any_of(plan->steps, [](const Step& s) { return s.kernel.find("_f16_") != s.kernel.npos; });
+    };
+    EXPECT_FALSE(rounds()) << to_text(c.op);
+    options.precision = kernels::Precision::f16, options.strict = true;
+    EXPECT_FALSE(rounds()) << to_text(c.op) << ", strict";
+    options.strict = false;
+    EXPECT_EQ(rounds(), has && expected) << to_text(c.op);
+    if (!has) continue;
+    kernels::ThreadPool one(1), three(3);
+    const Object want = run(graph, values, c, references, one), got = run(graph, values, c, options, one), again = run(graph, values, c, options, three);
+    double most = 0, largest = 1e-30;
+    for (int64_t i = 0; i < want.view().elements(); ++i) {
+      const auto w = load<double>(want.view(), i);
+      most = std::max(most, std::fabs(w - load<double>(got.view(), i))), largest = std::max(largest, std::fabs(w));
+    }
+    EXPECT_LE(most, (expected ? tolerance : 1e-5) * largest) << to_text(c.op);
+    EXPECT_EQ(std::memcmp(got.bytes.data(), again.bytes.data(), got.bytes.size()), 0) << to_text(c.op) << ": three threads give other bits";
+  }
+}
+
+// What is said of a precision that the CPU has no kernels for.
+TEST(Lowering, RefusesPrecisionsOfOtherMachines) {
+  CompileOptions options;
+  const auto error = [&]() -> std::string {
+    try {
+      require_precision(options);
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return {};
+  };
+  EXPECT_EQ(error(), "");
+  options.precision = kernels::Precision::bf16;
+  EXPECT_NE(error().find("rounds operands to fp16, and to nothing else"), std::string::npos) << error();
+  options.precision = kernels::Precision::f16, options.isa = kernels::isa::scalar;
+  EXPECT_NE(error().find("needs its arithmetic in half precision (neon_fp16); here it has scalar"), std::string::npos) << error();
+  options.isa = kernels::isa::neon_fp16;
+  EXPECT_EQ(error(), "");
+}
+
 TEST(Lowering, Pool) {
   using schema::PoolKind;
   for (const PoolKind kind : {PoolKind::max, PoolKind::average})

@@ -14,6 +14,7 @@
 #include "kernels/conv_transpose/conv_transpose.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/gemm_s8/gemm_s8.h"
+#include "kernels/half/half.h"
 #include "kernels/rnn/rnn.h"
 
 namespace {
@@ -33,13 +34,28 @@ uint64_t hash_of(const std::vector<float>& packed) {
   return XXH3_64bits(steps.data(), steps.size() * sizeof steps[0]);
 }
 
+// Of what is packed in half precision, the floats that they are.
+bool rounds(const auto& spec) {
+  if constexpr (requires { spec.precision; }) return spec.precision == Precision::f16;
+  return false;
+}
+uint64_t hash_of_halves(const std::vector<float>& packed) {
+  std::vector<float> wide(2 * packed.size());
+  ThreadPool one(1);
+  const half::Spec spec{.back = true};
+  half::select(spec).kernel.run(packed.data(), wide.data(), std::ssize(wide), spec, one);
+  return hash_of(wide);
+}
+
 using Hashes = std::map<std::string, std::vector<uint64_t>>;  // by kernel
 
 template <class Row, class Specs, class Pack> void add(Hashes& to, std::span<const Row> rows, const Specs& specs, const Pack& pack) {
   for (const Row& row : rows) {
     if (!isa::runs(row.isa, isa::detected())) continue;
     auto& hashes = to[std::string(row.name)];
-    for (const auto& spec : specs) {
+    for (auto spec : specs) {
+      if constexpr (requires { spec.precision; })
+        if (row.name.find("_f16_") != row.name.npos) spec.precision = Precision::f16;
       const auto kernel = row.supports(spec).refusal.empty() ? row.make(spec) : nullptr;
       hashes.push_back(kernel ? pack(*kernel, spec) : 0);
     }
@@ -54,7 +70,7 @@ Hashes present() {
     const auto b = weights(size_t(s.n * s.k));
     auto packed = floats(gemm.packed_bytes());
     gemm.pack_b(b.data(), s.transposed_b ? s.k : s.n, packed.data());
-    return hash_of(packed);
+    return rounds(s) ? hash_of_halves(packed) : hash_of(packed);
   });
   std::vector<conv::Spec> convs(10);
   const auto set = [&](size_t i, int64_t in, int64_t out, int64_t groups, int64_t width, int kernel, int stride = 1) {
@@ -69,7 +85,7 @@ Hashes present() {
     const auto w = weights(size_t(s.out_channels * (s.channels / s.groups) * s.kernel_h * s.kernel_w));
     auto packed = floats(conv.packed_bytes());
     conv.pack(w.data(), packed.data());
-    return hash_of(packed);
+    return rounds(s) ? hash_of_halves(packed) : hash_of(packed);
   });
   conv_transpose::Spec up;
   up.channels = 24, up.out_channels = 20, up.height = up.width = 9, up.out_height = up.out_width = 18, up.kernel_h = up.kernel_w = 4, up.stride_h = up.stride_w = 2, up.pad_top = up.pad_left = 1;

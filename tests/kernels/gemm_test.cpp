@@ -32,7 +32,9 @@ struct Data {
         full(p.m * ldc, 4),
         column(p.spec.n, 5),
         scalar(1, 6),
-        operands{{full.data(), ldc}, {column.data(), 0}, {scalar.data(), 0}} {}
+        operands{{full.data(), ldc}, {column.data(), 0}, {scalar.data(), 0}} {
+    if (p.spec.precision == Precision::f16) test::make_quarters(a), test::make_quarters(b);
+  }
 
   double want(int64_t m, int64_t n) const {
     double sum = p.spec.bias ? bias[n] : 0;
@@ -75,8 +77,13 @@ std::string describe(const Problem& p) {
          std::to_string(test::seed());
 }
 
-void check(const gemm::Row& row, const Problem& p) {
+void check(const gemm::Row& row, Problem p) {
   SCOPED_TRACE(describe(p));
+  p.spec.precision = test::precision_of(row.name);
+  if (p.spec.precision == Precision::f16 && p.spec.b == gemm::B::dynamic) {
+    ASSERT_EQ(row.supports(p.spec).refusal, "B is not constant");
+    return;
+  }
   ASSERT_EQ(row.supports(p.spec).refusal, "");
   const gemm::Kernel kernel = row.make(p.spec);
   ASSERT_TRUE(kernel);
@@ -165,6 +172,53 @@ TEST(Gemm, SelectsTheBestThatRuns) {
   }
   EXPECT_EQ(gemm::select({.n = 64, .k = 64}, isa::scalar).name, "gemm_f32_scalar");
   EXPECT_FALSE(gemm::select({.n = 4, .k = 4, .epilogue = {Stage::of(UnaryKind::is_nan)}}));
+}
+
+// Nothing is rounded that may not be.
+TEST(Gemm, RoundsOperandsWhereThatIsAllowed) {
+  for (const isa::Level& cap : test::caps()) {
+    const bool has = isa::runs(isa::neon_fp16, cap.mask);
+    EXPECT_EQ(test::precision_of(gemm::select({.n = 64, .k = 64, .precision = Precision::f16}, cap.mask).name) == Precision::f16, has) << cap.name;
+    EXPECT_EQ(test::precision_of(gemm::select({.n = 64, .k = 64}, cap.mask).name), Precision::f32) << cap.name;
+    EXPECT_EQ(test::precision_of(gemm::select({.n = 64, .k = 64, .b = gemm::B::dynamic, .precision = Precision::f16}, cap.mask).name), Precision::f32) << cap.name;
+  }
+}
+
+// The error of products in half precision against those of the rounded operands in double precision, relative to the root mean
+// square of C: what kernels/README.md says of it.
+TEST(GemmError, OfHalfPrecisionIsBounded) {
+  for (const gemm::Row& row : gemm::rows()) {
+    if (test::precision_of(row.name) != Precision::f16 || !test::unavailable(row).empty()) continue;
+    for (const int64_t k : {16, 64, 512, 2048}) {
+      const Problem p{.spec = {.n = 32, .k = k}, .m = 40};
+      Data data(p);  // f32's, which are rounded where they are packed
+      gemm::Spec spec = p.spec;
+      spec.precision = Precision::f16;
+      ThreadPool one(1);
+      const std::vector<float> c = data.run(*row.make(spec), one);
+      double error = 0, sum = 0;
+      for (int64_t m = 0; m < p.m; ++m)
+        for (int64_t n = 0; n < p.spec.n; ++n) {
+          const double want = data.want(m, n), e = c[size_t(m * data.ldc + n)] - want;
+          error += e * e, sum += want * want;
+        }
+      const double relative = std::sqrt(error / sum);
+      std::printf("  %s, k %d: %.1e\n", std::string(row.name).c_str(), int(k), relative);
+      EXPECT_LT(relative, 2e-3);
+      EXPECT_GT(relative, 1e-5) << "operands are not rounded";
+    }
+  }
+}
+
+// Beyond the largest half, numbers are infinite, and the sums of which they are a part.
+TEST_P(GemmRow, NumbersThatHalfPrecisionHasNot) {
+  if (test::precision_of(row.name) != Precision::f16) GTEST_SKIP() << "rounds nothing";
+  Data data({.spec = {.n = 9, .k = 5, .bias = true, .precision = Precision::f16}, .m = 3});
+  for (size_t i = 0; i < data.b.size(); ++i) data.b[i] = 1;
+  data.a[0] = 70000, data.a[5] = -70000, data.a[11] = NAN;
+  ThreadPool one(1);
+  const std::vector<float> c = data.run(*row.make(data.p.spec), one);
+  for (size_t n = 0; n < 9; ++n) EXPECT_TRUE(c[n] == INFINITY && c[9 + n] == -INFINITY && std::isnan(c[18 + n])) << n;
 }
 
 TEST(Gemm, WithoutExecutablePages) {

@@ -16,6 +16,7 @@
 #include "kernels/isa.h"
 #include "kernels/jit.h"
 #include "kernels/os.h"
+#include "kernels/precision.h"
 
 namespace test {
 inline unsigned seed() {
@@ -96,6 +97,15 @@ inline bool near(double got, double want, double tolerance) {
   if (std::isnan(want) || std::isnan(got)) return std::isnan(want) && std::isnan(got);
   if (std::isinf(want) || std::isinf(got)) return got == want;
   return std::abs(got - want) <= tolerance * std::max(1.0, std::abs(want));
+}
+
+// What a row's name says that it rounds operands to.
+inline kernels::Precision precision_of(std::string_view row) {
+  return row.find("_f16_") == row.npos ? kernels::Precision::f32 : kernels::Precision::f16;
+}
+// Numbers that half precision has, as it has their products and sums of 64 of these: what rounds operands so is then as exact as f32.
+inline void make_quarters(const Buffer& x) {
+  for (size_t i = 0; i < x.size(); ++i) x[i] = std::round(4 * x[i]) / 4;
 }
 
 // Why a row cannot be tested here, or empty.

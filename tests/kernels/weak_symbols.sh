@@ -6,7 +6,7 @@ set -eu
 archive=$1 architecture=$2 nm=$3 objdump=$4
 case $architecture in
   x86_64 | AMD64) instructions='^v[a-z]' except='^verr|^verw' registers='%[yz]mm' ;;
-  aarch64) instructions='^(s|u|us|su)(dot|mmla)$|^bf(dot|mmla|mlal)|^(aes|sha|pmull|fmlal)' except='^$' registers='v[0-9]+[.][48]h.*fmla' ;;
+  aarch64) instructions='^(s|u|us|su)(dot|mmla)$|^bf(dot|mmla|mlal)|^(aes|sha|pmull|fmlal)|^(ld(add|clr|eor|set)|swp|cas)[abhlp]*$' except='^$' registers='f[a-z0-9]+\tv[0-9]+[.][48]h, v[0-9]+[.][48]h' ;;
   *) echo "skipped: no list of the instructions of $architecture"; exit 0 ;;
 esac
 work=$(mktemp -d)

@@ -119,6 +119,50 @@ TEST_P(Models, GiveTheStoredResults) {
   }
 }
 
+// With products and convolutions in half precision, on a CPU that has its arithmetic: the largest error of an output by its largest
+// magnitude, and the class that a classifier names.
+class HalfPrecision : public testing::TestWithParam<std::pair<const char*, double>> {};
+INSTANTIATE_TEST_SUITE_P(, HalfPrecision, testing::Values(std::pair("squeezenet_fp16", 2e-3), std::pair("squeezenet1_1", 5e-3), std::pair("mobilenetv2_1.0", 2e-2)),
+                         [](const auto& pair) { return std::string(pair.param.first).substr(0, std::string_view(pair.param.first).find('.')); });
+
+TEST_P(HalfPrecision, StaysClose) {
+  const auto& [name, tolerance] = GetParam();
+  const auto folder = shared_folder() / "models" / name;
+  if (!std::filesystem::exists(folder / "model.onnx")) GTEST_SKIP() << "no model " << name << " in " << folder.parent_path();
+  CompileOptions options;
+  options.precision = kernels::Precision::f16;
+  if (!kernels::isa::runs(kernels::isa::neon_fp16, options.isa)) GTEST_SKIP() << "the CPU has no arithmetic in half precision";
+  const Golden golden = read_golden(folder / "golden");
+  const auto model = std::make_shared<const Model>(converted(name, folder), options);
+  std::vector<Object> first;
+  for (int threads : {1, 2}) {
+    kernels::ThreadPool pool(threads);
+    Session session(model, {.threads = 0, .pool = &pool, .own_states = false});
+    set_inputs(session, golden);
+    session.run();
+    if (threads > 1) {
+      expect_same_bits(outputs_of(session), first, threads);
+      continue;
+    }
+    first = outputs_of(session);
+    size_t rounded = 0;
+    for (const Plan* plan : session.frame().plans())
+      for (const Step& step : plan->steps) rounded += step.kernel.find("_f16_") != step.kernel.npos || step.kernel == "conv_strips";
+    EXPECT_GT(rounded, 20u);
+  }
+  for (const Named& want : golden.outputs) {
+    const ConstView a = first[model->find_output(want.name)].view(), b = want.value.view();
+    double most = 0, magnitude = 0;
+    for (int64_t i = 0; i < b.elements(); ++i) {
+      most = std::max(most, std::fabs(load<double>(a, i) - load<double>(b, i)));
+      magnitude = std::max(magnitude, std::fabs(load<double>(b, i)));
+    }
+    std::printf("%s: error %.1e of %.3g\n", name, most, magnitude);
+    EXPECT_LE(most, tolerance * magnitude) << want.name;
+    EXPECT_EQ(largest(a), largest(b)) << want.name;
+  }
+}
+
 // What the CUDA backend's kernels give, and what is placed, copied and replayed around them. The second run launches graphs.
 TEST_P(Models, GiveTheStoredResultsOnTheEmulatedDevice) {
   const Row& row = GetParam();

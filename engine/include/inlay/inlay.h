@@ -150,7 +150,9 @@ enum { INLAY_CPU = 0, INLAY_CUDA = 1 };
  * Where it gives 0, inlay_error() says what is missing. */
 INLAY_API int32_t inlay_device_available(inlay_device device);
 
-/* What the device may round operands of products and convolutions to, for its faster units. Sums are in f32, and so is everything else. */
+/* What the device may round operands of products and convolutions to, for its faster units. Sums are in f32, and so is everything else.
+ * The CPU takes INLAY_PRECISION_F16 where it is 64-bit ARM with arithmetic in half precision: sums of up to 64 products are rounded
+ * then, too, and numbers beyond 65504 become infinite. Any other CPU refuses it: INLAY_UNSUPPORTED. */
 typedef int32_t inlay_precision;
 enum { INLAY_PRECISION_F32 = 0, INLAY_PRECISION_TF32 = 1, INLAY_PRECISION_F16 = 2, INLAY_PRECISION_BF16 = 3 };
 
@@ -188,7 +190,7 @@ typedef struct inlay_model_options {
   int32_t strict;
   int32_t device_index;    /* which of the devices of this kind */
   int32_t device_fallback; /* 1: run on the CPU where the device is not available; 0: that is INLAY_UNSUPPORTED */
-  inlay_precision precision; /* of the operands of products and convolutions on the device */
+  inlay_precision precision; /* of the operands of products and convolutions */
   /* What `inlay tune` has measured on this machine, and plans follow: a file, read before this returns. One that another machine or version
    * has made is set aside: inlay_model_note says so. NULL: none. */
   const char* tune_cache;

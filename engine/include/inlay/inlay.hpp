@@ -242,7 +242,7 @@ struct ModelOptions {
   bool strict = false;           // no kernel whose error is larger than a direct sum's
   int32_t device_index = 0;      // which of the devices of this kind
   bool device_fallback = false;  // run on the CPU where the device is not available
-  inlay_precision precision = INLAY_PRECISION_F32;  // of the operands of products and convolutions on the device
+  inlay_precision precision = INLAY_PRECISION_F32;  // of the operands of products and convolutions
   std::string tune_cache = {};   // a file of `inlay tune`, made on this machine; see Model::note
 };
 

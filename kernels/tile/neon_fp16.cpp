@@ -1,0 +1,182 @@
+// Register tiles in half precision, for 64-bit ARM that computes in it: eight columns to a vector, eight products to an
+// instruction. A and B are packed as halves, C is in f32.
+//
+// A sum in half precision loses a bit with every fourfold of its terms, so a reduction is cut into pieces of most_k, whose sums are added
+// up in f32. Every element's sum is made in the same order, whatever tile it lies in. Nothing here may be shared with files that are
+// compiled for less (tests/kernels/weak_symbols.sh): the Backend is in neon.cpp.
+#if defined(__aarch64__)
+#include "kernels/tile/neon-inl.h"
+#include "kernels/tile/neon_fp16.h"
+#include "kernels/tile/neon_fp16_packed.h"
+
+namespace kernels::tile {
+namespace {
+constexpr int half_lanes = HalfTiles::lanes, most_rows = HalfTiles::most_rows, group = HalfTiles::group;
+constexpr int64_t most_k = 64;  // of one sum in half precision
+
+template <int M, int V> using Halves = float16x8_t[M * V];  // of row m in [m * V, (m + 1) * V)
+
+// to += b * a[lane]: GCC 12 copies each lane into a vector first.
+template <int lane> INLINE void multiply_add(float16x8_t& to, float16x8_t b, float16x8_t a) {
+  asm("fmla\t%0.8h, %1.8h, %2.h[%3]" : "+w"(to) : "w"(b), "x"(a), "i"(lane));
+}
+
+// One k of packed rows; lane `first` of `a` is the first row of a group.
+template <int first, int M, int V> INLINE void multiply(Halves<M, V>& sum, const float16x8_t* groups, const float16x8_t* column) {
+  UNROLL(int m = 0; m < M; ++m) {
+    const float16x8_t a = groups[m / group];
+    UNROLL(int v = 0; v < V; ++v) {
+      float16x8_t& to = sum[m * V + v];
+      if (m % group == 0) multiply_add<first>(to, column[v], a);
+      else if (m % group == 1) multiply_add<first + 1>(to, column[v], a);
+      else if (m % group == 2) multiply_add<first + 2>(to, column[v], a);
+      else multiply_add<first + 3>(to, column[v], a);
+    }
+  }
+}
+
+// sum = Σ of k products, from packed rows whose groups are `step` apart and a packed panel, which are left behind them.
+template <int M, int V> INLINE void multiply(Halves<M, V>& sum, const __fp16*& a, int64_t step, const __fp16*& b, int64_t k) {
+  if constexpr (M == 8 && V == 2) {
+    sums_of_8x16(sum, a, a + step, b, k);
+    a += group * k, b += V * half_lanes * k;
+  } else {
+    constexpr int groups = (M + group - 1) / group;
+    float16x8_t rows[groups], column[2 * V];
+    UNROLL(int i = 0; i < M * V; ++i) sum[i] = vdupq_n_f16(0);
+    for (; k >= 2; k -= 2, a += 2 * group, b += 2 * V * half_lanes) {
+      UNROLL(int g = 0; g < groups; ++g) rows[g] = vld1q_f16(a + g * step);
+      UNROLL(int i = 0; i < 2 * V; ++i) column[i] = vld1q_f16(b + i * half_lanes);
+      multiply<0, M, V>(sum, rows, column);
+      multiply<4, M, V>(sum, rows, column + V);
+    }
+    if (!k) return;
+    UNROLL(int g = 0; g < groups; ++g) rows[g] = vcombine_f16(vld1_f16(a + g * step), vdup_n_f16(0));
+    UNROLL(int i = 0; i < V; ++i) column[i] = vld1q_f16(b + i * half_lanes);
+    multiply<0, M, V>(sum, rows, column);
+    a += group, b += V * half_lanes;
+  }
+}
+
+// R rows from `first` on, W vectors of f32 each.
+template <int R, int W, int first, int M, int V> INLINE void widen(Sums<R, W>& to, const Halves<M, V>& sum) {
+  UNROLL(int m = 0; m < R; ++m) {
+    UNROLL(int w = 0; w < W; ++w) {
+      const float16x8_t from = sum[(first + m) * V + w / 2];
+      to[m * W + w] = w % 2 ? vcvt_high_f32_f16(from) : vcvt_f32_f16(vget_low_f16(from));
+    }
+  }
+}
+template <int R, int W> INLINE void add(Sums<R, W>& to, const float* from) {
+  UNROLL(int i = 0; i < R * W; ++i) to[i] = vaddq_f32(to[i], vld1q_f32(from + i * lanes));
+}
+
+// Rows of a tile, whose sums in f32 have `partial` so far: bias[W] where there was no piece yet, else [row][W].
+template <int R, int W, int first, int M, int V> INLINE void sum_up(Sums<R, W>& to, const Halves<M, V>& sum, const float* bias, const float* partial) {
+  widen<R, W, first, M, V>(to, sum);
+  if (partial) return add<R, W>(to, partial + first * W * lanes);
+  if (!bias) return;
+  UNROLL(int m = 0; m < R; ++m) {
+    UNROLL(int w = 0; w < W; ++w) to[m * W + w] = vaddq_f32(to[m * W + w], vld1q_f32(bias + w * lanes));
+  }
+}
+template <int R, int W, int first, int M, int V> INLINE void keep(float* partial, const Halves<M, V>& sum, const float* bias, bool begun) {
+  Sums<R, W> wide;
+  sum_up<R, W, first, M, V>(wide, sum, bias, begun ? partial : nullptr);
+  UNROLL(int i = 0; i < R * W; ++i) vst1q_f32(partial + (first * W + i) * lanes, wide[i]);
+}
+
+template <int M, int W> void run(Args* args) {
+  constexpr int V = (W + 1) / 2, R = std::min(M, group);  // halves of a tile's rows fit the registers in f32
+  const Shape& s = *args->shape;
+  const int operands = s.epilogue.empty() ? 0 : s.epilogue.operand_count(), tail = s.tail % lanes;
+  const int64_t pieces = std::max<int64_t>(1, (args->k + most_k - 1) / most_k), piece = ((args->k + pieces - 1) / pieces + 7) / 8 * 8;
+  const int64_t a_step = (M + group - 1) / group * args->lda;
+  float start[W * lanes] = {}, partial[M * W * lanes];
+  if (s.bias) std::copy_n(args->bias, (tail ? W - 1 : W) * lanes + tail, start);
+  const float* const bias = s.bias ? start : nullptr;
+  for (int64_t tile = 0; tile < args->tiles; ++tile) {
+    const auto *a = reinterpret_cast<const __fp16*>(args->a), *b = reinterpret_cast<const __fp16*>(args->b);
+    const int64_t step = args->lda / static_cast<int64_t>(sizeof(__fp16));
+    Halves<M, V> sum;
+    int64_t k = args->k;
+    for (; k > piece; k -= piece) {
+      multiply<M, V>(sum, a, step, b, piece);
+      keep<R, W, 0, M, V>(partial, sum, bias, k < args->k);
+      if constexpr (M > R) keep<M - R, W, R, M, V>(partial, sum, bias, k < args->k);
+    }
+    multiply<M, V>(sum, a, step, b, k);
+    const float* const before = args->k > piece ? partial : nullptr;
+    Sums<R, W> wide;
+    sum_up<R, W, 0, M, V>(wide, sum, bias, before);
+    finish<R, W>(*args, s, wide, tail, operands, M > R ? 0 : a_step);
+    if constexpr (M > R) {
+      Sums<M - R, W> rest;
+      sum_up<M - R, W, R, M, V>(rest, sum, bias, before);
+      finish<M - R, W>(*args, s, rest, tail, operands, a_step);
+    }
+  }
+}
+
+template <int W, int... M> constexpr auto functions(std::integer_sequence<int, M...>) {
+  return std::array<Tile::Function, sizeof...(M)>{run<M + 1, W>...};
+}
+template <int W> constexpr auto by_rows = functions<W>(std::make_integer_sequence<int, most_rows>());
+
+INLINE float16x8_t narrow_eight(const float* from) { return vcvt_high_f16_f32(vcvt_f16_f32(vld1q_f32(from)), vld1q_f32(from + lanes)); }
+
+// [k][row]: what four registers of rows are when they are stored interleaved.
+void pack(void* packed, const float* const* rows, int64_t k, int64_t lines, int64_t step) {
+  auto* to = static_cast<__fp16*>(packed);
+  const float *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
+  const auto eight = [&](int64_t i) __attribute__((always_inline)) {
+    const float16x8x4_t all{{narrow_eight(a + i), narrow_eight(b + i), narrow_eight(c + i), narrow_eight(d + i)}};  // clang's vst4q is a macro
+    vst4q_f16(to + group * i, all);
+  };
+  const auto four = [&](int64_t i) __attribute__((always_inline)) {
+    const float16x4x4_t all{{vcvt_f16_f32(vld1q_f32(a + i)), vcvt_f16_f32(vld1q_f32(b + i)), vcvt_f16_f32(vld1q_f32(c + i)), vcvt_f16_f32(vld1q_f32(d + i))}};
+    vst4_f16(to + group * i, all);
+  };
+  for (; lines > 0; --lines, a += step, b += step, c += step, d += step, to += group * k) {
+    int64_t i = 0;
+    for (; i + 8 <= k; i += 8) eight(i);
+    if (i == k) continue;
+    if (k >= 8) {
+      eight(k - 8);
+    } else if (k >= 4) {
+      four(0), four(k - 4);
+    } else {
+      for (; i < k; ++i) {
+        float32x4_t one = vld1q_dup_f32(a + i);
+        one = vld1q_lane_f32(b + i, one, 1), one = vld1q_lane_f32(c + i, one, 2), one = vld1q_lane_f32(d + i, one, 3);
+        vst1_f16(to + group * i, vcvt_f16_f32(one));
+      }
+    }
+  }
+}
+
+void pack_shifted(void* packed, const float* row, int64_t k, int shift) {
+  auto* to = static_cast<__fp16*>(packed);
+  if (shift == 1) {
+    for (int64_t i = 0; i < k; ++i) vst1_f16(to + group * i, vcvt_f16_f32(vld1q_f32(row + i)));
+    return;
+  }
+  const auto both = [&](const float32x4x2_t& two) __attribute__((always_inline)) { return vcvt_high_f16_f32(vcvt_f16_f32(two.val[0]), two.val[1]); };
+  int64_t i = 0;
+  for (; i + 2 <= k; i += 2) vst1q_f16(to + group * i, both(vld2q_f32(row + i)));
+  if (i == k) return;
+  if (i > 0) return vst1_f16(to + group * i, vget_high_f16(both(vld2q_f32(row + i - 1))));
+  for (int r = 0; r < group; ++r) to[r] = static_cast<__fp16>(row[r * shift]);
+}
+
+void narrow(void* packed, const float* from, int64_t n) {
+  auto* to = static_cast<__fp16*>(packed);
+  int64_t i = 0;
+  for (; i + half_lanes <= n; i += half_lanes) vst1q_f16(to + i, narrow_eight(from + i));
+  for (; i < n; ++i) to[i] = static_cast<__fp16>(from[i]);
+}
+}  // namespace
+
+const HalfTiles half_tiles{{by_rows<1>.data(), by_rows<2>.data(), by_rows<3>.data(), by_rows<4>.data()}, pack, pack_shifted, narrow};
+}  // namespace kernels::tile
+#endif
