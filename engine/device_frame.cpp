@@ -24,6 +24,7 @@ DeviceFrame::DeviceFrame(std::shared_ptr<Device> device, void* stream) : device_
 }
 
 DeviceFrame::~DeviceFrame() {
+  driver().synchronise(stream_);  // a run that failed may have left work that touches what is given back now
   forget();
   for (kernels::cuda::Event* event : {begin_, end_})
     if (event) driver().end_event(event);
@@ -96,8 +97,13 @@ void DeviceFrame::enqueue(const Plan& plan, Segment& segment, std::span<RunConte
 size_t DeviceFrame::run(const Plan& plan, size_t& step, std::span<RunContext> contexts) {
   Segment& segment = *std::ranges::find(segments_, step, &Segment::first);
   for (size_t s = segment.first; s < segment.last; ++s) fill_staging(plan, s, contexts[s]);
-  if (segment.graph) require_done(driver().launch(segment.graph, stream_));
-  else enqueue(plan, segment, contexts);
+  try {
+    if (segment.graph) require_done(driver().launch(segment.graph, stream_));
+    else enqueue(plan, segment, contexts);
+  } catch (...) {
+    driver().synchronise(stream_);  // what was asked for before reads the memory that the next run fills
+    throw;
+  }
   require_done(driver().synchronise(stream_));
   if (segment.can_refuse) {
     const kernels::cuda::Fault fault = driver().fault(stream_);

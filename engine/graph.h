@@ -2,6 +2,7 @@
 #pragma once
 #include "engine/tensor.h"
 #include "schema/op.h"
+#include "kernels/precision.h"
 
 namespace kernels::image {
 struct Preprocess;
@@ -46,6 +47,7 @@ struct Graph {
   ValueIds inputs;
   std::vector<GraphOutput> outputs;
   std::vector<State> states;
+  kernels::Precision precision = kernels::Precision::f32;  // what a device may round to (CompileOptions::precision) where a run does not say
 
   Value& operator[](ValueId v) { return values[static_cast<size_t>(v)]; }
   const Value& operator[](ValueId v) const { return values[static_cast<size_t>(v)]; }

@@ -31,7 +31,8 @@ struct CompileOptions {
   std::vector<std::string> disabled_passes{};
   std::shared_ptr<Device> device{};  // where steps run that it has kernels for; null: all on the CPU
   std::shared_ptr<const Tuning> tuned{};  // choices that were measured
-  kernels::Precision precision = kernels::Precision::f32;  // of the operands of products and convolutions on the device
+  std::optional<kernels::Precision> precision{};  // that the device may round to; none: the model's own, where a Model is made of it
+  kernels::Precision rounding() const { return precision.value_or(kernels::Precision::f32); }
 };
 
 // Where the bytes of a value are.
@@ -54,6 +55,7 @@ struct PlannedValue {
   Place place;
   bool found_at_run = false;  // its type is known when the step has run
   uint32_t root = 0;          // the value whose bytes it shares, from the difference of their offsets on; itself
+  DType kept = DType::f32;    // how its elements lie in memory: see kept.h
 };
 
 struct Step {

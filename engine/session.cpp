@@ -21,6 +21,7 @@ class RunScope {
 Model::Model(Graph graph, CompileOptions options, std::shared_ptr<const CustomOpSet> custom_ops)
     : custom_ops_(std::move(custom_ops)) {
   if (custom_ops_) bind_custom_ops(graph, *custom_ops_);
+  if (!options.precision) options.precision = graph.precision;
   plans_ = std::make_shared<PlanCache>(std::move(graph), std::move(options));
 }
 

@@ -73,14 +73,15 @@ std::shared_ptr<const Tuning> open_tuning(const std::string& path) {
   return tuning;
 }
 
+kernels::Precision parse_precision(const std::string& text) {
+  return kernels::Precision(std::ranges::find(kernels::precision_names, text) - kernels::precision_names.begin());
+}
+std::string precision_text(const CompileOptions& options) { return std::string(kernels::name(options.device ? options.rounding() : kernels::Precision::f32)); }
+
 void use_device(DeviceArguments& arguments, CompileOptions& options) {
-  using kernels::Precision;
-  const Precision precision = arguments.precision == "tf32"   ? Precision::tf32
-                              : arguments.precision == "fp16" ? Precision::f16
-                              : arguments.precision == "bf16" ? Precision::bf16
-                                                              : Precision::f32;
+  const auto precision = arguments.precision.empty() ? std::nullopt : std::optional(parse_precision(arguments.precision));
   if (arguments.name == "cpu") {
-    if (precision != Precision::f32) throw UsageError("--precision " + arguments.precision + " goes with --device cuda: the CPU computes in fp32");
+    if (precision.value_or(kernels::Precision::f32) != kernels::Precision::f32) throw UsageError("--precision " + arguments.precision + " goes with --device cuda: the CPU computes in fp32");
     return;
   }
   try {

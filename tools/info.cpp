@@ -88,6 +88,7 @@ std::string text_of(const InfoArguments& arguments, const LoadedGraph& loaded, c
     text += cat("output      ", out.name, "  ", to_text(graph[out.value].type), "\n");
   for (const State& s : graph.states)
     text += cat("state       ", graph[graph.inputs[s.input]].name, " <- ", graph.outputs[s.output].name, "\n");
+  if (graph.precision != kernels::Precision::f32) text += cat("precision   ", kernels::name(graph.precision), " on a device, unless a run says otherwise; the CPU computes in fp32\n");
   text += "ops\n";
   for (const auto& [op, count] : by_count(contents))
     text += format("%10lld  %.*s\n", static_cast<long long>(count), int(op.size()), op.data());

@@ -18,7 +18,7 @@ std::span<const ValueId> data_inputs(const Node& node) { return std::span(node.i
 
 class Placer {
  public:
-  Placer(Graph& graph, const CompileOptions& options) : graph_(graph), options_(options), target_{options.device, true, options.precision}, device_(graph.nodes.size()) {}
+  Placer(Graph& graph, const CompileOptions& options) : graph_(graph), options_(options), target_{options.device, true, options.rounding()}, device_(graph.nodes.size()) {}
 
   void run() {
     for (size_t n = 0; n < graph_.nodes.size(); ++n) device_[n] = takes(graph_.nodes[n]);

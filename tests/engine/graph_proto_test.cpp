@@ -87,6 +87,20 @@ TEST(GraphProto, WritesWhatLibprotobufReads) {
   EXPECT_EQ(proto.GetReflection()->GetUnknownFields(proto).field_count(), 0);
 }
 
+TEST(GraphProto, KeepsThePrecisionOfDevices) {
+  Graph graph = sample();
+  EXPECT_EQ(graph.precision, kernels::Precision::f32);
+  graph.precision = kernels::Precision::bf16;
+  const Stored stored = store(graph);
+  inlay::Graph proto;
+  ASSERT_TRUE(proto.ParseFromString(stored.section));
+  EXPECT_EQ(proto.precision(), "bf16");
+  EXPECT_EQ(read(stored.section, stored.weights).precision, kernels::Precision::bf16);
+  EXPECT_NE(to_text(graph).find("precision bf16"), std::string::npos);
+  proto.set_precision("fp8");
+  EXPECT_THAT(error_of([&] { read(proto.SerializeAsString(), stored.weights); }), testing::HasSubstr("unknown precision 'fp8'"));
+}
+
 inlay::Graph relu_proto() {
   inlay::Graph proto;
   auto* input = proto.add_inputs();

@@ -150,9 +150,12 @@ enum { INLAY_CPU = 0, INLAY_CUDA = 1 };
  * Where it gives 0, inlay_error() says what is missing. */
 INLAY_API int32_t inlay_device_available(inlay_device device);
 
-/* What the device may round operands of products and convolutions to, for its faster units. Sums are in f32, and so is everything else. */
+/* What the device may round operands of products and convolutions to, for its faster units; f16 and bf16 are also how it keeps values
+ * between its steps, where finite numbers stay finite. Sums, norms, softmax and functions are computed in f32. INLAY_PRECISION_F32, which
+ * is the default, leaves it to the file: f32, or what the model was converted with (convert --precision). INLAY_PRECISION_ONLY_F32 rounds nothing, whatever
+ * the file says. */
 typedef int32_t inlay_precision;
-enum { INLAY_PRECISION_F32 = 0, INLAY_PRECISION_TF32 = 1, INLAY_PRECISION_F16 = 2, INLAY_PRECISION_BF16 = 3 };
+enum { INLAY_PRECISION_F32 = 0, INLAY_PRECISION_TF32 = 1, INLAY_PRECISION_F16 = 2, INLAY_PRECISION_BF16 = 3, INLAY_PRECISION_ONLY_F32 = 4 };
 
 /* An upper bound for a symbol of the model's inputs: memory is planned for it once, and any smaller extent runs on the
  * same plan. This struct never changes. */
@@ -188,7 +191,7 @@ typedef struct inlay_model_options {
   int32_t strict;
   int32_t device_index;    /* which of the devices of this kind */
   int32_t device_fallback; /* 1: run on the CPU where the device is not available; 0: that is INLAY_UNSUPPORTED */
-  inlay_precision precision; /* of the operands of products and convolutions on the device */
+  inlay_precision precision; /* of the device */
   /* What `inlay tune` has measured on this machine, and plans follow: a file, read before this returns. One that another machine or version
    * has made is set aside: inlay_model_note says so. NULL: none. */
   const char* tune_cache;
