@@ -1,8 +1,8 @@
 // The graph: flat arrays, index handles, no pointers between nodes. Nothing in it depends on a device.
 #pragma once
 #include "engine/tensor.h"
-#include "schema/op.h"
 #include "kernels/precision.h"
+#include "schema/op.h"
 
 namespace kernels::image {
 struct Preprocess;

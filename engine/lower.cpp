@@ -181,7 +181,7 @@ class Compiler {
       const auto pitched = [&](ValueId v) { return v != ValueId::none && inside(v).pitch; };
       if (std::ranges::any_of(node.inputs, pitched) || std::ranges::any_of(node.outputs, pitched)) return false;
       CompileOptions inner = options_;
-      inner.device = nullptr;  // bodies run on the CPU
+      inner.of_body = true;
       for (const auto& body : node.bodies) step.bodies.push_back(std::make_shared<PlanCache>(*body, inner));
       step.run = [op = node.op](RunContext& c) { reference(op, c); };
     }

@@ -32,6 +32,7 @@ struct CompileOptions {
   std::shared_ptr<Device> device{};  // where steps run that it has kernels for; null: all on the CPU
   std::shared_ptr<const Tuning> tuned{};  // choices that were measured
   std::optional<kernels::Precision> precision{};  // that the device may round to; none: the model's own, where a Model is made of it
+  bool of_body = false;  // a step of the host runs it: inputs come from there, and results go there, each time
   kernels::Precision rounding() const { return precision.value_or(kernels::Precision::f32); }
 };
 

@@ -239,7 +239,11 @@ void profile(ProfileArguments arguments) {
   Session session(model, {.threads = 0, .pool = &pool, .own_states = true});
   set_inputs(session, values);
   session.prepare();
-  Report report{.threads = pool.size(), .machine = Machine(pool), .rows = {}, .total = {}, .precision = precision_text(model->plans()->options())};
+  Report report{.threads = pool.size(),
+                .machine = Machine(pool),
+                .rows = {},
+                .total = {},
+                .precision = precision_text(model->plans()->options())};
   Profiler profiler;
   measure(session, arguments, profiler, report);
   if (std::ranges::any_of(session.frame().plans(), &Plan::bounded))

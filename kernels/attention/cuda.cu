@@ -40,7 +40,8 @@ __global__ void __launch_bounds__(threads)
       a.mask + batch * p.mask_strides[0] + head * p.mask_strides[1] + (first + query) * p.mask_strides[2];
   load(s.q, p.q_type, a.q, batch * p.q.batch + head * p.q.head + first * p.q.row, p.q.row, all_queries - first, p.size,
        block_queries);
-  // The keys that this query sees, [unseen, seen), and that any one of the block may: no tile is needed in front or behind.
+  // The keys that this query sees, [unseen, seen), and that any one of the block may: no tile is needed in front or
+  // behind.
   const int64_t place = all_keys - all_queries + first + query, seen = p.causal ? place + 1 : all_keys,
                 unseen = p.causal && p.window > 0 ? place + 1 - p.window : 0;
   const int64_t of_last = all_keys - all_queries + first + block_queries, of_first = unseen - query,

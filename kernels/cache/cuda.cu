@@ -1,5 +1,5 @@
-// The cache of attention by groups of queries: it grows by a run's keys and values, and keys and queries are normalised and
-// turned by the angles of their positions (Su et al., "RoFormer", 2021). A warp makes a head of a token.
+// The cache of attention by groups of queries: it grows by a run's keys and values, and keys and queries are normalised
+// and turned by the angles of their positions (Su et al., "RoFormer", 2021). A warp makes a head of a token.
 #include "kernels/cuda/families.h"
 #include "kernels/cuda/reduction.h"
 
@@ -7,8 +7,8 @@ namespace kernels::cuda {
 namespace {
 constexpr int threads = 128, warps = threads / warp_size;
 
-// Of a sequence, in tokens: those in the cache when the run ends, those of this run that count. Where they contradict each other
-// or the rows of the cache, that is reported, and there are none.
+// Of a sequence, in tokens: those in the cache when the run ends, those of this run that count. Where they contradict
+// each other or the rows of the cache, that is reported, and there are none.
 struct Tokens {
   int64_t after, valid;
 };

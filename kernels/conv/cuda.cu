@@ -56,11 +56,10 @@ template <class T = float, int vector_ = 1> struct Pixels {
     return base + r.offset + y * g.row + x * g.pixel + k.offset;
   }
 };
-// What is kept of a pixel's channel in y.
+// A channel of a pixel of y.
 __device__ void keep(const Geometry& g, void* y, float sum, int64_t row, int64_t column, const float* bias,
                      const Epilogue& chain) {
-  if (bias) sum += bias[column];
-  Kept::store(g.y_type, y, row * g.y_pitch + column, apply(chain, sum, row, column));
+  keep(chain, g.y_type, y, row * g.y_pitch + column, bias ? sum + bias[column] : sum, row, column);
 }
 
 struct Weights {
@@ -81,11 +80,12 @@ __global__ void __launch_bounds__(Tile::threads)
   const Pixels<> pixels{x + group * g.in * g.channel, g};
   const int64_t ks = g.in * g.kernel_h * g.kernel_w;
   const Weights weights{w + first, g.out, g.out_channels, ks};
-  multiply_tile<Tile, along_channels, false>(
-      pixels, weights, blockIdx.x / tiles_across * Tile::m, blockIdx.x % tiles_across * Tile::n, ks,
-      [&](int64_t row, int64_t column, float sum) {
-        if (row < g.pixels() && column < g.out) keep(g, y, sum, row, first + column, bias, chain);
-      });
+  multiply_tile<Tile, along_channels, false>(pixels, weights, blockIdx.x / tiles_across * Tile::m,
+                                             blockIdx.x % tiles_across * Tile::n, ks,
+                                             [&](int64_t row, int64_t column, float sum) {
+                                               if (row < g.pixels() && column < g.out)
+                                                 keep(g, y, sum, row, first + column, bias, chain);
+                                             });
 }
 
 // w as [out channel][k]. blockIdx.z: the part of k, whose sums go to `parts` if there are several.
@@ -107,22 +107,21 @@ __global__ void __launch_bounds__(Tile::threads)
   const int64_t ks = g.in * g.kernel_h * g.kernel_w, length = split_length<Tile>(ks, gridDim.z),
                 k0 = blockIdx.z * length;
   float* part = parts + blockIdx.z * g.pixels() * g.out_channels;
-  multiply_mma<Tile, along_channels, true>(
-      Pixels<X, vector_x>{x + group * g.in * g.channel, g},
-      WeightRows<typename Tile::Element, vector_w>{w + first * ks, g.out, ks}, blockIdx.x / tiles_across * Tile::m,
-      blockIdx.x % tiles_across * Tile::n, k0, k0 + length < ks ? k0 + length : ks,
-      [&](int64_t row, int64_t column, float sum) {
-        if (row >= g.pixels() || column >= g.out) return;
-        if (gridDim.z > 1) part[row * g.out_channels + first + column] = sum;
-        else keep(g, y, sum, row, first + column, bias, chain);
-      });
+  multiply_mma<Tile, along_channels, true>(Pixels<X, vector_x>{x + group * g.in * g.channel, g},
+                                           WeightRows<typename Tile::Element, vector_w>{w + first * ks, g.out, ks},
+                                           blockIdx.x / tiles_across * Tile::m, blockIdx.x % tiles_across * Tile::n, k0,
+                                           k0 + length < ks ? k0 + length : ks,
+                                           [&](int64_t row, int64_t column, float sum) {
+                                             if (row >= g.pixels() || column >= g.out) return;
+                                             if (gridDim.z > 1) part[row * g.out_channels + first + column] = sum;
+                                             else keep(g, y, sum, row, first + column, bias, chain);
+                                           });
 }
 
 constexpr int threads = 256;
 template <class Numbers>
-__global__ void __launch_bounds__(threads)
-    grouped(const __grid_constant__ Geometry g, const void* x, const float* w, const float* bias, void* y,
-            const __grid_constant__ Epilogue chain) {
+__global__ void __launch_bounds__(threads) grouped(const __grid_constant__ Geometry g, const void* x, const float* w,
+                                                   const float* bias, void* y, const __grid_constant__ Epilogue chain) {
   const Pixels<> pixels{nullptr, g};
   for (int64_t i = linear_thread(); i < g.pixels() * g.out_channels; i += linear_threads()) {
     const int64_t pixel = i / g.out_channels, column = i % g.out_channels, first = column / g.out * g.in;

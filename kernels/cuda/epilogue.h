@@ -21,7 +21,8 @@ struct Epilogue {
     for (int i = 0; i < size; ++i) {
       const pointwise::Stage& s = chain.stages[size_t(i)];
       const Operand o = s.binary ? operands[s.operand] : Operand{};
-      stages[i] = {o.data,    o.stride,        s.a, s.b, s.binary, s.binary ? uint8_t(s.op) : uint8_t(s.unary),
+      stages[i] = {o.data,    o.stride,        s.a,
+                   s.b,       s.binary,        s.binary ? uint8_t(s.op) : uint8_t(s.unary),
                    s.swapped, uint8_t(s.mode), s.binary ? kept.operands[s.operand] : DType::f32};
     }
   }
@@ -58,5 +59,10 @@ INLAY_CALLED __device__ inline float apply(const Epilogue& e, float x, int64_t r
     x = s.swapped ? formulas::binary<false>(function, other, x) : formulas::binary<false>(function, x, other);
   }
   return x;
+}
+// The same, and stores it where y has it: not inlined, as tiles do it for each of a thread's elements.
+INLAY_CALLED __device__ inline void keep(const Epilogue& e, DType type, void* y, int64_t at, float x, int64_t row,
+                                         int64_t column) {
+  Kept::store(type, y, at, apply(e, x, row, column));
 }
 }  // namespace kernels::cuda

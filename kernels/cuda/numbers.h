@@ -15,6 +15,24 @@ __device__ inline float float_of_bits(uint32_t bits) {
   memcpy(&x, &bits, sizeof x);
   return x;
 }
+// Between half, bfloat16 and f32, to nearest, ties to even: what a device does in an instruction is spelled out for the emulation.
+#if defined(__CUDA_ARCH__)
+__device__ inline float from_half(uint16_t h) {
+  float x;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(h));
+  return x;
+}
+__device__ inline uint16_t to_half(float x) {
+  uint16_t h;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h) : "f"(x));
+  return h;
+}
+__device__ inline uint16_t to_bfloat(float x) {
+  uint16_t h;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(h) : "f"(x));
+  return h;
+}
+#else
 __device__ inline float from_half(uint16_t h) {
   const uint32_t sign = uint32_t(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 0x3ff;
   if (exponent == 31) return float_of_bits(sign | 0x7f800000 | fraction << 13);
@@ -22,7 +40,6 @@ __device__ inline float from_half(uint16_t h) {
   const float small = float(fraction) * 0x1p-24f;
   return sign ? -small : small;
 }
-// To nearest, ties to even.
 __device__ inline uint16_t to_half(float x) {
   const uint32_t bits = bits_of_float(x), sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
   if (magnitude > 0x7f800000) return uint16_t(sign | 0x7e00);
@@ -37,6 +54,7 @@ __device__ inline uint16_t to_bfloat(float x) {
   if ((bits & 0x7fffffff) > 0x7f800000) return uint16_t(bits >> 16 | 0x40);
   return uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
+#endif
 
 __device__ inline float load_real(DType type, const void* x, int64_t i) {
   if (type == DType::f32) return static_cast<const float*>(x)[i];

@@ -28,9 +28,7 @@ inline int64_t count_of(const GatherProblem& p) {
   for (int d = 0; d < p.dims; ++d) n *= p.extents[d];
   return n;
 }
-template <class F> Failure with_index(int bytes, F&& f) {
-  return bytes == 4 ? f(int32_t{}) : f(int64_t{});
-}
+template <class F> Failure with_index(int bytes, F&& f) { return bytes == 4 ? f(int32_t{}) : f(int64_t{}); }
 inline const char* refusal_of(const GatherProblem& p) {
   if (!is_word(p.element_bytes)) return "elements of another size";
   if (p.index_bytes != 4 && p.index_bytes != 8) return "indices of another type";

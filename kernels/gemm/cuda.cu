@@ -44,8 +44,7 @@ __global__ void __launch_bounds__(Tile::threads)
                                             tile / tiles_across * Tile::m, tile % tiles_across * Tile::n, p.k,
                                             [&](int64_t row, int64_t column, float sum) {
                                               if (row < p.m && column < p.n)
-                                                Kept::store(p.kept.y, c, to + row * p.ldc + column,
-                                                            apply(chain, sum, row, column));
+                                                keep(chain, p.kept.y, c, to + row * p.ldc + column, sum, row, column);
                                             });
 }
 
@@ -65,9 +64,7 @@ __global__ void __launch_bounds__(Tile::threads)
                                       k1 < p.k ? k1 : p.k, [&](int64_t row, int64_t column, float sum) {
                                         if (row >= p.m || column >= p.n) return;
                                         if (gridDim.y > 1) part[row * p.n + column] = sum;
-                                        else
-                                          Kept::store(p.kept.y, c, to + row * p.ldc + column,
-                                                      apply(chain, sum, row, column));
+                                        else keep(chain, p.kept.y, c, to + row * p.ldc + column, sum, row, column);
                                       });
 }
 
@@ -136,11 +133,10 @@ template <class Tile> Failure run_mma(const GemmProblem& p, const GemmArgs& args
     using A = decltype(of_a);
     using B = decltype(of_b);
     constexpr int vector_a = 16 / sizeof(A), vector_b = 16 / sizeof(B);
-    return launch<typename Tile::Shared>(vectors ? gemm_mma<Tile, true, A, vector_a, B, vector_b>
-                                                 : gemm_mma<Tile, sizeof(B) == 2, A, 1, B, 1>,
-                                         dim3(unsigned(blocks), unsigned(splits)), Tile::threads, stream, p,
-                                         static_cast<const A*>(args.a), static_cast<const B*>(args.b), args.c, parts,
-                                         chain);
+    return launch<typename Tile::Shared>(
+        vectors ? gemm_mma<Tile, true, A, vector_a, B, vector_b> : gemm_mma<Tile, sizeof(B) == 2, A, 1, B, 1>,
+        dim3(unsigned(blocks), unsigned(splits)), Tile::threads, stream, p, static_cast<const A*>(args.a),
+        static_cast<const B*>(args.b), args.c, parts, chain);
   };
   const bool half_a = p.kept.x != DType::f32;
   Failure failure = nullptr;

@@ -1,5 +1,5 @@
-// Sampling of images at places that another tensor names: a thread takes one place of a few channels, so that places are
-// worked out once for them. Places are in double, as ties and edges of large images want it.
+// Sampling of images at places that another tensor names: a thread takes one place of a few channels, so that places
+// are worked out once for them. Places are in double, as ties and edges of large images want it.
 #include "kernels/cuda/elements.h"
 #include "kernels/cuda/families.h"
 

@@ -73,8 +73,16 @@ Failure prepare_generated(const PointwiseProblem& p, int sm) { return Compiled::
 Failure run_generated(const PointwiseProblem& p, const PointwiseArgs& args, Stream* stream) {
   Generated* const code = Compiled::find(p.chain);
   if (!code) return "a chain that was not prepared";
-  pointwise::SourceParameters parameters{
-      static_cast<const float*>(args.x), static_cast<float*>(args.y), {}, {}, p.x_stride, p.y_stride, p.rows, p.columns, p.outer * p.rows * p.columns, 0};
+  pointwise::SourceParameters parameters{static_cast<const float*>(args.x),
+                                         static_cast<float*>(args.y),
+                                         {},
+                                         {},
+                                         p.x_stride,
+                                         p.y_stride,
+                                         p.rows,
+                                         p.columns,
+                                         p.outer * p.rows * p.columns,
+                                         0};
   const auto whole = [](const void* data, int64_t stride) {
     return reinterpret_cast<uintptr_t>(data) % 16 == 0 && stride % 4 == 0;
   };

@@ -36,8 +36,7 @@ __global__ void __launch_bounds__(threads) pool_taps(PoolProblem p, const void* 
     for (int h = rows.first; h < rows.past; ++h)
       for (int w = columns.first; w < columns.past; ++w) {
         const int64_t row = image * s.height + top + int64_t(h) * s.dilation_h;
-        const float v =
-            Numbers::load(p.x, x, (row * s.width + left + int64_t(w) * s.dilation_w) * x_pitch + channel);
+        const float v = Numbers::load(p.x, x, (row * s.width + left + int64_t(w) * s.dilation_w) * x_pitch + channel);
         if (max) sum = v > sum ? v : sum;
         else sum += v;
       }

@@ -64,8 +64,7 @@ __device__ float shift_of(float largest) { return std::fabs(largest) < INFINITY 
 __device__ int64_t shift_of(int64_t) { return 0; }
 
 template <class Numbers>
-__global__ void __launch_bounds__(threads)
-    reduce_rows(ReduceProblem p, const void* x, void* y) {
+__global__ void __launch_bounds__(threads) reduce_rows(ReduceProblem p, const void* x, void* y) {
   using T = typename Numbers::T;
   auto& memory = shared<ReductionMemory<threads, T>>();
   const ReduceKind kind = p.spec.kind;

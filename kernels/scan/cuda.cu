@@ -1,5 +1,6 @@
-// Running sums and products: a thread for each line, or, of few lines, a block for each, which takes as many elements at a
-// time as it has threads (Hillis and Steele, "Data Parallel Algorithms", 1986). Which of them follows from the extents.
+// Running sums and products: a thread for each line, or, of few lines, a block for each, which takes as many elements
+// at a time as it has threads (Hillis and Steele, "Data Parallel Algorithms", 1986). Which of them follows from the
+// extents.
 #include "kernels/cuda/families.h"
 #include "kernels/cuda/numbers.h"
 
@@ -23,8 +24,7 @@ __device__ int64_t element(const ScanProblem& p, int64_t line, int64_t d) {
   return (line / p.inner * p.n + (p.reverse ? p.n - 1 - d : d)) * p.inner + line % p.inner;
 }
 
-template <class Numbers>
-__global__ void __launch_bounds__(threads) scan_lines(ScanProblem p, const void* x, void* y) {
+template <class Numbers> __global__ void __launch_bounds__(threads) scan_lines(ScanProblem p, const void* x, void* y) {
   using T = typename Numbers::T;
   for (int64_t line = linear_thread(); line < p.outer * p.inner; line += linear_threads()) {
     T sum = p.product;

@@ -1,6 +1,6 @@
-// Elements written to computed indices. Where the last one of a place stays, updates claim their places first. Where they
-// are combined, each place has a list of its updates; one thread sorts it and combines them in their order, so that sums
-// have one, whatever order threads came in.
+// Elements written to computed indices. Where the last one of a place stays, updates claim their places first. Where
+// they are combined, each place has a list of its updates; one thread sorts it and combines them in their order, so
+// that sums have one, whatever order threads came in.
 #include "kernels/cuda/numbers.h"
 #include "kernels/gather/places.h"
 
@@ -23,9 +23,8 @@ __global__ void __launch_bounds__(threads)
     atomicMax(&owner[place(p, indices, i, watch)], int(i));
 }
 template <class T, class Index>
-__global__ void __launch_bounds__(threads)
-    write(const __grid_constant__ GatherProblem p, const Index* indices, const T* updates, T* y, const int* owner,
-          int64_t count, Watch watch) {
+__global__ void __launch_bounds__(threads) write(const __grid_constant__ GatherProblem p, const Index* indices,
+                                                 const T* updates, T* y, const int* owner, int64_t count, Watch watch) {
   for (int64_t i = linear_thread(); i < count; i += linear_threads()) {
     const int64_t at = place(p, indices, i, watch);
     if (owner[at] == int(i)) y[at] = updates[i];
@@ -76,9 +75,9 @@ template <class T> __device__ T combine(ScatterKind kind, T old, T x) {
   }
 }
 template <class Numbers>
-__global__ void __launch_bounds__(threads) combine_lists(ScatterKind kind, DType type, const void* x,
-                                                         const void* updates, void* y, const int* first, int* next,
-                                                         int64_t count) {
+__global__ void __launch_bounds__(threads)
+    combine_lists(ScatterKind kind, DType type, const void* x, const void* updates, void* y, const int* first,
+                  int* next, int64_t count) {
   for (int64_t at = linear_thread(); at < count; at += linear_threads()) {
     if (first[at] < 0 && x == y) continue;
     Numbers::store(type, y, at, Numbers::load(type, x, at));

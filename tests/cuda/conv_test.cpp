@@ -192,7 +192,14 @@ TEST_P(CudaConv, KeptAsHalf) {
   const bool grouped = std::string_view(row.name) == "grouped_f32_cuda",
              multiplies_half = precision == Precision::f16 || precision == Precision::bf16;
   const auto type = precision == Precision::bf16 ? DType::bf16 : DType::f16;
-  Spec s{.channels = 16, .out_channels = 20, .width = 6, .kernel_h = 3, .kernel_w = 3, .pad_left = 1, .bias = true, .epilogue = {Stage::of(schema::BinaryKind::add, 0, Mode::full)}};
+  Spec s{.channels = 16,
+         .out_channels = 20,
+         .width = 6,
+         .kernel_h = 3,
+         .kernel_w = 3,
+         .pad_left = 1,
+         .bias = true,
+         .epilogue = {Stage::of(schema::BinaryKind::add, 0, Mode::full)}};
   cuda::KeptTypes kept;
   kept.y = type, kept.operands[0] = type;
   check(row, s, 2, 5, kept);

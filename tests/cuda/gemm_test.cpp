@@ -5,8 +5,8 @@ using namespace kernels;
 using cuda::GemmArgs;
 using cuda::GemmProblem;
 using pointwise::Mode;
-using schema::DType;
 using pointwise::Stage;
+using schema::DType;
 
 std::string text(const GemmProblem& p) {
   std::string text = "seed " + std::to_string(test::seed()) + ":";
@@ -37,7 +37,8 @@ void check(const cuda::Row<GemmProblem, GemmArgs>& row, GemmProblem p) {
   const test::OnDevice<std::byte> scratch(size_t(row.scratch ? row.scratch(p) : 0));
   const size_t n = rows ? size_t((rows - 1) * p.ldc + p.n) : 0;
   // What is kept as half: A, C, the operand.
-  const bool half_a = p.kept.x != DType::f32, half_c = p.kept.y != DType::f32, half_o = p.kept.operands[0] != DType::f32;
+  const bool half_a = p.kept.x != DType::f32, half_c = p.kept.y != DType::f32,
+             half_o = p.kept.operands[0] != DType::f32;
   const test::OnDevice<uint16_t> kept_a(test::halves({a.data(), a.data() + a.size()}, p.kept.x)),
       kept_o(test::halves({operand.data(), operand.data() + operand.size()}, p.kept.operands[0]));
   const auto* of_operand = half_o ? reinterpret_cast<const float*>(kept_o.data()) : operand_.data();
@@ -151,15 +152,26 @@ TEST_P(CudaGemm, KeptAsHalf) {
     return k;
   };
   check(row, {.m = 70, .n = 67, .k = 40, .trans_b = true, .kept = kept(DType::f32, type, DType::f32)});
-  const GemmProblem half_x{.m = 70, .n = 67, .k = 40, .lda = 40, .ldb = 40, .ldc = 67, .trans_b = true, .precision = precision, .kept = kept(type, type, DType::f32)};
+  const GemmProblem half_x{.m = 70,
+                           .n = 67,
+                           .k = 40,
+                           .lda = 40,
+                           .ldb = 40,
+                           .ldc = 67,
+                           .trans_b = true,
+                           .precision = precision,
+                           .kept = kept(type, type, DType::f32)};
   if (!multiplies_half) {
     EXPECT_NE(row.refusal(half_x), nullptr);
     return;
   }
   for (const bool half_b : {false, true})
     for (const int64_t k : {8, 32, 40, 1024}) {
-      check(row, {.m = 70, .n = 67, .k = k, .trans_b = true, .half_b = half_b, .kept = kept(type, DType::f32, DType::f32)});
-      check(row, {.m = 5, .n = 67, .k = k, .trans_b = true, .chain = chain, .half_b = half_b, .kept = kept(type, type, type)});
+      check(row,
+            {.m = 70, .n = 67, .k = k, .trans_b = true, .half_b = half_b, .kept = kept(type, DType::f32, DType::f32)});
+      check(
+          row,
+          {.m = 5, .n = 67, .k = k, .trans_b = true, .chain = chain, .half_b = half_b, .kept = kept(type, type, type)});
     }
   check(row, {.m = 9, .n = 11, .k = 7, .kept = kept(type, type, DType::f32)});
   check(row, {.m = 9, .n = 11, .k = 13, .trans_a = true, .kept = kept(type, DType::f32, DType::f32)});

@@ -139,8 +139,11 @@ template <class T> void check_combined(schema::DType type, schema::ScatterKind k
                           .index_strides = {1, 0},
                           .steps = {inner},
                           .index_extents = {extent}},
-                         extent * inner, kind, type};
-  SCOPED_TRACE(std::string(schema::name(kind)) + " of " + std::string(schema::name(type)) + " " + std::to_string(count));
+                         extent * inner,
+                         kind,
+                         type};
+  SCOPED_TRACE(std::string(schema::name(kind)) + " of " + std::string(schema::name(type)) + " " +
+               std::to_string(count));
   ASSERT_EQ(row.refusal(p), nullptr);
   std::mt19937 random(test::seed());
   std::vector<T> x(size_t(extent * inner)), updates(size_t(count * inner));
@@ -168,8 +171,9 @@ template <class T> void check_combined(schema::DType type, schema::ScatterKind k
   const test::OnDevice<T> x_(x), updates_(updates);
   const test::OnDevice<int64_t> indices_(indices);
   const test::OnDevice<std::byte> scratch(size_t(row.scratch(p)));
-  const auto got = test::run_as<T>(row, p, ScatterArgs{x_.data(), indices_.data(), updates_.data(), nullptr, scratch.data()},
-                                   &ScatterArgs::y, want.size());
+  const auto got =
+      test::run_as<T>(row, p, ScatterArgs{x_.data(), indices_.data(), updates_.data(), nullptr, scratch.data()},
+                      &ScatterArgs::y, want.size());
   for (size_t i = 0; i < want.size(); ++i)
     EXPECT_TRUE(std::memcmp(&got[i], &want[i], sizeof(T)) == 0 || (got[i] != got[i] && want[i] != want[i])) << i;
 }
@@ -183,7 +187,11 @@ TEST(CudaScatter, CombinesInTheOrderOfUpdates) {
     check_combined<uint8_t>(DType::u8, kind, 5, 60);
   }
   const auto& row = cuda::scatter_family().all()[1];
-  const ScatterProblem p{{.dims = 1, .extents = {9}, .x_strides = {0}, .index_strides = {1}, .steps = {1}, .index_extents = {2}}, 2, ScatterKind::max, DType::boolean};
+  const ScatterProblem p{
+      {.dims = 1, .extents = {9}, .x_strides = {0}, .index_strides = {1}, .steps = {1}, .index_extents = {2}},
+      2,
+      ScatterKind::max,
+      DType::boolean};
   EXPECT_EQ(row.refusal(p), nullptr);
   EXPECT_NE(cuda::scatter_family().all()[0].refusal(p), nullptr);
   ScatterProblem many = p;

@@ -135,7 +135,9 @@ template <class T> void check_integers(schema::DType type, ReduceKind kind, int6
   for (T& v : x) v = T(random());
   for (int64_t i = 0; i < 2 * inner; ++i) {
     const auto at = [&](int64_t k) { return int64_t(x[size_t((i / inner * n + k) * inner + i % inner)]); };
-    uint64_t sum = kind == ReduceKind::prod ? 1 : kind == ReduceKind::min || kind == ReduceKind::max ? uint64_t(at(0)) : 0;
+    uint64_t sum = kind == ReduceKind::prod                             ? 1
+                   : kind == ReduceKind::min || kind == ReduceKind::max ? uint64_t(at(0))
+                                                                        : 0;
     for (int64_t k = 0; k < n; ++k) {
       const auto v = uint64_t(at(k));
       if (kind == ReduceKind::prod) sum *= v;

@@ -16,8 +16,7 @@ template <class T> void check_scan(const cuda::Row<ScanProblem, MapArgs>& row, c
   for (int64_t line = 0; line < p.outer * p.inner; ++line) {
     Sum sum = p.product;
     for (int64_t d = 0; d < p.n; ++d) {
-      const auto e =
-          size_t((line / p.inner * p.n + (p.reverse ? p.n - 1 - d : d)) * p.inner + line % p.inner);
+      const auto e = size_t((line / p.inner * p.n + (p.reverse ? p.n - 1 - d : d)) * p.inner + line % p.inner);
       const Sum with = p.product ? sum * Sum(x[e]) : sum + Sum(x[e]);
       want[e] = T(p.exclusive ? sum : with), sum = with;
     }
@@ -81,7 +80,8 @@ TEST(CudaOneHot, NumbersFromBothEndsAndOutside) {
   std::vector<uint16_t> want(30, 7);
   const auto set = [&](int64_t o, int64_t at, int64_t i) { want[size_t((o * 5 + at) * 2 + i)] = 9; };
   set(0, 0, 0), set(0, 4, 1), set(1, 4, 0), set(1, 0, 1);
-  EXPECT_EQ(test::run_as<uint16_t>(row, p, OneHotArgs{indices.data(), values.data(), nullptr}, &OneHotArgs::y, 30), want);
+  EXPECT_EQ(test::run_as<uint16_t>(row, p, OneHotArgs{indices.data(), values.data(), nullptr}, &OneHotArgs::y, 30),
+            want);
   EXPECT_NE(row.refusal({DType::f32, 4, 1, 1, 1}), nullptr);
 }
 
@@ -124,10 +124,12 @@ TEST(CudaGridSample, EveryModeAndPadding) {
           ASSERT_EQ(row.refusal(p), nullptr);
           const test::Buffer x(size_t(2 * 9 * height * width), 1), grid(size_t(2 * 70 * 2), 2, -2.3f, 2.3f);
           const test::OnDevice<float> x_(x), grid_(grid);
-          const auto got = test::run(row, p, GridSampleArgs{x_.data(), grid_.data(), nullptr}, &GridSampleArgs::y, 2 * 9 * 70);
+          const auto got =
+              test::run(row, p, GridSampleArgs{x_.data(), grid_.data(), nullptr}, &GridSampleArgs::y, 2 * 9 * 70);
           for (int64_t i = 0; i < 2 * 9 * 70; ++i) {
             const int64_t image = i / 70, place = i / (9 * 70) * 70 + i % 70;
-            const auto columns = weights(p, grid[size_t(place * 2)], width), rows = weights(p, grid[size_t(place * 2 + 1)], height);
+            const auto columns = weights(p, grid[size_t(place * 2)], width),
+                       rows = weights(p, grid[size_t(place * 2 + 1)], height);
             double want = 0;
             for (int64_t r = 0; r < height; ++r)
               for (int64_t c = 0; c < width; ++c)
@@ -138,7 +140,8 @@ TEST(CudaGridSample, EveryModeAndPadding) {
         }
   const GridSampleProblem far{ResizeMode::linear, GridPadding::zeros, false, 4, 1, 1, 2, 2, 2};
   const test::OnDevice<float> x(std::vector<float>{1, 2, 3, 4}), grid(std::vector<float>{NAN, 0, 1e30f, -INFINITY});
-  EXPECT_EQ(test::run(row, far, GridSampleArgs{x.data(), grid.data(), nullptr}, &GridSampleArgs::y, 2), (std::vector<float>{0, 0}));
+  EXPECT_EQ(test::run(row, far, GridSampleArgs{x.data(), grid.data(), nullptr}, &GridSampleArgs::y, 2),
+            (std::vector<float>{0, 0}));
   EXPECT_NE(row.refusal({ResizeMode::linear, GridPadding::zeros, false, 8, 1, 1, 1, 1, 1}), nullptr);
 }
 }  // namespace

@@ -1,5 +1,5 @@
-// The tests of tests/cuda on the backend that $INLAY_CUDA_LIBRARY names: what they call is that library's, and runs on its device.
-// Without the library or a device they are skipped, with status 77.
+// The tests of tests/cuda on the backend that $INLAY_CUDA_LIBRARY names: what they call is that library's, and runs on
+// its device. Without the library or a device they are skipped, with status 77.
 #include <dlfcn.h>
 #include <unistd.h>
 #include <cstdio>
@@ -15,7 +15,7 @@ namespace {
   _exit(77);
 }
 const Backend& backend() {
-  static const Backend& one = [] () -> const Backend& {
+  static const Backend& one = []() -> const Backend& {
     const char* name = std::getenv("INLAY_CUDA_LIBRARY");
     if (!name) skip("INLAY_CUDA_LIBRARY names no backend");
     void* library = dlopen(name, RTLD_NOW | RTLD_LOCAL);

@@ -101,6 +101,48 @@ TEST(DevicePlan, AHostsStepInBetween) {
   EXPECT_EQ(count(steps, "host:Softmax"), 1);
 }
 
+// A loop whose body multiplies what it carries by a constant [n,n], so many times.
+Graph powers(int64_t n, int64_t trips) {
+  auto body = std::make_shared<Graph>();
+  body->add_input("i", Type::scalar(DType::i64));
+  const ValueId go = body->add_input("go", Type::scalar(DType::boolean)),
+                x = body->add_input("x", Type::tensor(DType::f32, {n, n}));
+  Rewriter in_body(*body);
+  const ValueId y =
+      in_body.add(schema::MatMul{}, {x, body->add_constant(random_constant({n, n}, 5, 0.1))}, {"product"})[0];
+  body->outputs = {{"go", go}, {"y", y}};
+  Graph graph;
+  Rewriter r(graph);
+  const ValueId start = graph.add_input("x", Type::tensor(DType::f32, {n, n}));
+  graph.outputs = {
+      {"y", r.add(schema::Loop{1}, {graph.add_constant(make_scalar(DType::i64, trips)), ValueId::none, start},
+                  {"repeat"}, 1, {body})[0]}};
+  return graph;
+}
+// Steps on the device in all plans of a session, after two runs that give what references do.
+size_t device_steps(const Graph& graph) {
+  CompileOptions reference;
+  reference.reference_only = true;
+  Session session(std::make_shared<const Model>(graph, on_device())),
+      host(std::make_shared<const Model>(graph, reference));
+  const auto inputs = inputs_of(graph, 9);
+  session.set_input(0, inputs[0]->view()), host.set_input(0, inputs[0]->view());
+  host.run();
+  for (int run = 0; run < 2; ++run) {
+    session.run();
+    for (int64_t i = 0; i < host.output(0).elements(); ++i)
+      EXPECT_NEAR(load<double>(session.output(0), i), load<double>(host.output(0), i), 1e-4);
+  }
+  size_t count = 0;
+  for (const Plan* plan : session.frame().plans())
+    count += size_t(std::ranges::count_if(plan->steps, &Step::on_device));
+  return count;
+}
+TEST(DevicePlan, BodiesRunThereWhereTheirWorkIsWorthTheCopies) {
+  EXPECT_EQ(device_steps(powers(96, 4)), 3u) << "1.8 million operations: upload, product, download";
+  EXPECT_EQ(device_steps(powers(16, 4)), 0u);
+}
+
 TEST(DevicePlan, LittleWorkBetweenTheHostsStepsStaysThere) {
   Built b;
   ValueId x = of_host(b, b.input({4, 4}), "first");

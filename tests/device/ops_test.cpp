@@ -320,6 +320,46 @@ TEST(DeviceOps, ValuesBetweenStepsAreKeptAsHalf) {
   EXPECT_EQ(std::ranges::count(kept_in(b.graph, inputs, Precision::tf32), DType::f32), std::ranges::ssize(kept_in(b.graph, inputs, Precision::tf32)));
 }
 
+TEST(DeviceOps, AModelOfHalfStaysHalf) {
+  for (const DType type : {DType::f16, DType::bf16}) {
+    Built b;
+    const auto weights = [&](const Shape& shape, unsigned seed) {
+      const auto whole = random_constant(shape, seed);
+      std::vector<double> values;
+      for (int64_t i = 0; i < whole->view().elements(); ++i) values.push_back(load<double>(whole->view(), i));
+      return tensor(type, shape, values);
+    };
+    const auto constant = [&](const Shape& shape, unsigned seed) { return b.graph.add_constant(weights(shape, seed)); };
+    ValueId x = typed_input(b, type, {1, 16, 8, 8});
+    x = b.r.add(schema::Conv{{1, 1}, {1, 1}, {1, 1, 1, 1}}, {x, constant({32, 16, 3, 3}, 1)}, {"conv"})[0];
+    x = b.r.add(schema::Unary{UnaryKind::relu}, {x}, {"relu"})[0];
+    x = b.r.add(schema::Reshape{}, {x, b.graph.add_constant(make_ints({32, 64}))}, {"reshape"})[0];
+    b.output(b.r.add(schema::MatMul{}, {x, constant({64, 24}, 2)}, {"product"})[0]);
+    CompileOptions options;
+    options.device = Device::open(backend_of_tests(), 0);
+    const auto given = weights({1, 16, 8, 8}, 3);
+    for (const auto asked : {std::optional<kernels::Precision>(), std::optional(kernels::Precision::f32)}) {
+      options.precision = asked;
+      Session session(std::make_shared<const Model>(b.graph, options));
+      session.set_input(0, given->view());
+      session.run();
+      const Plan& plan = *session.frame().plan();
+      for (const Step& step : plan.steps) {
+        if (!step.on_device || step.op.get_if<schema::DeviceCopy>()) continue;
+        if (!asked) EXPECT_EQ(plan.values[step.outputs[0]].kept, type) << step.kernel;
+        if (step.kernel.starts_with("gemm")) EXPECT_EQ(step.kernel.find("_f32_") == std::string_view::npos, !asked) << step.kernel;
+      }
+    }
+    CompileOptions reference;
+    reference.reference_only = true;
+    Session want(std::make_shared<const Model>(b.graph, reference)), got(std::make_shared<const Model>(b.graph, CompileOptions{.device = options.device}));
+    want.set_input(0, given->view()), got.set_input(0, given->view());
+    want.run(), got.run();
+    for (int64_t i = 0; i < want.output(0).elements(); ++i)
+      ASSERT_NEAR(load<double>(got.output(0), i), load<double>(want.output(0), i), type == DType::f16 ? 0.05 : 0.4) << i;
+  }
+}
+
 TEST(DeviceOps, WhatOnlyF32ReadsIsKeptAsF32) {
   Built b;
   ValueId x = b.mat_mul(b.input({64, 64}), 64, 64);
