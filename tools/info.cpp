@@ -132,6 +132,7 @@ Json json_of(const InfoArguments& arguments, const LoadedGraph& loaded, const Co
   json["packed"] = Json::object();
   for (const auto& [kernel, p] : packed_of(contents)) json["packed"][kernel] = {{"weights", p.weights}, {"bytes", p.bytes}};
   if (contents.packed && !contents.packed->refusal().empty()) json["packed_not_used"] = contents.packed->refusal();
+  json["precision"] = kernels::name(graph.precision);
   for (const char* list : {"inputs", "outputs", "states"}) json[list] = Json::array();
   for (ValueId v : graph.inputs) {
     Json input = tools::to_json(graph[v].name, graph[v].type);

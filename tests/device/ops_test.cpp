@@ -125,6 +125,18 @@ TEST(DeviceOps, SumsAlongADimTrianglesAndOneHotRows) {
   for (const char* kernel : {"scan_lines_cuda", "triangle_cuda", "one_hot_cuda", "reduce_integer_cuda", "reduce_f32_cuda"}) expect_on_device(c, kernel);
 }
 
+TEST(DeviceOps, BlocksBetweenChannelsAndSpace) {
+  for (const auto mode : {schema::DepthMode::dcr, schema::DepthMode::crd}) {
+    Built b;
+    const ValueId x = b.input({2, 12, 3, 5}), y = b.r.add(schema::DepthToSpace{.block = 2, .mode = mode}, {x}, {"space"})[0];
+    b.output(y);
+    b.output(b.r.add(schema::SpaceToDepth{.block = 2, .mode = mode}, {y}, {"depth"})[0]);
+    const auto c = compare(b.graph, {random_constant({2, 12, 3, 5}, 1)}, 0);
+    EXPECT_TRUE(c.host.empty());
+    EXPECT_EQ(c.kernels.size(), 2u);
+  }
+}
+
 TEST(DeviceOps, GridSamples) {
   using schema::ResizeMode;
   for (const auto mode : {ResizeMode::nearest, ResizeMode::linear, ResizeMode::cubic})
