@@ -2,6 +2,7 @@
 #include "engine/ops/lowering.h"
 #include "engine/plan.h"
 #include "kernels/rnn/rnn.h"
+#include "kernels/split.h"
 
 namespace engine {
 namespace {
@@ -42,27 +43,32 @@ std::optional<Lowered> lower_rnn(const Rnn& op, const LowerContext& c) {
   const Shape x = c.in(0).shape(), r = c.in(2).shape();
   const rnn::Spec spec{op.kind, x[2], r[2], op.linear_before_reset};
   if (c.target) return lower_rnn_on_device(op, spec, c);
-  if (c.has(4) && x[1] != 1) return std::nullopt;  // sequences of several lengths
   auto choice = rnn::select(spec, c.isa);
   if (!choice) return std::nullopt;
   const int64_t time = x[0], batch = x[1], directions = r[0], state = batch * r[2];
-  const int64_t own = int64_t(choice.kernel->scratch_bytes(time, batch)), spare = 2 * state * int64_t(sizeof(float));
+  const int64_t own = kernels::round_up(int64_t(choice.kernel->scratch_bytes(time, batch)), int64_t{64}), spare = kernels::round_up(2 * state * int64_t(sizeof(float)), int64_t{64});
   auto packed = pack(choice.kernel, choice.name, c, directions, r[1], spec);
   return Lowered{choice.name, [=, kernel = choice.kernel, reverse = op.direction == RnnDirection::reverse](RunContext& run) {
     const auto in = [&](size_t k, int64_t d) { return run.has(k) ? reinterpret_cast<const float*>(run.in(k).data) + d * state : nullptr; };
+    const auto scratch = [&](int64_t d) { return run.scratch() + d * (own + spare); };
     const auto out = [&](size_t k, int64_t d, int64_t otherwise) {
-      return run.wants(k) ? reinterpret_cast<float*>(run.out(k).data) + d * state : reinterpret_cast<float*>(run.scratch() + own) + otherwise * state;
+      return run.wants(k) ? reinterpret_cast<float*>(run.out(k).data) + d * state : reinterpret_cast<float*>(scratch(d) + own) + otherwise * state;
     };
-    int64_t steps = time;
-    if (run.has(4)) {
-      steps = load<int64_t>(run.in(4), 0);
-      check(steps >= 0 && steps <= time, "sequence length ", steps, " is out of range for ", time, " steps");
-      if (run.wants(0)) std::fill_n(reinterpret_cast<float*>(run.out(0).data) + steps * directions * state, (time - steps) * directions * state, 0.0f);
+    int64_t* const lengths = run.has(4) ? reinterpret_cast<int64_t*>(scratch(directions)) : nullptr;
+    if (lengths) {
+      for (int64_t b = 0; b < batch; ++b) {
+        lengths[b] = load<int64_t>(run.in(4), b);
+        check(lengths[b] >= 0 && lengths[b] <= time, "sequence length ", lengths[b], " is out of range for ", time, " steps");
+      }
+      if (run.wants(0)) std::fill_n(reinterpret_cast<float*>(run.out(0).data), time * directions * state, 0.0f);
     }
-    for (int64_t d = 0; d < directions; ++d)
-      kernel->run({.x = reinterpret_cast<const float*>(run.in(0).data), .time = steps, .batch = batch, .reverse = reverse || d == 1,
+    // A thread for each direction waits for no other one at every step.
+    const int threads = kernels::threads_of(run.pool(), run.threads()), for_one = directions > 1 && threads <= 2 ? 1 : run.threads();
+    run.pool().run(directions, [&](int64_t d) {
+      kernel->run({.x = reinterpret_cast<const float*>(run.in(0).data), .time = time, .batch = batch, .reverse = reverse || d == 1, .lengths = lengths,
                    .h0 = in(5, d), .c0 = in(6, d), .y = run.wants(0) ? out(0, d, 0) : nullptr, .y_step = directions * state, .h = out(1, d, 0), .c = out(2, d, 1),
-                   .packed = packed.get() + d * kernel->packed_bytes(), .scratch = run.scratch()}, run.pool(), run.threads());
-  }, own + spare};
+                   .packed = packed.get() + d * kernel->packed_bytes(), .scratch = scratch(d)}, run.pool(), for_one);
+    }, for_one == 1 ? run.threads() : 1);
+  }, directions * (own + spare) + (c.has(4) ? batch * int64_t(sizeof(int64_t)) : 0)};
 }
 }  // namespace engine

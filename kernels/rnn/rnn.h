@@ -20,6 +20,7 @@ struct Args {
   const float* x;
   int64_t time, batch;
   bool reverse = false;  // from the last step to the first
+  const int64_t* lengths = nullptr;  // [B], at most `time` each: steps of a sequence, whose h and c are those after its last one. y is not written past it
   const float *h0 = nullptr, *c0 = nullptr;  // [B,H]; null: zeros
   float* y = nullptr;                        // [T,·,B,H] with `y_step` floats from step to step; null: not wanted
   int64_t y_step = 0;

@@ -18,7 +18,6 @@ using kernels::HWY_NAMESPACE::load_first;
 using kernels::HWY_NAMESPACE::store_first;
 using kernels::HWY_NAMESPACE::Vec;
 using kernels::HWY_NAMESPACE::vector;
-using schema::RnnKind;
 
 HWY_INLINE Vec sigmoid(Vec x) {
   const Vec one = hn::Set(vector, 1);
@@ -59,51 +58,55 @@ template <int gates, int rows> HWY_INLINE void sums(const float* r, const float*
     for (int g = 0; g < gates; ++g) sum[b][g] = chains == 2 ? hn::Add(part[0][b][g], part[chains - 1][b][g]) : part[0][b][g];
 }
 
-template <RnnKind kind, int rows> HWY_INLINE void block(const CellArgs& a, int64_t index, int64_t first) {
-  constexpr int gates = kind == RnnKind::lstm ? 4 : kind == RnnKind::gru ? 3 : 1;
+template <Pass pass, int rows> HWY_INLINE void block(const CellArgs& a, int64_t index, int64_t first) {
+  constexpr int gates = gates_of(pass), all = pass == Pass::lstm ? 4 : pass == Pass::rnn ? 1 : 3;
   const int64_t unit = index * lanes;
   const int n = a.hidden - unit < lanes ? static_cast<int>(a.hidden - unit) : lanes;
   Vec sum[rows][gates];
-  sums<gates, rows>(a.r + unit * a.hidden * gates, a.h + first * a.hidden, a.hidden, sum);
+  sums<gates, rows>(a.r + unit * a.hidden * gates, (pass == Pass::gru_hidden ? a.reset : a.h) + first * a.hidden, a.hidden, sum);
 #pragma GCC unroll 4
   for (int b = 0; b < rows; ++b) {
-    const float* x = a.gates_x + (first + b) * gates * a.hidden + unit;
-    const auto gate = [&](int g) HWY_ATTR { return hn::Add(load(x + g * a.hidden, n), sum[b][g]); };
+    const float* x = a.gates_x + (first + b) * all * a.hidden + unit;
     const int64_t at = (first + b) * a.hidden + unit;
-    Vec y;
-    if constexpr (kind == RnnKind::rnn) y = math::tanh(gate(0));
-    if constexpr (kind == RnnKind::gru) {
-      const Vec z = sigmoid(gate(0)), reset = sigmoid(gate(1));
-      const Vec hidden = math::tanh(hn::MulAdd(reset, hn::Add(sum[b][2], hn::LoadU(vector, a.bias + unit)), load(x + 2 * a.hidden, n)));
-      y = hn::MulAdd(z, hn::Sub(load(a.h + at, n), hidden), hidden);
+    const auto gate = [&](int g) HWY_ATTR { return hn::Add(load(x + g * a.hidden, n), sum[b][g]); };
+    const auto mixed = [&](Vec update, Vec hidden) HWY_ATTR { return hn::MulAdd(update, hn::Sub(load(a.h + at, n), hidden), hidden); };
+    const auto set_next = [&](Vec y) HWY_ATTR { store(y, a.next + at, n); };
+    if constexpr (pass == Pass::rnn) set_next(math::tanh(gate(0)));
+    if constexpr (pass == Pass::gru)
+      set_next(mixed(sigmoid(gate(0)), math::tanh(hn::MulAdd(sigmoid(gate(1)), hn::Add(sum[b][2], hn::LoadU(vector, a.bias + unit)), load(x + 2 * a.hidden, n)))));
+    if constexpr (pass == Pass::gru_gates) {
+      store(hn::Mul(sigmoid(gate(1)), load(a.h + at, n)), a.reset + at, n);
+      store(sigmoid(gate(0)), a.update + at, n);
     }
-    if constexpr (kind == RnnKind::lstm) {
+    if constexpr (pass == Pass::gru_hidden) set_next(mixed(load(a.update + at, n), math::tanh(hn::Add(load(x + 2 * a.hidden, n), sum[b][0]))));
+    if constexpr (pass == Pass::lstm) {
       const Vec c = hn::MulAdd(sigmoid(gate(2)), load(a.c + at, n), hn::Mul(sigmoid(gate(0)), math::tanh(gate(3))));
       store(c, a.c + at, n);
-      y = hn::Mul(sigmoid(gate(1)), math::tanh(c));
+      set_next(hn::Mul(sigmoid(gate(1)), math::tanh(c)));
     }
-    store(y, a.next + at, n);
   }
 }
 
-template <RnnKind kind> void steps(const CellArgs& a) {
+template <Pass pass> void blocks(const CellArgs& a) {
   constexpr int rows = kernels::HWY_NAMESPACE::registers == 32 ? 4 : 2;  // of sums and weights that registers hold
   for (int64_t index = a.block0; index < a.block1; ++index) {
     int64_t b = 0;
-    for (; b + rows <= a.batch; b += rows) block<kind, rows>(a, index, b);
-    for (; b < a.batch; ++b) block<kind, 1>(a, index, b);
+    for (; b + rows <= a.batch; b += rows) block<pass, rows>(a, index, b);
+    for (; b < a.batch; ++b) block<pass, 1>(a, index, b);
   }
 }
 
-void step(RnnKind kind, const CellArgs& a) {
-  switch (kind) {
-    case RnnKind::lstm: return steps<RnnKind::lstm>(a);
-    case RnnKind::gru: return steps<RnnKind::gru>(a);
-    case RnnKind::rnn: return steps<RnnKind::rnn>(a);
+void run(Pass pass, const CellArgs& a) {
+  switch (pass) {
+    case Pass::rnn: return blocks<Pass::rnn>(a);
+    case Pass::lstm: return blocks<Pass::lstm>(a);
+    case Pass::gru: return blocks<Pass::gru>(a);
+    case Pass::gru_gates: return blocks<Pass::gru_gates>(a);
+    case Pass::gru_hidden: return blocks<Pass::gru_hidden>(a);
   }
 }
 }  // namespace
-constexpr Cell cell{lanes, step};
+constexpr Cell cell{lanes, run};
 }  // namespace kernels::rnn::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

@@ -50,6 +50,9 @@ struct Args {
   const Shape* shape;
   // What will be read next, brought into the second-level cache along the way: [prefetch, prefetch_end). Advanced.
   const float *prefetch, *prefetch_end;
+  // A generated tile's own, for what its registers do not hold.
+  int64_t outer_left, operand_stride;
+  const float* c_end;
 };
 
 struct Tile {

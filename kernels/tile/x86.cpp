@@ -46,9 +46,13 @@ template <class Isa> class TileGenerator : public jit::Generator {
     cmp(field(offsetof(Args, k)), 0), jle(reduced, T_NEAR);
     mov(outer_count, field(offsetof(Args, outer))), test(outer_count, outer_count), jle(reduced, T_NEAR);
     if (prefetches()) mov(next, field(offsetof(Args, prefetch))), cmp(next, field(offsetof(Args, prefetch_end))), cmovae(next, b);
+    if (prefetches()) start_walk();
     L(outer);
     for (const Tap& tap : s_.taps) reduce(tap);
-    add(image, field(offsetof(Args, outer_step))), dec(outer_count), jnz(outer, T_NEAR);
+    add(image, field(offsetof(Args, outer_step)));
+    if (prefetches()) dec(field(offsetof(Args, outer_left)));
+    else dec(outer_count);
+    jnz(outer, T_NEAR);
     if (prefetches()) {
       mov(rax, field(offsetof(Args, prefetch_end))), cmp(field(offsetof(Args, prefetch)), rax), jae(reduced);
       mov(field(offsetof(Args, prefetch)), next);
@@ -99,7 +103,37 @@ template <class Isa> class TileGenerator : public jit::Generator {
   // As much in a tile as brings a panel within four.
   int prefetched_lines() const { return std::clamp(unroll * s_.vectors * vector_bytes / (4 * line), 1, 3); }
 
-  // The rows that end the reduction lie far apart: asked for at its start, they are there.
+  // The operand whose rows are asked for along with C's, or -1.
+  int walked() const {
+    if (prefetches())
+      for (const pointwise::Stage& stage : s_.epilogue)
+        if (stage.binary && stage.mode == pointwise::Mode::full) return stage.operand;
+    return -1;
+  }
+  // The rows that end the reduction lie far apart: one of C's and one of an operand's is asked for with each block of k, so that misses
+  // neither wait for each other nor hold up the panel's.
+  void start_walk() {
+    mov(field(offsetof(Args, outer_left)), outer_count);
+    imul(rax, ldc, s_.rows), add(rax, c), mov(field(offsetof(Args, c_end)), rax);
+    mov(c_row, c);
+    if (walked() < 0) return;
+    mov(rax, field(offsetof(Args, cursors)));
+    mov(operand_row, qword[rax + walked() * sizeof(Cursor) + offsetof(Cursor, stride)]), mov(field(offsetof(Args, operand_stride)), operand_row);
+    mov(operand_row, qword[rax + walked() * sizeof(Cursor) + offsetof(Cursor, data)]);
+  }
+  void walk() {
+    Xbyak::Label asked;
+    cmp(c_row, field(offsetof(Args, c_end))), jae(asked);
+    for (int at = 0; at < s_.vectors * vector_bytes; at += line) prefetchw(ptr[c_row + at]);
+    add(c_row, ldc);
+    if (walked() >= 0) {
+      for (int at = 0; at < s_.vectors * vector_bytes; at += line) prefetcht0(ptr[operand_row + at]);
+      add(operand_row, field(offsetof(Args, operand_stride)));
+    }
+    L(asked);
+  }
+
+  // Those that are not walked along, all at once.
   void prefetch_rows() {
     const auto rows = [&](const Xbyak::Operand& stride) {
       for (int m = 0; m < s_.rows; ++m) {
@@ -109,7 +143,7 @@ template <class Isa> class TileGenerator : public jit::Generator {
     };
     if (s_.accumulate) mov(rax, c), rows(ldc);
     for (const pointwise::Stage& stage : s_.epilogue) {
-      if (!stage.binary || stage.mode != pointwise::Mode::full) continue;
+      if (!stage.binary || stage.mode != pointwise::Mode::full || stage.operand == walked()) continue;
       mov(cursors, field(offsetof(Args, cursors)));
       mov(rax, qword[cursors + stage.operand * sizeof(Cursor) + offsetof(Cursor, data)]);
       rows(qword[cursors + stage.operand * sizeof(Cursor) + offsetof(Cursor, stride)]);
@@ -155,6 +189,7 @@ template <class Isa> class TileGenerator : public jit::Generator {
         multiply(tap.first, last, u);
         if (prefetches() && u < prefetched_lines()) prefetcht1(ptr[next + u * line]);
       }
+      if (prefetches()) walk();
       if (prefetches()) add(next, prefetched_lines() * line);
       for (int i = 0; i < pointers(last); ++i) add(a[i], 4 * unroll);
       if (!s_.direct) add(b, unroll * s_.vectors * vector_bytes);
@@ -228,6 +263,7 @@ template <class Isa> class TileGenerator : public jit::Generator {
   const Xbyak::Reg64 args = rdi, b = rdx, k = rax, lda = r8, lda3 = r9, image = rcx, outer_count = rbx, c = r10,
                      ldc = r11, next = r14, first_row = rbp;
   const Xbyak::Reg64 cursors = rdx;  // before and after the reduction, when there is no b
+  const Xbyak::Reg64 c_row = r15, operand_row = rbx;  // while there are prefetches, in place of step and outer_count
   const Xbyak::Reg64 step = r15;  // of k in A, or in a direct B
   const Xbyak::Reg64 a[3] = {rsi, r12, r13};
 };

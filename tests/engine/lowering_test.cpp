@@ -258,25 +258,25 @@ TEST(Lowering, Rnn) {
   using schema::RnnDirection, schema::RnnKind;
   for (RnnKind kind : {RnnKind::lstm, RnnKind::gru, RnnKind::rnn})
     for (RnnDirection direction : {RnnDirection::forward, RnnDirection::reverse, RnnDirection::bidirectional})
-      for (const auto& [time, batch, input, hidden] : {std::array<int64_t, 4>{1, 1, 3, 5}, {4, 2, 7, 16}, {3, 1, 33, 65}}) {
+      for (const auto& [time, batch, input, hidden] : {std::array<int64_t, 4>{1, 1, 3, 5}, {4, 2, 7, 16}, {3, 1, 33, 65}, {5, 1, 6, 17}}) {
         const int64_t d = direction == RnnDirection::bidirectional ? 2 : 1, g = kind == RnnKind::lstm ? 4 : kind == RnnKind::gru ? 3 : 1;
         schema::Rnn op;
-        op.kind = kind, op.direction = direction, op.hidden = hidden, op.linear_before_reset = kind == RnnKind::gru;
+        op.kind = kind, op.direction = direction, op.hidden = hidden, op.linear_before_reset = kind == RnnKind::gru && hidden != 17;
         check({op, {{{time, batch, input}}, {{d, g * hidden, input}, true}, {{d, g * hidden, hidden}, true}, {{d, 2 * g * hidden}, true}}});
       }
 }
 
-// A sequence that ends before the input does.
+// Sequences that end before the input does.
 TEST(Lowering, RnnOfSomeSteps) {
   using schema::RnnDirection, schema::RnnKind;
   for (RnnKind kind : {RnnKind::lstm, RnnKind::gru, RnnKind::rnn})
     for (RnnDirection direction : {RnnDirection::forward, RnnDirection::reverse, RnnDirection::bidirectional})
-      for (const int64_t length : {0, 3, 5}) {
+      for (const auto& [batch, least, most] : {std::array<double, 3>{1, 0, 0.5}, {1, 3, 3.5}, {1, 5, 5.5}, {7, 0, 5.99}}) {
         const int64_t d = direction == RnnDirection::bidirectional ? 2 : 1, g = kind == RnnKind::lstm ? 4 : kind == RnnKind::gru ? 3 : 1;
         schema::Rnn op;
-        op.kind = kind, op.direction = direction, op.hidden = 17, op.linear_before_reset = true;
-        const Input lengths{{1}, false, double(length), double(length) + 0.5, DType::i32};
-        check({op, {{{5, 1, 7}}, {{d, g * 17, 7}, true}, {{d, g * 17, 17}, true}, {{d, 2 * g * 17}, true}, lengths}});
+        op.kind = kind, op.direction = direction, op.hidden = 17, op.linear_before_reset = batch == 1;
+        const Input lengths{{int64_t(batch)}, false, least, most, DType::i32};
+        check({op, {{{5, int64_t(batch), 7}}, {{d, g * 17, 7}, true}, {{d, g * 17, 17}, true}, {{d, 2 * g * 17}, true}, lengths}});
       }
 }
 }  // namespace
