@@ -106,14 +106,14 @@ Graph powers(int64_t n, int64_t trips) {
   auto body = std::make_shared<Graph>();
   body->add_input("i", Type::scalar(DType::i64));
   const ValueId go = body->add_input("go", Type::scalar(DType::boolean)),
-                x = body->add_input("x", Type::tensor(DType::f32, {n, n}));
+                x = body->add_input("x", Type::tensor(DType::f32, Shape{n, n}));
   Rewriter in_body(*body);
   const ValueId y =
       in_body.add(schema::MatMul{}, {x, body->add_constant(random_constant({n, n}, 5, 0.1))}, {"product"})[0];
   body->outputs = {{"go", go}, {"y", y}};
   Graph graph;
   Rewriter r(graph);
-  const ValueId start = graph.add_input("x", Type::tensor(DType::f32, {n, n}));
+  const ValueId start = graph.add_input("x", Type::tensor(DType::f32, Shape{n, n}));
   graph.outputs = {
       {"y", r.add(schema::Loop{1}, {graph.add_constant(make_scalar(DType::i64, trips)), ValueId::none, start},
                   {"repeat"}, 1, {body})[0]}};
