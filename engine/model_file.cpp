@@ -114,7 +114,7 @@ void save_model(const Graph& graph, const std::string& path, std::span<const Pac
   uint64_t weights_size = 0;
   static constexpr std::byte zeros[4096] = {};
   const auto pad = [&](std::vector<Span>& to, uint64_t size, uint64_t alignment) { to.emplace_back(zeros, round_up(size, alignment) - size); };
-  const std::string text = write_graph(graph, [&](const Constant& c) {
+  const auto place = [&](const Constant& c) {
     const auto [it, fresh] = known.try_emplace(c.data, round_up(weights_size, 64));
     if (fresh) {
       pad(parts, weights_size, 64);
@@ -122,7 +122,12 @@ void save_model(const Graph& graph, const std::string& path, std::span<const Pac
       weights_size = it->second + c.bytes();
     }
     return it->second;
-  });
+  };
+  // What runs read as it is stored, biases above all, lies together: a touch of it may bring in megabytes of weights around it, which
+  // nothing reads once they are packed.
+  constexpr int64_t small = 16 << 10;
+  write_graph(graph, [&](const Constant& c) { return c.bytes() <= small ? place(c) : 0; });
+  const std::string text = write_graph(graph, place);
   XXH3_state_t state;
   XXH3_64bits_reset(&state);
   for (Span part : parts) XXH3_64bits_update(&state, part.data(), part.size());

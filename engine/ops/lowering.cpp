@@ -49,21 +49,21 @@ std::optional<Lowered> lower_mat_mul(const schema::MatMul& op, const LowerContex
   const Constant* weight = c.constant(1);
   const bool packed = weight && b.size() == 2;
   if (!packed && !epilogue.chain.empty()) return std::nullopt;
-  gemm::Spec spec{n, k, packed ? gemm::B::packed : gemm::B::dynamic, op.trans_b, false, epilogue.chain};
+  const int64_t rows = packed ? elements(y) / std::max<int64_t>(n, 1) : a[a.size() - 2];  // also where k is 0
+  const gemm::Spec spec{n, k, packed ? gemm::B::packed : gemm::B::dynamic, op.trans_b, false, epilogue.chain, rows};
   auto choice = gemm::select(spec, c.isa);
   if (!choice) return std::nullopt;
   if (packed) {  // all leading dims of A are rows
-    const int64_t m = elements(y) / std::max<int64_t>(n, 1);  // also where k is 0
     auto w = packed_weight(c, {weight}, cat(choice.name, " n", n, " k", k, " t", op.trans_b, " v", kernels::tile::PanelPreference::current), choice.kernel->packed_bytes(),
                            [kernel = choice.kernel, from = weight->data, b_stride](std::byte* to) { kernel->pack_b(reinterpret_cast<const float*>(from), b_stride, to); });
     const int64_t lda = c.in_pitch(0) ? c.in_pitch(0) : k, ldc = c.out_pitch() ? c.out_pitch() : n;
-    return Lowered{choice.name, [kernel = choice.kernel, w, m, lda, ldc, epilogue](RunContext& r) {
+    return Lowered{choice.name, [kernel = choice.kernel, w, m = rows, lda, ldc, epilogue](RunContext& r) {
       const auto operands = epilogue.operands(r);
       kernel->run({.a = f32(r.in(0)), .lda = lda, .b = w.get(), .c = f32(r.out(0)), .ldc = ldc, .operands = operands.data(), .m = m, .scratch = r.scratch()},
                   r.pool(), r.threads());
-    }, int64_t(choice.kernel->scratch_bytes(m))};
+    }, int64_t(choice.kernel->scratch_bytes(rows))};
   }
-  const int64_t m = a[a.size() - 2];
+  const int64_t m = rows;
   const Shape batch(y.begin(), y.end() - 2);
   if (elements(y) == 0) return std::nullopt;
   Charge offsets(elements(batch) * int64_t(2 * sizeof(int64_t)));
@@ -113,6 +113,7 @@ std::optional<PreparedConv> prepare_conv(const schema::ConvLast& op, const Lower
     spec.width = std::exchange(height, 1), spec.kernel_w = std::exchange(spec.kernel_h, 1), spec.stride_w = std::exchange(spec.stride_h, 1);
     spec.dilation_w = std::exchange(spec.dilation_h, 1), spec.pad_left = std::exchange(spec.pad_top, 0), spec.pad_right = std::exchange(spec.pad_bottom, 0);
   }
+  if (!by_rows) spec.rows = x[0] * spec.out_height(height);
   auto choice = conv::select(spec, c.isa);
   if (!choice) return std::nullopt;
   const std::string packing = cat(choice.name, ' ', to_text(w->shape), " groups", op.groups, " planar", op.planar_input, " width", spec.width, " pitch", spec.in_pitch(),

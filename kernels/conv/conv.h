@@ -21,6 +21,7 @@ struct Spec {
   bool bias = false;
   bool strict = false;  // no algorithm whose error is larger than a direct sum's
   bool by_rows = false;  // the kernel must take Args::rows
+  int64_t rows = 0;      // of y, all images together, where all runs have as many: the kernel is made for these. 0: any
   pointwise::Chain epilogue = {};  // rows are the pixels of y in order, columns its channels
   bool operator==(const Spec&) const = default;
 

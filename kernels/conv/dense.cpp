@@ -22,7 +22,8 @@ class PixelGemm final : public Conv {
         gathers_(spec.stride_h > 1 || spec.stride_w > 1),
         pitch_(gathers_ ? spec.channels + (spec.channels % 512 == 0 ? 16 : 0) : spec.in_pitch()),
         gemm_(gemm::make(backend,
-                         {.n = spec.out_channels, .k = spec.channels, .transposed_b = true, .bias = spec.bias, .epilogue = spec.epilogue},
+                         {.n = spec.out_channels, .k = spec.channels, .transposed_b = true, .bias = spec.bias, .epilogue = spec.epilogue,
+                          .rows = spec.rows * spec.out_width()},
                          pitch_)) {}
   bool ok() const { return gemm_ != nullptr; }
 

@@ -111,7 +111,7 @@ Support supports_depthwise(const Spec& spec, int lanes) {
   if (std::string reason = invalid(spec); !reason.empty()) return {0, reason};
   if (spec.groups != spec.channels || spec.out_channels != spec.channels) return {0, "not depthwise"};
   if (spec.nchw_input) return {0, "x is not channels last"};
-  return {1.0 / lanes, {}};
+  return {static_cast<double>(divide_up(spec.channels, int64_t{lanes})) / static_cast<double>(spec.channels), {}};
 }
 
 Support supports_grouped(const Spec& spec, int lanes) {

@@ -8,7 +8,8 @@ constexpr int most_dot_outputs = 4;  // channels
 
 using DotFunction = void (*)(const PixelRow&);
 
-// Weights are packed as [kh][kw][output][channel].
+// Weights are packed as [kh][kw][output][channel], or, where a kernel's row meets floats next to each other, as [kh][output][kw][channel].
+inline bool joins_columns(const PixelRow& r) { return r.x_tap == r.channels; }
 Support supports_dot(const Spec&, int lanes);
 Kernel make_dot(const Spec&, DotFunction, isa::Mask);
 }  // namespace kernels::conv

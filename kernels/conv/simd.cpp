@@ -140,15 +140,15 @@ template <int n> HWY_INLINE Vec dot_load(const float* from, int rest) {
   return hn::LoadU(vector, from);
 }
 
-// The channels of one column of the kernel: from `c` on, whole vectors (n = 1) or the last `rest` channels (n = 0).
+// A run of floats of x: whole vectors (n = 1) or the last `rest` floats (n = 0). `w_step`: from output to output.
 template <int n, int count, int outputs>
-HWY_INLINE void dot_step(const PixelRow& r, const float* x, const float* w, int rest, Vec (&sum)[count][outputs]) {
+HWY_INLINE void dot_step(const PixelRow& r, const float* x, const float* w, int64_t w_step, int rest, Vec (&sum)[count][outputs]) {
   Vec pixel[count];
 #pragma GCC unroll 8
   for (int i = 0; i < count; ++i) pixel[i] = dot_load<n>(x + i * r.x_step, rest);
 #pragma GCC unroll 8
   for (int o = 0; o < outputs; ++o) {
-    const Vec weight = dot_load<n>(w + o * r.channels, rest);
+    const Vec weight = dot_load<n>(w + o * w_step, rest);
 #pragma GCC unroll 8
     for (int i = 0; i < count; ++i) sum[i][o] = hn::MulAdd(pixel[i], weight, sum[i][o]);
   }
@@ -161,14 +161,16 @@ template <int count, int outputs> HWY_INLINE void dot_pixels(const PixelRow& r, 
   for (int i = 0; i < count; ++i)
 #pragma GCC unroll 8
     for (int o = 0; o < outputs; ++o) sum[i][o] = hn::Zero(vector);
-  const int64_t whole = r.channels / lanes * lanes;
-  const int rest = static_cast<int>(r.channels - whole);
+  const bool joined = joins_columns(r);
+  const int64_t w_step = joined ? r.kernel_w * r.channels : r.channels, w_row = outputs * r.kernel_w * r.channels;
+  const int64_t run = joined ? (kw1 - kw0) * r.channels : r.channels, whole = run / lanes * lanes;
+  const int rest = static_cast<int>(run - whole), runs = joined ? kw0 < kw1 : kw1 - kw0;
   for (int kh = r.kh0; kh < r.kh1; ++kh) {
-    const float* w = r.w + (static_cast<int64_t>(kh) * r.kernel_w + kw0) * outputs * r.channels;
+    const float* w = r.w + kh * w_row + kw0 * (joined ? r.channels : outputs * r.channels);
     const float* x = r.x + ow * r.x_step + (kh - r.kh0) * r.x_row + kw0 * r.x_tap;
-    for (int kw = kw0; kw < kw1; ++kw, w += outputs * r.channels, x += r.x_tap) {
-      for (int64_t c = 0; c < whole; c += lanes) dot_step<1, count, outputs>(r, x + c, w + c, 0, sum);
-      if (rest) dot_step<0, count, outputs>(r, x + whole, w + whole, rest, sum);
+    for (int i = 0; i < runs; ++i, w += outputs * r.channels, x += r.x_tap) {
+      for (int64_t c = 0; c < whole; c += lanes) dot_step<1, count, outputs>(r, x + c, w + c, w_step, 0, sum);
+      if (rest) dot_step<0, count, outputs>(r, x + whole, w + whole, w_step, rest, sum);
     }
   }
 #pragma GCC unroll 8

@@ -21,6 +21,7 @@ class TiledGemm final : public Gemm {
         group_(backend.group),
         pack_group_(backend.pack) {
     direct_ = spec.b == B::dynamic && !spec.transposed_b;
+    find_heights(backend);
     ok_ = fill(backend, packed_tiles_, {}) && (!direct_ || fill(backend, direct_tiles_, {.direct = true})) &&
           (!group_ || fill(backend, group_tiles_, {.packed = true}));
   }
@@ -41,11 +42,7 @@ class TiledGemm final : public Gemm {
 
   void run(const Args& args, ThreadPool& pool, int max_threads) const override {
     if (args.m <= 0 || spec_.n <= 0) return;
-    const int64_t most = std::max<int64_t>(full_rows(), a_block_bytes / bytes / k_.block);
-    const int panels = this->panels(args.n < 0 ? spec_.n : args.n);
-    Divisible step{.rows = args.m, .blocks = panels, .least = divide_up(args.m, most), .most = divide_up(args.m, full_rows())};
-    step.for_rows = args.m * (spec_.k + spec_.n) * bytes, step.for_blocks = spec_.k * spec_.n * bytes;
-    step.work = args.m * spec_.n * spec_.k + 4 * (step.for_rows + step.for_blocks);
+    const Divisible step = divisible(args.m, panels(args.n < 0 ? spec_.n : args.n));
     const bool direct = spec_.b == B::dynamic && this->direct(args.m);
     const auto* b = static_cast<const float*>(args.b);
     if (spec_.b == B::dynamic && !direct) {
@@ -61,14 +58,37 @@ class TiledGemm final : public Gemm {
   }
 
  private:
-  // By whether the panel is the last, place in the reduction, and rows.
+  // By whether the panel is the last, place in the reduction, and rows; without code for rows that no run needs.
   struct Tiles {
     std::vector<tile::Tile> by_rows[2][4];
   };
 
-  int64_t full_rows() const {
-    const auto first = static_cast<int>(tile::place(0, k_.count()));
-    return static_cast<int64_t>(packed_tiles_.by_rows[panels_.count == 1][first].size()) - 1;
+  int64_t full_rows() const { return full_rows_; }
+  Divisible divisible(int64_t m, int panels) const {
+    const int64_t most = std::max<int64_t>(full_rows(), a_block_bytes / bytes / k_.block);
+    Divisible step{.rows = m, .blocks = panels, .least = divide_up(m, most), .most = divide_up(m, full_rows())};
+    step.for_rows = m * (spec_.k + spec_.n) * bytes, step.for_blocks = spec_.k * spec_.n * bytes;
+    step.work = m * spec_.n * spec_.k + 4 * (step.for_rows + step.for_blocks);
+    return step;
+  }
+  // Those of the tiles that the known rows are cut into, for any number of threads; a height of one serves what comes otherwise.
+  void find_heights(const tile::Backend& backend) {
+    constexpr int64_t most_threads = 64;
+    full_rows_ = backend.max_rows[panels_.count == 1 ? panels_.last_vectors : panels_.vectors];
+    heights_.assign(*std::ranges::max_element(backend.max_rows) + size_t{1}, spec_.rows <= 0);
+    heights_[1] = true;
+    if (spec_.rows <= 0 || full_rows_ <= 0) return;
+    for (int64_t threads = 1; threads <= most_threads; ++threads) {
+      const int64_t parts = std::max<int64_t>(Division::of(divisible(spec_.rows, panels_.count), threads).rows, 1);
+      for (const int64_t rows : {spec_.rows / parts, divide_up(spec_.rows, parts)})
+        for (const int last : {0, 1}) {
+          const int most = backend.max_rows[last ? panels_.last_vectors : panels_.vectors];
+          if (rows <= 0 || most <= 0) continue;
+          const tile::RowSplit split(rows, most);
+          heights_[static_cast<size_t>(split.rows)] = true;
+          if (split.smaller) heights_[static_cast<size_t>(split.rows - 1)] = true;
+        }
+    }
   }
   bool direct(int64_t m) const { return direct_ && m <= 4 * full_rows(); }
   int panels(int64_t n) const { return static_cast<int>(divide_up(n, static_cast<int64_t>(panels_.vectors) * panels_.lanes)); }  // that hold n columns
@@ -85,7 +105,7 @@ class TiledGemm final : public Gemm {
         set_place(shape, place, spec_.bias, epilogue_.in_tile);
         row.resize(static_cast<size_t>(backend.max_rows[shape.vectors]) + 1);
         for (shape.rows = 1; shape.rows < static_cast<int>(row.size()); ++shape.rows)
-          if (!(row[shape.rows] = backend.make(shape))) return false;
+          if ((heights_[static_cast<size_t>(shape.rows)] || group_) && !(row[static_cast<size_t>(shape.rows)] = backend.make(shape))) return false;
       }
     }
     return true;
@@ -149,9 +169,7 @@ class TiledGemm final : public Gemm {
           else t.prefetch = static_cast<const float*>(args.next);
           if (t.prefetch) t.prefetch_end = t.prefetch + blocks.size(next_i) * panels_.width(next_p < panels_.count ? next_p : 0);
         }
-        const tile::RowSplit split(m, static_cast<int>(by_rows.size()) - 1);
-        run_tiles(t, by_rows[split.rows], panel, split.larger);
-        run_tiles(t, by_rows[split.rows - 1], panel, split.smaller);
+        run_rows(t, by_rows, panel, m);
       }
     }
     pass(args, m0, m, first, last);
@@ -191,6 +209,20 @@ class TiledGemm final : public Gemm {
     }
   }
 
+  static void run_rows(tile::Args& t, const std::vector<tile::Tile>& by_rows, const float* panel, int64_t m) {
+    const tile::RowSplit split(m, static_cast<int>(by_rows.size()) - 1);
+    if (by_rows[split.rows] && (!split.smaller || by_rows[split.rows - 1])) {
+      run_tiles(t, by_rows[split.rows], panel, split.larger);
+      run_tiles(t, by_rows[split.rows - 1], panel, split.smaller);
+      return;
+    }
+    for (size_t rows = by_rows.size() - 1; rows > 0; --rows) {
+      if (!by_rows[rows]) continue;
+      run_tiles(t, by_rows[rows], panel, m / static_cast<int64_t>(rows));
+      m %= static_cast<int64_t>(rows);
+    }
+  }
+
   static void run_tiles(tile::Args& t, const tile::Tile& tile, const float* panel, int64_t count) {
     if (count <= 0) return;
     t.b = panel;
@@ -213,6 +245,8 @@ class TiledGemm final : public Gemm {
   tile::KBlocks k_;
   tile::Epilogue epilogue_;
   int group_;  // of rows that are packed together, or 0
+  int64_t full_rows_ = 0;
+  std::vector<bool> heights_;
   void (*pack_group_)(float*, const float* const*, int64_t, int64_t, int64_t);
   Tiles packed_tiles_, direct_tiles_, group_tiles_;
   bool direct_ = false, ok_ = false;

@@ -1,6 +1,6 @@
 // C[M,N] = epilogue(A[M,K] · B[K,N] + bias[N]) in f32, row-major.
 //
-// A kernel is made for N, K and the epilogue, and serves every M, batch and thread count, with results that are the
+// A kernel is made for N, K and the epilogue (Spec::rows: and is quick to make for one M), and serves every M, batch and thread count, with results that are the
 // same to the bit for any thread count. Constant B is packed once; the packing depends on B, N, K and the row only.
 #pragma once
 #include "kernels/pointwise/pointwise.h"
@@ -19,6 +19,7 @@ struct Spec {
   bool transposed_b = false;  // B is given as [N,K]
   bool bias = false;
   pointwise::Chain epilogue = {};  // rows and columns are those of C
+  int64_t rows = 0;  // of A, where all runs have as many: only tiles of the heights that these are cut into are made. 0: any
   bool shorter = false;  // a run may have fewer columns and a shorter reduction than these: see Args
   bool operator==(const Spec&) const = default;
 };

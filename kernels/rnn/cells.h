@@ -26,7 +26,7 @@ struct CellArgs {
   const float* h;
   float *next, *c;
   float *update = nullptr, *reset = nullptr;  // [B,H]: what gru_gates leaves to gru_hidden: the update gate, and h behind the reset gate
-  int64_t batch, hidden, block0, block1;
+  int64_t batch = 0, hidden = 0, block0 = 0, block1 = 0;
 };
 struct Cell {
   int lanes;

@@ -104,6 +104,12 @@ TEST(Lowering, BinaryBroadcasts) {
       check({schema::Binary{kind}, {{a, false, 0.5, 4}, {b, false, 0.5, 4}}, 1e-5});
 }
 
+TEST(Lowering, Where) {
+  for (const DType dtype : {DType::f32, DType::i64, DType::f16, DType::u8, DType::f64})
+    for (const auto& shapes : std::vector<std::vector<Shape>>{{{2, 3, 37}, {2, 3, 37}, {2, 3, 37}}, {{3, 1}, {2, 1, 37}, {37}}, {{}, {5, 1}, {1, 70}}, {{2, 1, 9}, {}, {4, 1}}, {{0}, {1}, {3, 1}}})
+      check({schema::Where{}, {{shapes[0], false, 0, 1.99, DType::boolean}, {shapes[1], false, 0, 100, dtype}, {shapes[2], false, 0, 100, dtype}}});
+}
+
 TEST(Lowering, Pad) {
   using schema::Pad, schema::PadMode;
   const auto case_of = [](PadMode mode, const Shape& shape, const std::vector<int64_t>& pads, DType dtype) {

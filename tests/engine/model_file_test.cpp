@@ -64,6 +64,18 @@ TEST(ModelFile, StoresSharedWeightsOnce) {
   EXPECT_LT(file_of(graph).size(), 4096u + 4100);
 }
 
+// What runs read as it is stored shares no page with weights that are only packed.
+TEST(ModelFile, KeepsSmallConstantsTogether) {
+  Graph graph;
+  const ValueId large = graph.add_constant(f32_iota({100, 100})), bias = graph.add_constant(f32_iota({100})), other = graph.add_constant(f32_iota({90, 100})),
+                second = graph.add_constant(f32_iota({90}));
+  graph.outputs = {{"large", large}, {"bias", bias}, {"other", other}, {"second", second}};
+  const Graph back = load(file_of(graph));
+  const auto at = [&](size_t k) { return back[back.outputs[k].value].constant->data; };
+  EXPECT_EQ(at(3) - at(1), 448);  // the next multiple of 64 bytes
+  EXPECT_LT(at(3), std::min(at(0), at(2)));
+}
+
 TEST(ModelFile, RefusesEveryTruncation) {
   const std::string file = file_of(sample());
   for (size_t n = 0; n < file.size(); ++n) EXPECT_THROW(load(file.substr(0, n)), Error) << n;

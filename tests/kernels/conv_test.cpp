@@ -311,6 +311,7 @@ TEST_P(ConvRow, FewOutputs) {
     Spec& s = p.spec;
     p.height = pick(1, 9), p.batch = pick(1, 2);
     if (pick(0, 2) == 0) s.kernel_w = pick(1, 9);
+    if (pick(0, 5) == 0) s.kernel_w = pick(30, 70), s.width = pick(1, 900);  // a filter over a line
     s.dilation_h = pick(1, 2), s.dilation_w = pick(1, 3);
     s.pad_top = pick(0, 4), s.pad_bottom = pick(0, 4), s.pad_left = pick(0, 9), s.pad_right = pick(0, 9);
     s.nchw_input = pick(0, 3) == 0;
@@ -327,6 +328,9 @@ TEST(Conv, SelectsByOutputs) {
   const bool vectors = isa::detected() != isa::scalar;
   EXPECT_EQ(name(16, 3, 9).starts_with("planar"), vectors);
   EXPECT_EQ(name(64, 1, 1).starts_with("dot"), vectors);
+  Spec line = square(1, 1, 900, 256, 2).spec;
+  line.kernel_h = 1;
+  EXPECT_EQ(conv::select(line).name.starts_with("dot"), vectors);
   EXPECT_FALSE(name(16, 4, 1).starts_with("dot"));
   EXPECT_FALSE(name(64, 16, 3).starts_with("dot"));
 }

@@ -119,6 +119,17 @@ TEST_P(GemmRow, LongReductionsAndManyPanels) {
   check(row, {.spec = {.n = 300, .k = 96, .epilogue = chain}, .m = 260, .pad = 5});
 }
 
+// Made for so many rows of A, and run with those and with others.
+TEST_P(GemmRow, KnownRows) {
+  const Chain chain{Stage::of(BinaryKind::add, 0, Mode::full), Stage::of(UnaryKind::relu)};
+  for (const int64_t rows : {1, 5, 14, 49, 100, 196, 700})
+    for (const int64_t m : {rows, rows + 1, int64_t{37}})
+      for (const int64_t n : {9, 40, 130}) {
+        check(row, {.spec = {.n = n, .k = n == 40 ? 800 : 70, .b = n == 9 ? gemm::B::dynamic : gemm::B::packed, .bias = n == 40, .epilogue = n == 40 ? chain : Chain(), .rows = rows}, .m = m});
+        if (HasFatalFailure()) return;
+      }
+}
+
 TEST_P(GemmRow, DynamicAndTransposedB) {
   for (const bool transposed : {false, true})
     for (const auto b : {gemm::B::packed, gemm::B::dynamic})
