@@ -24,6 +24,7 @@ DeviceFrame::DeviceFrame(std::shared_ptr<Device> device, void* stream) : device_
 }
 
 DeviceFrame::~DeviceFrame() {
+  driver().synchronise(stream_);  // a run that failed may have left work that touches what is given back now
   forget();
   for (kernels::cuda::Event* event : {begin_, end_})
     if (event) driver().end_event(event);
@@ -93,28 +94,36 @@ void DeviceFrame::enqueue(const Plan& plan, Segment& segment, std::span<RunConte
   require_done(driver().fetch_fault(stream_, &segment.can_refuse));
 }
 
+void DeviceFrame::record(const Plan& plan, Segment& segment, std::span<RunContext> contexts) {
+  require_done(driver().begin_capture(stream_));
+  try {
+    enqueue(plan, segment, contexts);
+  } catch (...) {
+    kernels::cuda::Graph* partial = nullptr;
+    if (!driver().end_capture(stream_, &partial)) driver().end_graph(partial);
+    throw;
+  }
+  require_done(driver().end_capture(stream_, &segment.graph));
+}
+
 size_t DeviceFrame::run(const Plan& plan, size_t& step, std::span<RunContext> contexts) {
   Segment& segment = *std::ranges::find(segments_, step, &Segment::first);
   for (size_t s = segment.first; s < segment.last; ++s) fill_staging(plan, s, contexts[s]);
-  if (segment.graph) require_done(driver().launch(segment.graph, stream_));
-  else enqueue(plan, segment, contexts);
+  try {
+    if (segment.has_run && !segment.graph) record(plan, segment, contexts);
+    if (segment.graph) require_done(driver().launch(segment.graph, stream_));
+    else enqueue(plan, segment, contexts);
+  } catch (...) {
+    driver().synchronise(stream_);  // what was asked for before reads the memory that the next run fills
+    throw;
+  }
   require_done(driver().synchronise(stream_));
   if (segment.can_refuse) {
     const kernels::cuda::Fault fault = driver().fault(stream_);
     if (fault.any) step = size_t(fault.step), fail_for(fault);
   }
   for (size_t s = segment.first; s < segment.last; ++s) empty_staging(plan, s, contexts[s]);
-  if (!segment.graph) {  // now that its kernels are loaded, which is not to be recorded
-    require_done(driver().begin_capture(stream_));
-    try {
-      enqueue(plan, segment, contexts);
-    } catch (...) {
-      kernels::cuda::Graph* partial = nullptr;
-      if (!driver().end_capture(stream_, &partial)) driver().end_graph(partial);
-      throw;
-    }
-    require_done(driver().end_capture(stream_, &segment.graph));
-  }
+  segment.has_run = true;
   return segment.last;
 }
 

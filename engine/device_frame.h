@@ -31,8 +31,8 @@ class DeviceFrame {
   // Completes the contexts of steps on the device, whose views are set. What was recorded before is forgotten.
   void bind(const Plan&, std::span<RunContext>);
 
-  // Runs the steps on the device from `step` up to the next one of the host, and waits for them. From the second time on they are
-  // one launch. Returns the step behind them. Where one refuses its data, `step` is it, and the error says why.
+  // Runs the steps on the device from `step` up to the next one of the host, and waits for them. The second time they are recorded, when
+  // their kernels are loaded; from then on they are one launch. Returns the step behind them. Where one refuses its data, `step` is it, and the error says why.
   size_t run(const Plan&, size_t& step, std::span<RunContext>);
   // Runs one step, and gives the seconds that the device took.
   double timed(const Plan&, size_t step, RunContext&);
@@ -41,7 +41,7 @@ class DeviceFrame {
   struct Segment {
     size_t first, last;
     kernels::cuda::Graph* graph = nullptr;
-    bool can_refuse = false;
+    bool can_refuse = false, has_run = false;
   };
   void forget();
   bool is_placed(size_t step) const { return step < places_.size() && places_[step]; }
@@ -49,6 +49,7 @@ class DeviceFrame {
   void fill_staging(const Plan&, size_t step, RunContext&);
   void empty_staging(const Plan&, size_t step, RunContext&);
   void enqueue(const Plan&, Segment&, std::span<RunContext>);
+  void record(const Plan&, Segment&, std::span<RunContext>);
   const kernels::cuda::Driver& driver() const { return device_->driver(); }
 
   std::shared_ptr<Device> device_;

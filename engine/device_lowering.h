@@ -65,6 +65,6 @@ std::optional<Lowered> lower_on_device(const LowerContext& c, kernels::cuda::Fam
 
 // Of input 0 alone.
 template <class Problem> std::optional<Lowered> lower_map_on_device(const LowerContext& c, kernels::cuda::Family<Problem, kernels::cuda::MapArgs> kernels::cuda::Backend::*family, const Problem& problem) {
-  return lower_on_device(c, family, problem, [x = device_input(c, 0)](RunContext& r) { return kernels::cuda::MapArgs{x.at(r), out_at(r)}; });
+  return lower_on_device(c, family, problem, [x = device_input(c, 0)](RunContext& r) { return kernels::cuda::MapArgs{x.at<void>(r), out_at<void>(r)}; });
 }
 }  // namespace engine

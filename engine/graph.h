@@ -1,6 +1,7 @@
 // The graph: flat arrays, index handles, no pointers between nodes. Nothing in it depends on a device.
 #pragma once
 #include "engine/tensor.h"
+#include "kernels/precision.h"
 #include "schema/op.h"
 
 namespace kernels::image {
@@ -46,6 +47,7 @@ struct Graph {
   ValueIds inputs;
   std::vector<GraphOutput> outputs;
   std::vector<State> states;
+  kernels::Precision precision = kernels::Precision::f32;  // what a device may round to (CompileOptions::precision) where a run does not say
 
   Value& operator[](ValueId v) { return values[static_cast<size_t>(v)]; }
   const Value& operator[](ValueId v) const { return values[static_cast<size_t>(v)]; }

@@ -269,6 +269,11 @@ class Parser {
     } else if (in.accept("output ")) {
       const std::string name = in.name();
       graph.outputs.push_back({name, find(in.accept("=") ? in.name() : name)});
+    } else if (in.accept("precision ")) {
+      const std::string text = in.name();
+      const auto known = std::ranges::find(kernels::precision_names, text);
+      check(known != kernels::precision_names.end(), "unknown precision '", text, "'");
+      graph.precision = kernels::Precision(known - kernels::precision_names.begin());
     } else if (in.accept("state ")) {
       const size_t input = in.parse_number<size_t>();
       graph.states.push_back({input, in.parse_number<size_t>()});

@@ -22,7 +22,7 @@ enum class Field : protozero::pbf_tag_type { name = 1, integer, real, text, inte
 enum class Node : protozero::pbf_tag_type { op = 1, version, fields, inputs, outputs, origins, bodies, names };
 enum class Output : protozero::pbf_tag_type { name = 1, value };
 enum class State : protozero::pbf_tag_type { input = 1, output };
-enum class Graph : protozero::pbf_tag_type { inputs = 1, constants, nodes, outputs, states };
+enum class Graph : protozero::pbf_tag_type { inputs = 1, constants, nodes, outputs, states, precision };
 }  // namespace tag
 template <class Tag> using Builder = protozero::pbf_builder<Tag>;
 template <class Tag> using Reader = protozero::pbf_message<Tag>;
@@ -120,6 +120,7 @@ class Writer {
       state.add_uint32(tag::State::input, uint32_t(s.input));
       state.add_uint32(tag::State::output, uint32_t(s.output));
     }
+    if (graph.precision != kernels::Precision::f32) out.add_string(tag::Graph::precision, std::string(kernels::name(graph.precision)));
     return text;
   }
 
@@ -320,6 +321,7 @@ class GraphReader {
       case tag::Graph::nodes: order(2), read_node(graph, Reader<tag::Node>(in.get_message()), nesting); break;
       case tag::Graph::outputs: order(3), read_output(graph, Reader<tag::Output>(in.get_message())); break;
       case tag::Graph::states: order(4), read_state(graph, Reader<tag::State>(in.get_message())); break;
+      case tag::Graph::precision: order(5), read_precision(graph, text_of(in.get_view())); break;
       default: malformed("unknown field in the graph: a newer Inlay made this file");
     }
     return graph;
@@ -446,6 +448,12 @@ class GraphReader {
     }
     require(state.input < graph.inputs.size() && state.output < graph.outputs.size(), Code::invalid_model, "a state is out of range");
     graph.states.push_back(state);
+  }
+
+  void read_precision(Graph& graph, const std::string& text) {
+    const auto known = std::ranges::find(kernels::precision_names, text);
+    require(known != kernels::precision_names.end(), Code::unsupported, "unknown precision '", text, "': a newer Inlay made this file");
+    graph.precision = kernels::Precision(known - kernels::precision_names.begin());
   }
 
   using Strings = schema::Strings;

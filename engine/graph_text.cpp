@@ -130,6 +130,7 @@ class Printer {
                   value, '\n');
     }
     for (const State& s : graph.states) text += cat(indent, "state ", s.input, ' ', s.output, '\n');
+    if (graph.precision != kernels::Precision::f32) text += cat(indent, "precision ", kernels::name(graph.precision), '\n');
     return text;
   }
   static std::string op_text(const Op& op) {

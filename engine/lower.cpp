@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <climits>
 #include "engine/custom.h"
-#include "engine/device_lowering.h"
+#include "engine/kept.h"
 #include "engine/passes/target.h"
 #include "engine/plan.h"
 #include "engine/shape.h"
@@ -33,8 +33,8 @@ class Compiler {
  public:
   // `alias`: values may lie inside others.
   Compiler(const Graph& graph, const CompileOptions& options, Plan& plan, bool alias, Workers workers)
-      : graph_(graph), options_(options), target_{options.device, false, options.precision}, on_device_(options.device ? nodes_on_device(graph) : std::vector<bool>(graph.nodes.size())), plan_(plan), workers_(workers), index_(graph.values.size(), Step::absent),
-        inside_(alias ? alias_parts(graph) : std::vector<Inside>(graph.values.size())) {}
+      : graph_(graph), options_(options), target_{options.device, false, options.rounding()}, on_device_(options.device ? nodes_on_device(graph) : std::vector<bool>(graph.nodes.size())), plan_(plan), workers_(workers), index_(graph.values.size(), Step::absent),
+        inside_(alias ? alias_parts(graph) : std::vector<Inside>(graph.values.size())), kept_(kept_types(graph, on_device_, inside_, target_, options)) {}
 
   // False: some step has no kernel for values that lie inside others.
   bool run() {
@@ -76,7 +76,7 @@ class Compiler {
     const uint32_t i = uint32_t(plan_.values.size());
     index_[size_t(v)] = i;
     const Type& type = graph_[v].type;
-    plan_.values.push_back({type, {}, !type.placeable(), i});
+    plan_.values.push_back({type, {}, !type.placeable(), i, kept_.empty() ? type.dtype : kept_[size_t(v)]});
     if (graph_[v].producer != NodeId::none && makes_on_device(graph_[v].producer)) plan_.values[i].place.kind = Place::device;
     if (in_object(type)) plan_.values[i].place = {Place::object, uint32_t(plan_.objects++), 0, nullptr};
     plan_.bounded |= type.placeable() && !type.determined();
@@ -151,10 +151,10 @@ class Compiler {
     Lowering& to = lowering_[s];
     const Step& step = plan_.steps[s];
     const LowerContext context{graph_, *to.node, options_.isa, options_.strict, inside_, step.on_device ? &target_ : nullptr, &to.packing,
-                               options_.device || options_.strict ? kernels::Precision::f32 : options_.precision};
+                               options_.device || options_.strict ? kernels::Precision::f32 : options_.rounding(), kept_};
     std::optional<kernels::RefusalLog> log;
     if (options_.keep_refusals) log.emplace(plan_.refusals[s]);
-    if (options_.keep_refusals && options_.device && !step.on_device) explain_placement(graph_, *to.node, {options_.device, true, options_.precision});
+    if (options_.keep_refusals && options_.device && !step.on_device) explain_placement(graph_, *to.node, {options_.device, true, options_.rounding()});
     if (!to.takes) return;
     if (to.determined && !plan_.keys.empty()) plan_.keys[s] = Tuning::key_of(context);
     to.tuned = to.determined && options_.tuned ? options_.tuned->find(plan_.keys[s]) : nullptr;
@@ -182,7 +182,7 @@ class Compiler {
       const auto pitched = [&](ValueId v) { return v != ValueId::none && inside(v).pitch; };
       if (std::ranges::any_of(node.inputs, pitched) || std::ranges::any_of(node.outputs, pitched)) return false;
       CompileOptions inner = options_;
-      inner.device = nullptr;  // bodies run on the CPU
+      inner.of_body = true;
       for (const auto& body : node.bodies) step.bodies.push_back(std::make_shared<PlanCache>(*body, inner));
       step.run = [op = node.op](RunContext& c) { reference(op, c); };
     }
@@ -191,11 +191,14 @@ class Compiler {
     return true;
   }
 
+  // Bytes of a value, as it is kept.
+  static int64_t in_memory(const PlannedValue& v, int64_t bytes) { return v.kept == v.type.dtype ? bytes : bytes / bits_of(v.type.dtype) * bits_of(v.kept); }
+
   // Follows each value to the one whose bytes it shares, and adds up where in them it starts.
   void find_roots() {
     for (size_t v = 0; v < inside_.size(); ++v)
       if (inside_[v].whole != ValueId::none && index_[v] != Step::absent)
-        parent_[index_[v]] = index_[size_t(inside_[v].whole)], offset_[index_[v]] = inside_[v].offset;
+        parent_[index_[v]] = index_[size_t(inside_[v].whole)], offset_[index_[v]] = in_memory(plan_.values[index_[v]], inside_[v].offset);
     root_.resize(parent_.size());
     for (uint32_t v = 0; v < parent_.size(); ++v) {
       uint32_t root = v;
@@ -214,7 +217,7 @@ class Compiler {
     }
     for (uint32_t v : outputs_) life_[root_[v]].last = int(plan_.steps.size());
     for (uint32_t v = 0; v < life_.size(); ++v)
-      if (root_[v] == v && (plan_.values[v].place.kind == Place::arena || plan_.values[v].place.kind == Place::device)) life_[v].size = size_t(largest_bytes(plan_.values[v].type));
+      if (root_[v] == v && (plan_.values[v].place.kind == Place::arena || plan_.values[v].place.kind == Place::device)) life_[v].size = size_t(in_memory(plan_.values[v], largest_bytes(plan_.values[v].type)));
   }
 
   // An elementwise step takes the buffer of an input that nobody reads after it.
@@ -276,6 +279,7 @@ class Compiler {
   std::vector<Lowering> lowering_;  // by step
   std::vector<uint32_t> index_;  // of a graph's value among the plan's
   std::vector<Inside> inside_;   // by value of the graph
+  std::vector<DType> kept_;      // by value of the graph; empty: as their types say
   std::vector<uint32_t> parent_;  // the value that a plan's value lies in, from this offset on; itself
   std::vector<int64_t> offset_;
   std::vector<uint32_t> root_;   // the value whose bytes a plan's value shares, from this offset on
@@ -301,8 +305,8 @@ double work_of(const Op& op, std::span<const Type> in, std::span<const Type> out
 
 void require_precision(const CompileOptions& o) {
   using kernels::Precision;
-  if (o.precision == Precision::f32 || o.device) return;
-  require(o.precision == Precision::f16, Code::invalid_argument, "the CPU rounds operands to fp16, and to nothing else");
+  if (o.rounding() == Precision::f32 || o.device) return;
+  require(o.rounding() == Precision::f16, Code::invalid_argument, "the CPU rounds operands to fp16, and to nothing else");
   require(kernels::isa::runs(kernels::isa::neon_fp16, o.isa), Code::unsupported, "fp16 on a CPU needs its arithmetic in half precision (",
           kernels::isa::name(kernels::isa::neon_fp16), "); here it has ", kernels::isa::name(o.isa));
 }

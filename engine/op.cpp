@@ -155,6 +155,9 @@ bool lowers_bounded(const Op& op) {
 bool lowers_to_device(const Op& op) {
   return visit([](const auto& p) { return def(p).on_device; }, op);
 }
+bool lowers_kept(const Op& op) {
+  return visit([](const auto& p) { return def(p).keeps_half; }, op);
+}
 Cost cost(const Op& op, std::span<const Type> in, std::span<const Type> out) {
   Cost result;
   const auto bytes = [](const Type& t) { return t.is_tensor() && t.determined() ? double(bytes_of(t.dtype, t.shape())) : 0; };

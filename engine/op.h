@@ -142,10 +142,13 @@ struct LowerContext {
   const DeviceTarget* target = nullptr;  // null: the CPU; see device_lowering.h
   Packing* packing = nullptr;            // what collects the weights to pack; null: they are packed at once
   kernels::Precision precision = kernels::Precision::f32;  // what the CPU may round operands of products and convolutions to
+  std::span<const DType> kept = {};      // by value of the graph, how its elements lie in memory: see kept.h; empty: as their types say
   // Elements from row to row of the last dim of an input, or of output 0; 0: as many as it has.
   int64_t in_pitch(size_t k) const { return pitch(node.inputs[k]); }
   int64_t out_pitch() const { return pitch(node.outputs[0]); }
   bool in_place(size_t k) const { return !inside.empty() && inside[size_t(node.inputs[k])].whole == node.outputs[0]; }  // where output 0 needs it
+  DType kept_in(size_t k) const { return !has(k) ? DType::f32 : kept.empty() ? in(k).dtype : kept[size_t(node.inputs[k])]; }
+  DType kept_out(size_t k = 0) const { return kept.empty() ? out(k).dtype : kept[size_t(node.outputs[k])]; }
   bool has(size_t k) const { return k < node.inputs.size() && node.inputs[k] != ValueId::none; }
   const Type& in(size_t k) const { return graph[node.inputs[k]].type; }
   const Type& out(size_t k) const { return graph[node.outputs[k]].type; }
@@ -180,6 +183,8 @@ template <class T> struct OpDef {
   bool bounded = false;
   // lower() also gives steps for a device, and none of the CPU's where it is asked for one.
   bool on_device = false;
+  // lower() gives steps of a device that honour LowerContext::kept, or none.
+  bool keeps_half = false;
   // Rewrites the node into something cheaper of the same meaning, if it can.
   void (*simplify)(const T&, NodeId, Rewriter&) = nullptr;
   // The input whose buffer output 0 may take: element i of the output depends on no later element of it.
@@ -208,6 +213,7 @@ void reference(const Op&, RunContext&);
 std::optional<Lowered> lower(const LowerContext&);
 Cost cost(const Op&, std::span<const Type> in, std::span<const Type> out);
 bool lowers_to_device(const Op&);
+bool lowers_kept(const Op&);
 bool lowers_bounded(const Op&);
 int inplace_input(const Node&);  // -1: none
 bool is_alias(const Op&);

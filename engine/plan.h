@@ -31,9 +31,11 @@ struct CompileOptions {
   std::vector<std::string> disabled_passes{};
   std::shared_ptr<Device> device{};  // where steps run that it has kernels for; null: all on the CPU
   std::shared_ptr<const Tuning> tuned{};  // choices that were measured
-  // Of the operands of products and convolutions on the device, or on the CPU where there is none: see require_precision. `strict` plans
-  // of the CPU round nothing.
-  kernels::Precision precision = kernels::Precision::f32;
+  // What operands of products and convolutions may be rounded to on the device, or on the CPU where there is none: see require_precision.
+  // None: on a device the model's own, where a Model is made of it; on the CPU f32. `strict` plans of the CPU round nothing.
+  std::optional<kernels::Precision> precision{};
+  bool of_body = false;  // a step of the host runs it: inputs come from there, and results go there, each time
+  kernels::Precision rounding() const { return precision.value_or(kernels::Precision::f32); }
 };
 // Throws where the device, or the CPU at these instruction sets, has no kernels for the precision.
 void require_precision(const CompileOptions&);
@@ -58,6 +60,7 @@ struct PlannedValue {
   Place place;
   bool found_at_run = false;  // its type is known when the step has run
   uint32_t root = 0;          // the value whose bytes it shares, from the difference of their offsets on; itself
+  DType kept = DType::f32;    // how its elements lie in memory: see kept.h
 };
 
 struct Step {

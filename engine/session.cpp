@@ -18,9 +18,27 @@ class RunScope {
 };
 }  // namespace
 
+namespace {
+// What a device may round to where nobody says it: what the model was converted with; or half or bfloat16, where all of its products
+// are of that type in the model itself.
+kernels::Precision precision_of(const Graph& graph) {
+  std::optional<DType> common;
+  for (const Node& node : graph.nodes) {
+    const OpId op = node.op.id();
+    if (op != OpId::MatMul && op != OpId::Conv && op != OpId::ConvTranspose) continue;
+    const DType dtype = graph[node.inputs[0]].type.dtype;
+    if (common.value_or(dtype) != dtype) return graph.precision;
+    common = dtype;
+  }
+  if (graph.precision != kernels::Precision::f32) return graph.precision;
+  return common == DType::f16 ? kernels::Precision::f16 : common == DType::bf16 ? kernels::Precision::bf16 : kernels::Precision::f32;
+}
+}  // namespace
+
 Model::Model(Graph graph, CompileOptions options, std::shared_ptr<const CustomOpSet> custom_ops)
     : custom_ops_(std::move(custom_ops)) {
   if (custom_ops_) bind_custom_ops(graph, *custom_ops_);
+  if (!options.precision && options.device) options.precision = precision_of(graph);
   plans_ = std::make_shared<PlanCache>(std::move(graph), std::move(options));
 }
 

@@ -26,6 +26,7 @@ struct BenchResult {
   double load = 0, compile = 0, first_run = 0;
   size_t peak_rss = 0;
   Memory memory;
+  std::string precision;
   double percentile(double p) const { return runs[size_t(p * double(runs.size() - 1) + 0.5)]; }
 };
 
@@ -54,10 +55,11 @@ std::vector<double> measure(Session& session, double warmup_ms, double duration_
 }
 
 BenchResult bench(const BenchArguments& arguments, const Shapes& shapes, int threads) {
-  BenchResult result{.threads = threads, .runs = {}, .memory = {}};
+  BenchResult result{.threads = threads, .runs = {}, .memory = {}, .precision = {}};
   kernels::ThreadPool pool(threads);
   std::shared_ptr<const Model> model;
   result.load = timed([&] { model = std::make_shared<const Model>(load_graph(arguments.model).graph, arguments.compile); });
+  result.precision = precision_text(model->plans()->options());
   const Values values = synthetic_inputs(model->graph(), shapes, arguments.inputs);
   Session session(model, {.threads = 0, .pool = &pool, .own_states = true});
   set_inputs(session, values);
@@ -74,7 +76,7 @@ BenchResult bench(const BenchArguments& arguments, const Shapes& shapes, int thr
 Json to_json(const BenchArguments& arguments, const BenchResult& r) {
   return {{"model", arguments.model},
           {"device", arguments.device.name},
-          {"precision", arguments.device.precision},
+          {"precision", r.precision},
           {"threads", r.threads},
           {"runs", r.runs.size()},
           {"p50_ms", r.percentile(0.5)},

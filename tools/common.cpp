@@ -73,12 +73,13 @@ std::shared_ptr<const Tuning> open_tuning(const std::string& path) {
   return tuning;
 }
 
+kernels::Precision parse_precision(const std::string& text) {
+  return kernels::Precision(std::ranges::find(kernels::precision_names, text) - kernels::precision_names.begin());
+}
+std::string precision_text(const CompileOptions& options) { return std::string(kernels::name(options.rounding())); }
+
 void use_device(DeviceArguments& arguments, CompileOptions& options) {
-  using kernels::Precision;
-  const Precision precision = arguments.precision == "tf32"   ? Precision::tf32
-                              : arguments.precision == "fp16" ? Precision::f16
-                              : arguments.precision == "bf16" ? Precision::bf16
-                                                              : Precision::f32;
+  const auto precision = arguments.precision.empty() ? std::nullopt : std::optional(parse_precision(arguments.precision));
   if (arguments.name == "cpu") {
     options.precision = precision;
     return require_precision(options);

@@ -33,9 +33,11 @@ double parse_seconds(const std::string&, const char* option);  // "200ms", "3s",
 
 // What --device, --device-fallback and --precision say.
 struct DeviceArguments {
-  std::string name = "cpu", precision = "fp32";
+  std::string name = "cpu", precision;  // no precision: the model's own
   bool fallback = false;
 };
+kernels::Precision parse_precision(const std::string&);  // of an option whose choices are kernels::precision_names
+std::string precision_text(const CompileOptions&);       // what the plans of a model may round to
 // Sets the device, none for the CPU, and the precision. Throws where the device is not available, unless the CPU may stand in for it:
 // then a note says why, the name becomes the CPU's, and nothing is rounded.
 void use_device(DeviceArguments&, CompileOptions&);

@@ -14,7 +14,7 @@
 namespace tools {
 namespace {
 struct ConvertArguments {
-  std::string model, output, weights;
+  std::string model, output, weights, precision;
   std::vector<std::string> fix, states, bounds, images, pack_for;
   bool allow_custom = false, json = false;
 };
@@ -132,6 +132,7 @@ void convert(const ConvertArguments& arguments) {
   add_bounds(graph, arguments.bounds);
   add_states(graph, arguments.states);
   set_images(graph, arguments.images);
+  if (!arguments.precision.empty()) graph.precision = parse_precision(arguments.precision);
   std::optional<converter::NarrowWeights> narrow;
   if (!arguments.weights.empty()) narrow = converter::narrow_weights(graph, weights_dtype(arguments.weights));
   const std::vector<PackedFor> packed = pack(graph, sets);
@@ -172,6 +173,7 @@ void add_convert(CLI::App& command) {
   verb.texts("--image", arguments->images,
              "How a picture becomes an input, stored for run and for apps; inlay run -h says what a SPEC is",
              "[NAME=]SPEC");
+  verb.choice("--precision", arguments->precision, "What a device may round operands of products and convolutions to where a run does not say; the CPU computes in fp32", {kernels::precision_names.begin(), kernels::precision_names.end()});
   verb.text("--weights", arguments->weights, "Store the constant weights of products in so few bits: u4, u8 (blocks of 32) or bf16; says the error", "DTYPE");
   verb.list("--pack-for", arguments->pack_for,
             "Store weights as kernels of these instruction sets read them, too: such a machine starts sooner, and has less to hold", "avx512,avx2");

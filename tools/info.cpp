@@ -88,6 +88,7 @@ std::string text_of(const InfoArguments& arguments, const LoadedGraph& loaded, c
     text += cat("output      ", out.name, "  ", to_text(graph[out.value].type), "\n");
   for (const State& s : graph.states)
     text += cat("state       ", graph[graph.inputs[s.input]].name, " <- ", graph.outputs[s.output].name, "\n");
+  if (graph.precision != kernels::Precision::f32) text += cat("precision   ", kernels::name(graph.precision), " on a device, unless a run says otherwise; the CPU computes in fp32\n");
   text += "ops\n";
   for (const auto& [op, count] : by_count(contents))
     text += format("%10lld  %.*s\n", static_cast<long long>(count), int(op.size()), op.data());
@@ -131,6 +132,7 @@ Json json_of(const InfoArguments& arguments, const LoadedGraph& loaded, const Co
   json["packed"] = Json::object();
   for (const auto& [kernel, p] : packed_of(contents)) json["packed"][kernel] = {{"weights", p.weights}, {"bytes", p.bytes}};
   if (contents.packed && !contents.packed->refusal().empty()) json["packed_not_used"] = contents.packed->refusal();
+  json["precision"] = kernels::name(graph.precision);
   for (const char* list : {"inputs", "outputs", "states"}) json[list] = Json::array();
   for (ValueId v : graph.inputs) {
     Json input = tools::to_json(graph[v].name, graph[v].type);

@@ -38,8 +38,8 @@ void Verb::flag(const char* names, bool& to, const char* help) { app_->add_flag(
 void Verb::device(DeviceArguments& to) {
   choice("--device", to.name, "Where to run", {"cpu", "cuda"});
   flag("--device-fallback", to.fallback, "Run on the CPU where the device is not available");
-  choice("--precision", to.precision, "What operands of products and convolutions may be rounded to; sums are in fp32. Of CPUs, 64-bit ARM with half precision takes fp16",
-         {"fp32", "tf32", "fp16", "bf16"});
+  choice("--precision", to.precision, "What operands of products and convolutions may be rounded to, and what a device keeps between steps; sums are in fp32. Without it: what the model was converted with on a device, fp32 on the CPU. Of CPUs, 64-bit ARM with half precision takes fp16",
+         {kernels::precision_names.begin(), kernels::precision_names.end()});
 }
 void Verb::compile_options(engine::CompileOptions& to) {
   flag("--strict", to.strict, "Use no kernel whose error is larger than a direct sum's, and keep numbers below 1.2e-38");

@@ -55,6 +55,7 @@ struct Report {
   double p50 = 0;  // seconds of a run whose steps are not timed
   std::vector<StepTime> rows;
   Figures total;
+  std::string precision;
   double outside() const { return p50 - total.seconds; }
 };
 
@@ -155,7 +156,7 @@ Json to_json(const Report& report, const ProfileArguments& arguments) {
   const Machine& m = report.machine;
   Json json{{"model", arguments.model},
             {"device", arguments.device.name},
-            {"precision", arguments.device.precision},
+            {"precision", report.precision},
             {"threads", report.threads},
             {"isa", kernels::isa::name(kernels::isa::detected())},
             {"peak_gflops_per_s", m.flops * 1e-9},
@@ -238,7 +239,11 @@ void profile(ProfileArguments arguments) {
   Session session(model, {.threads = 0, .pool = &pool, .own_states = true});
   set_inputs(session, values);
   session.prepare();
-  Report report{.threads = pool.size(), .machine = Machine(pool), .rows = {}, .total = {}};
+  Report report{.threads = pool.size(),
+                .machine = Machine(pool),
+                .rows = {},
+                .total = {},
+                .precision = precision_text(model->plans()->options())};
   Profiler profiler;
   measure(session, arguments, profiler, report);
   if (std::ranges::any_of(session.frame().plans(), &Plan::bounded))

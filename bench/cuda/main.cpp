@@ -1,6 +1,7 @@
 // bench_cuda [FILTER]: the rows of the CUDA backend on problems of their own, each the median of runs between events
-// over operands that are rotated, so that no cache holds them; beside the measured peak or bandwidth of the device, and
-// cuBLAS. Without a device it says why, and ends well.
+// over operands that are rotated, so that no cache holds them; beside the measured peak or bandwidth of the device,
+// cuBLAS and cuDNN. Rows that read half are measured on what steps keep as half. Without a device it says why, and ends
+// well.
 #include <algorithm>
 #include <cstdio>
 #include <functional>
@@ -72,6 +73,9 @@ Precision precision_of(const std::string& row) {
                                           : Precision::f32;
 }
 bool is_half(Precision p) { return p == Precision::f16 || p == Precision::bf16; }
+schema::DType kept_as(Precision p) {
+  return p == Precision::f16 ? schema::DType::f16 : p == Precision::bf16 ? schema::DType::bf16 : schema::DType::f32;
+}
 
 struct Peaks {
   double of[4] = {};
@@ -89,8 +93,9 @@ void gemms(const std::shared_ptr<Device>& device) {
     const double flops = 2.0 * double(m) * double(n) * double(k);
     for (const auto& row : device->backend().gemm.all()) {
       const Precision p = precision_of(row.name);
-      const cuda::GemmProblem problem{
+      cuda::GemmProblem problem{
           .m = m, .n = n, .k = k, .lda = k, .ldb = k, .ldc = n, .trans_b = true, .precision = p, .half_b = is_half(p)};
+      problem.kept.x = problem.kept.y = kept_as(p);
       if (!wanted(row.name) || row.sm > device->sm() || row.refusal(problem)) continue;
       const Rotated memory(device, {size_t(m * k * 4), size_t(n * k * 4), size_t(m * n * 4),
                                     size_t(row.scratch ? row.scratch(problem) : 0)});
@@ -134,7 +139,8 @@ void convolutions(const std::shared_ptr<Device>& device) {
                              "x" + std::to_string(l.kernel) + " s" + std::to_string(l.stride);
     for (const auto& row : device->backend().conv.all()) {
       const Precision p = precision_of(row.name);
-      const cuda::ConvProblem problem{spec, 1, l.extent, p, p};
+      cuda::ConvProblem problem{spec, 1, l.extent, p, p};
+      problem.kept.x = problem.kept.y = kept_as(p);
       if (!wanted(row.name) || row.sm > device->sm() || row.refusal(problem)) continue;
       const Rotated memory(device,
                            {size_t(l.channels * l.extent * l.extent * 4), size_t(weights * 4), size_t(l.out * 4),
@@ -145,20 +151,31 @@ void convolutions(const std::shared_ptr<Device>& device) {
       });
       print(row.name, text, seconds, 2.0 * double(pixels) * double(weights), "TFLOP/s", peaks(p));
     }
+    for (const auto& [p, name] : {std::pair(Precision::f32, "cudnn_f32"),
+                                  {Precision::tf32, "cudnn_tf32"},
+                                  {Precision::f16, "cudnn_f16"},
+                                  {Precision::bf16, "cudnn_bf16"}})
+      if (wanted(name))
+        if (const double seconds =
+                bench::cuda::cudnn_seconds(p, {int(l.channels), int(l.out), int(l.extent), l.kernel, l.stride});
+            seconds > 0)
+          print(name, text, seconds, 2.0 * double(pixels) * double(weights), "TFLOP/s", peaks(p));
   }
 }
 
-// What reads one tensor of f32 and writes another.
+// What reads one tensor and writes another: of f32, and of what is kept as half.
 template <class Problem>
-void maps(const std::shared_ptr<Device>& device, const cuda::Family<Problem, cuda::MapArgs>& family,
-          const Problem& problem, const char* text, int64_t read, int64_t written, double bandwidth) {
+void maps(const std::shared_ptr<Device>& device, const cuda::Family<Problem, cuda::MapArgs>& family, Problem problem,
+          const char* text, int64_t read, int64_t written, double bandwidth) {
   for (const auto& row : family.all()) {
+    const bool half = std::string(row.name).find("_half_") != std::string::npos;
+    problem.x = problem.y = half ? schema::DType::f16 : schema::DType::f32;
     if (!wanted(row.name) || row.refusal(problem)) continue;
     const Rotated memory(device, {size_t(read * 4), size_t(written * 4)});
     const double seconds = median_seconds(*device, [&](int i, cuda::Stream* stream) {
       return row.run(problem, {memory.at(i, 0), memory.at(i, 1)}, stream);
     });
-    print(row.name, text, seconds, double(read + written) * 4, "TB/s   ", bandwidth);
+    print(row.name, text, seconds, double(read + written) * (half ? 2 : 4), "TB/s   ", bandwidth);
   }
 }
 }  // namespace
@@ -177,9 +194,9 @@ int main(int argc, char** argv) try {
   gemms(device);
   convolutions(device);
   constexpr int64_t rows = 16384, columns = 1024;
-  maps(device, device->backend().softmax, kernels::softmax::Spec{schema::SoftmaxKind::softmax, rows, columns, 1},
+  maps(device, device->backend().softmax, cuda::SoftmaxProblem{{schema::SoftmaxKind::softmax, rows, columns, 1}},
        "16384x1024", rows * columns, rows * columns, bandwidth);
-  maps(device, device->backend().reduce, kernels::reduce::Spec{schema::ReduceKind::mean, rows, columns, 1},
+  maps(device, device->backend().reduce, cuda::ReduceProblem{{schema::ReduceKind::mean, rows, columns, 1}},
        "16384x1024", rows * columns, rows, bandwidth);
 } catch (const std::exception& e) {
   std::fprintf(stderr, "bench_cuda: %s\n", e.what());

@@ -8,6 +8,9 @@
 #ifdef INLAY_BENCH_CUBLAS
 #include <cublas_v2.h>
 #endif
+#ifdef INLAY_BENCH_CUDNN
+#include <cudnn.h>
+#endif
 
 namespace bench::cuda {
 namespace {
@@ -120,5 +123,76 @@ double cublas_seconds(Precision precision, int64_t m, int64_t n, int64_t k) {
 }
 #else
 double cublas_seconds(Precision, int64_t, int64_t, int64_t) { return 0; }
+#endif
+
+#ifdef INLAY_BENCH_CUDNN
+namespace {
+// Memory that lasts as long as a measurement.
+class Memory {
+ public:
+  explicit Memory(size_t bytes) {
+    require(cudaMalloc(&data_, bytes ? bytes : 1));
+    require(cudaMemset(data_, 0, bytes ? bytes : 1));
+  }
+  ~Memory() { cudaFree(data_); }
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  char* data() const { return static_cast<char*>(data_); }
+
+ private:
+  void* data_ = nullptr;
+};
+}  // namespace
+
+double cudnn_seconds(Precision precision, const SquareConv& c) {
+  const bool half = precision == Precision::f16 || precision == Precision::bf16;
+  const cudnnDataType_t type = precision == Precision::f16    ? CUDNN_DATA_HALF
+                               : precision == Precision::bf16 ? CUDNN_DATA_BFLOAT16
+                                                              : CUDNN_DATA_FLOAT;
+  const cudnnMathType_t math = half                           ? CUDNN_TENSOR_OP_MATH
+                               : precision == Precision::tf32 ? CUDNN_DEFAULT_MATH
+                                                              : CUDNN_FMA_MATH;
+  bool right = true;
+  const auto done = [&](cudnnStatus_t status) { right = right && status == CUDNN_STATUS_SUCCESS; };
+  cudnnHandle_t handle = nullptr;
+  cudnnTensorDescriptor_t x = nullptr, y = nullptr;
+  cudnnFilterDescriptor_t w = nullptr;
+  cudnnConvolutionDescriptor_t conv = nullptr;
+  done(cudnnCreate(&handle));
+  if (!right) return 0;
+  done(cudnnCreateTensorDescriptor(&x)), done(cudnnCreateTensorDescriptor(&y));
+  done(cudnnCreateFilterDescriptor(&w)), done(cudnnCreateConvolutionDescriptor(&conv));
+  const int pad = c.kernel / 2, out = c.out_extent();
+  done(cudnnSetTensor4dDescriptor(x, CUDNN_TENSOR_NHWC, type, 1, c.channels, c.extent, c.extent));
+  done(cudnnSetTensor4dDescriptor(y, CUDNN_TENSOR_NHWC, type, 1, c.out, out, out));
+  done(cudnnSetFilter4dDescriptor(w, type, CUDNN_TENSOR_NHWC, c.out, c.channels, c.kernel, c.kernel));
+  done(cudnnSetConvolution2dDescriptor(conv, pad, pad, c.stride, c.stride, 1, 1, CUDNN_CROSS_CORRELATION,
+                                       CUDNN_DATA_FLOAT));
+  done(cudnnSetConvolutionMathType(conv, math));
+  cudnnConvolutionFwdAlgoPerf_t best{};
+  int found = 0;
+  if (right) done(cudnnFindConvolutionForwardAlgorithm(handle, x, w, conv, y, 1, &found, &best));
+  double seconds = 0;
+  if (right && found && best.status == CUDNN_STATUS_SUCCESS) {
+    done(cudnnSetConvolutionMathType(conv, best.mathType));
+    const auto product = [](int a, int b, int d) { return size_t(a) * size_t(b) * size_t(d); };
+    const size_t element = half ? 2 : 4, bytes_x = product(c.channels, c.extent, c.extent) * element,
+                 bytes_w = product(c.out, c.channels, c.kernel * c.kernel) * element,
+                 bytes_y = product(c.out, out, out) * element;
+    const size_t copies = std::clamp<size_t>((size_t{256} << 20) / (bytes_x + bytes_w + bytes_y), 1, 64);
+    const Memory all_x(bytes_x * copies), all_w(bytes_w * copies), all_y(bytes_y * copies), workspace(best.memory);
+    const float one = 1, zero = 0;
+    seconds = median_seconds([&](int i) {
+      const size_t at = size_t(i) % copies;
+      done(cudnnConvolutionForward(handle, &one, x, all_x.data() + at * bytes_x, w, all_w.data() + at * bytes_w, conv,
+                                   best.algo, workspace.data(), best.memory, &zero, y, all_y.data() + at * bytes_y));
+    });
+  }
+  cudnnDestroyConvolutionDescriptor(conv), cudnnDestroyFilterDescriptor(w);
+  cudnnDestroyTensorDescriptor(y), cudnnDestroyTensorDescriptor(x), cudnnDestroy(handle);
+  return right ? seconds : 0;
+}
+#else
+double cudnn_seconds(Precision, const SquareConv&) { return 0; }
 #endif
 }  // namespace bench::cuda

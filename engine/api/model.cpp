@@ -66,8 +66,9 @@ Prepared prepare(const inlay_model_options* options) {
   const inlay_model_options& o = p.given;
   require(o.device == INLAY_CPU || o.device == INLAY_CUDA, Code::invalid_argument, "device ", o.device, " does not exist");
   if (o.device == INLAY_CUDA) p.compile.device = open_device(o.device_index, o.device_fallback);
-  require(o.precision >= INLAY_PRECISION_F32 && o.precision <= INLAY_PRECISION_BF16, Code::invalid_argument, "precision ", o.precision, " does not exist");
-  if (o.device == INLAY_CPU || p.compile.device) p.compile.precision = Precision(o.precision);
+  require(o.precision >= INLAY_PRECISION_F32 && o.precision <= INLAY_PRECISION_ONLY_F32, Code::invalid_argument, "precision ", o.precision, " does not exist");
+  const bool only_f32 = o.precision == INLAY_PRECISION_ONLY_F32;
+  if (o.precision != INLAY_PRECISION_F32 && (o.device == INLAY_CPU || p.compile.device)) p.compile.precision = only_f32 ? Precision::f32 : Precision(o.precision);
   require(kernels::isa::error().empty(), Code::invalid_argument, kernels::isa::error());
   if (o.max_isa) {
     const auto mask = kernels::isa::find(o.max_isa);

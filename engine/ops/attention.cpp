@@ -89,9 +89,11 @@ std::optional<Lowered> lower_on_device(const Attention& op, const Heads<int64_t>
   kernels::cuda::AttentionProblem p{q.batch, q.heads, q.heads / std::max<int64_t>(1, k.heads), q.rows, k.rows, q.columns, v.columns, float(op.scale), op.zero_if_masked, op.causal,
                                     strides_of(q, op.q_rows_first), strides_of(k, op.k_rows_first), strides_of(v, op.v_rows_first),
                                     strides_of({q.batch, q.heads, q.rows, v.columns}, op.y_rows_first), c.has(3)};
+  if (c.kept_in(3) != DType::f32) return std::nullopt;
+  p.q_type = c.kept_in(0), p.k_type = c.kept_in(1), p.v_type = c.kept_in(2), p.y_type = c.kept_out();
   if (p.masked) std::ranges::copy(broadcast_strides(c.in(3).shape(), 4), p.mask_strides);
   return engine::lower_on_device(c, &kernels::cuda::Backend::attention, p, [q = device_input(c, 0), k = device_input(c, 1), v = device_input(c, 2), mask = device_input(c, 3)](RunContext& r) {
-    return kernels::cuda::AttentionArgs{q.at(r), k.at(r), v.at(r), mask.at(r), out_at(r)};
+    return kernels::cuda::AttentionArgs{q.at<void>(r), k.at<void>(r), v.at<void>(r), mask.at(r), out_at<void>(r)};
   });
 }
 
@@ -131,7 +133,7 @@ double flops(const Attention& op, std::span<const Type> in, std::span<const Type
 }  // namespace
 
 const OpDef<Attention>& def(const Attention&) {
-  static constexpr OpDef<Attention> def{.infer = infer, .reference = reference, .lower = lower, .bounded = true, .on_device = true, .flops = flops};
+  static constexpr OpDef<Attention> def{.infer = infer, .reference = reference, .lower = lower, .bounded = true, .on_device = true, .keeps_half = true, .flops = flops};
   return def;
 }
 }  // namespace engine

@@ -146,8 +146,9 @@ void simplify(const Cast& op, NodeId n, Rewriter& rewriter) {
 
 std::optional<Lowered> lower(const Cast& op, const LowerContext& c) {
   const DType from = c.in(0).dtype;
+  if (c.target && c.kept_out() != op.to && c.kept_out() != c.kept_in(0)) return std::nullopt;  // of what is half already
   if (c.target)
-    return lower_on_device(c, &kernels::cuda::Backend::cast, {from, op.to, elements(c.in(0).shape())},
+    return lower_on_device(c, &kernels::cuda::Backend::cast, {c.kept_in(0), c.kept_out(), elements(c.in(0).shape())},
                            [x = device_input(c, 0)](RunContext& r) { return kernels::cuda::CopyArgs{x.at<void>(r), out_at<void>(r)}; });
   const kernels::half::Spec spec{.back = from == DType::f16};
   if (!(from == DType::f32 && op.to == DType::f16) && !(spec.back && op.to == DType::f32)) return std::nullopt;
@@ -160,7 +161,7 @@ std::optional<Lowered> lower(const Cast& op, const LowerContext& c) {
 }  // namespace
 
 const OpDef<Cast>& def(const Cast&) {
-  static constexpr OpDef<Cast> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .simplify = simplify};
+  static constexpr OpDef<Cast> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true, .simplify = simplify};
   return def;
 }
 }  // namespace engine

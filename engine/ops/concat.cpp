@@ -116,7 +116,7 @@ void simplify(const Concat&, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Concat>& def(const Concat&) {
-  static constexpr OpDef<Concat> def{.infer = infer, .reference = reference, .lower = lower, .bounded = true, .on_device = true, .simplify = simplify, .takes_pitch = takes_pitch};
+  static constexpr OpDef<Concat> def{.infer = infer, .reference = reference, .lower = lower, .bounded = true, .on_device = true, .keeps_half = true, .simplify = simplify, .takes_pitch = takes_pitch};
   return def;
 }
 }  // namespace engine

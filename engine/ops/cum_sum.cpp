@@ -1,5 +1,5 @@
 // CumSum and CumProd: of real numbers, in double.
-#include "engine/op.h"
+#include "engine/device_lowering.h"
 #include "engine/ops/strides.h"
 
 namespace engine {
@@ -42,8 +42,15 @@ template <class Op> void reference(const Op& op, RunContext& c) {
   });
 }
 
+template <class Op> std::optional<Lowered> lower(const Op& op, const LowerContext& c) {
+  if (!c.target || !c.constant(1)) return std::nullopt;
+  const Shape x = c.in(0).shape();
+  const AxisSplit at(x, normal_axis(only_int(c.constant(1)->view(), "the axis"), int64_t(x.size())));
+  return lower_map_on_device(c, &kernels::cuda::Backend::scan, kernels::cuda::ScanProblem{c.in(0).dtype, at.outer, at.extent, at.inner, std::is_same_v<Op, CumProd>, op.exclusive, op.reverse});
+}
+
 template <class Op>
-constexpr OpDef<Op> definition{.infer = infer<Op>, .reference = reference<Op>, .inplace_input = input_at<Op, 0>};
+constexpr OpDef<Op> definition{.infer = infer<Op>, .reference = reference<Op>, .lower = lower<Op>, .on_device = true, .inplace_input = input_at<Op, 0>};
 }  // namespace
 
 const OpDef<CumSum>& def(const CumSum&) { return definition<CumSum>; }

@@ -6,6 +6,9 @@ using kernels::cuda::BroadcastProblem;
 
 std::optional<Lowered> lower_broadcast(BroadcastProblem problem, const LowerContext& c) {
   const Shape out = c.out(0).shape();
+  for (size_t k = 0; k < c.node.inputs.size(); ++k)
+    if (c.has(k) && c.kept_in(k) != c.in(k).dtype) return std::nullopt;
+  if (c.kept_out() != c.out(0).dtype) return std::nullopt;
   const auto strides = [&](size_t k) { return c.has(k) ? broadcast_strides(c.in(k).shape(), out.size()) : Extents(out.size()); };
   const auto nest = Nest<4>{out, {dense_strides(out), strides(0), strides(1), strides(2)}}.merged();
   if (nest.extents.size() > size_t(BroadcastProblem::most_dims)) return std::nullopt;

@@ -15,9 +15,9 @@ std::optional<Lowered> lower_copies(const LowerContext& c, std::span<const Strid
   std::vector<Piece> pieces;
   for (const StridedCopy& copy : copies) {
     const Nest<2> nest = copy.nest.merged();
-    const int bits = bits_of(c.out(copy.output).dtype);
+    const int bits = bits_of(c.kept_out(copy.output));
     if (product(nest.extents) == 0) continue;
-    if (bits % 8 || nest.extents.size() > size_t(CopyProblem::most_dims)) return std::nullopt;
+    if (bits % 8 || c.kept_in(copy.input) != c.kept_out(copy.output) || nest.extents.size() > size_t(CopyProblem::most_dims)) return std::nullopt;
     CopyProblem p{.element_bytes = bits / 8, .dims = int(nest.extents.size()), .x_first = copy.first[1], .y_first = copy.first[0]};
     for (size_t d = 0; d < nest.extents.size(); ++d) p.extents[d] = nest.extents[d], p.y_strides[d] = nest.strides[0][d], p.x_strides[d] = nest.strides[1][d];
     const auto* row = kernels::cuda::select(device.backend().copy, p, device.sm());

@@ -7,8 +7,8 @@ using kernels::cuda::GatherProblem;
 namespace {
 // `nest`: places in x without what the indices add, and those of the indices.
 std::optional<GatherProblem> finished(GatherProblem p, const Nest<2>& nest, const LowerContext& c) {
-  const int bits = bits_of(c.in(0).dtype);
-  if (bits % 8 || nest.extents.size() > size_t(p.most_dims)) return std::nullopt;
+  const int bits = bits_of(c.kept_in(0));
+  if (bits % 8 || c.kept_in(0) != c.kept_out() || nest.extents.size() > size_t(p.most_dims)) return std::nullopt;
   p.element_bytes = bits / 8, p.index_bytes = bits_of(c.in(1).dtype) / 8, p.dims = int(nest.extents.size());
   for (size_t d = 0; d < nest.extents.size(); ++d) p.extents[d] = nest.extents[d], p.x_strides[d] = nest.strides[0][d], p.index_strides[d] = nest.strides[1][d];
   return p;
@@ -49,9 +49,9 @@ std::optional<Lowered> lower_gather(const LowerContext& c, const std::optional<G
   });
 }
 
-std::optional<Lowered> lower_scatter(const LowerContext& c, const std::optional<GatherProblem>& p) {
+std::optional<Lowered> lower_scatter(const LowerContext& c, const std::optional<GatherProblem>& p, schema::ScatterKind kind) {
   if (!p) return std::nullopt;
-  return lower_on_device(c, &kernels::cuda::Backend::scatter, kernels::cuda::ScatterProblem{*p, elements(c.out(0).shape())},
+  return lower_on_device(c, &kernels::cuda::Backend::scatter, kernels::cuda::ScatterProblem{*p, elements(c.out(0).shape()), kind, c.in(0).dtype},
                          [x = device_input(c, 0), indices = device_input(c, 1), updates = device_input(c, 2)](RunContext& r) {
     return kernels::cuda::ScatterArgs{x.at<void>(r), indices.at<void>(r), updates.at<void>(r), out_at<void>(r), r.scratch()};
   });

@@ -8,5 +8,5 @@ std::optional<kernels::cuda::GatherProblem> places_along(const LowerContext&, in
 std::optional<kernels::cuda::GatherProblem> places_of_slices(const LowerContext&, int64_t axis);     // Gather
 std::optional<kernels::cuda::GatherProblem> places_of_tuples(const LowerContext&, int64_t batch_dims);  // GatherND, ScatterND
 std::optional<Lowered> lower_gather(const LowerContext&, const std::optional<kernels::cuda::GatherProblem>&);
-std::optional<Lowered> lower_scatter(const LowerContext&, const std::optional<kernels::cuda::GatherProblem>&);
+std::optional<Lowered> lower_scatter(const LowerContext&, const std::optional<kernels::cuda::GatherProblem>&, schema::ScatterKind);
 }  // namespace engine

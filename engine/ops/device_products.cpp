@@ -28,7 +28,7 @@ bool set_batch(GemmProblem& p, const Shape& a, const Shape& b, const Shape& y) {
 size_t bytes_as(Precision p) { return p == Precision::f16 || p == Precision::bf16 ? 2 : 4; }
 void store_as(Precision p, std::byte* to, int64_t i, float x) {
   if (bytes_as(p) == 4) reinterpret_cast<float*>(to)[i] = x;
-  else reinterpret_cast<uint16_t*>(to)[i] = uint16_t(encode(p == Precision::f16 ? f16_format : bf16_format, double(x), false));
+  else reinterpret_cast<uint16_t*>(to)[i] = uint16_t(encode(p == Precision::f16 ? f16_format : bf16_format, double(x), true));
 }
 
 // A constant B that is rounded, along k: which kernels for such operands want. Changes the problem to say so.
@@ -36,7 +36,7 @@ DeviceInput weights_of(GemmProblem& p, const LowerContext& c) {
   const Constant* b = c.constant(1);
   if (!b || p.precision == Precision::f32) return device_input(c, 1);
   constexpr int64_t vector = 8;
-  const Precision as = p.k % vector == 0 && p.lda % 4 == 0 && !p.trans_a ? p.precision : Precision::tf32;
+  const Precision as = p.k % vector == 0 && p.lda % vector == 0 && !p.trans_a ? p.precision : Precision::tf32;
   const bool transposed = p.trans_b;
   const int64_t n = p.n, k = p.k;
   p.trans_b = true, p.ldb = k, p.half_b = bytes_as(as) == 2;
@@ -56,6 +56,8 @@ std::optional<Lowered> lower_mat_mul_on_device(const schema::MatMul& op, const L
   p.lda = a.back(), p.ldb = b.back(), p.n = p.ldc = y.back();
   p.k = op.trans_a ? a[a.size() - 2] : a.back();
   p.chain = epilogue.chain, p.precision = c.target->precision;
+  p.kept = epilogue.kept, p.kept.x = c.kept_in(0), p.kept.y = c.kept_out();
+  if (c.kept_in(1) != DType::f32) return std::nullopt;
   if (b.size() == 2 && !op.trans_a) {  // all leading dims of A are rows
     p.m = elements(y) / p.n;
   } else {
@@ -64,7 +66,7 @@ std::optional<Lowered> lower_mat_mul_on_device(const schema::MatMul& op, const L
   }
   const DeviceInput weights = b.size() == 2 ? weights_of(p, c) : device_input(c, 1);
   return lower_on_device(c, &kernels::cuda::Backend::gemm, p, [a = device_input(c, 0), weights, epilogue](RunContext& r) {
-    return kernels::cuda::GemmArgs{a.at(r), weights.at<void>(r), out_at(r), epilogue.operands_on_device(r), r.scratch()};
+    return kernels::cuda::GemmArgs{a.at<void>(r), weights.at<void>(r), out_at<void>(r), epilogue.operands_on_device(r), r.scratch()};
   });
 }
 
@@ -73,7 +75,9 @@ std::optional<Lowered> lower_conv_last_on_device(const schema::ConvLast& op, con
   if (!spec) return std::nullopt;
   const Shape x = c.in(0).shape();
   // Kernels that round operands read weights of another order; where another kernel is faster, nothing is rounded.
-  kernels::cuda::ConvProblem problem{*spec, x[0], x[op.planar_input ? 2 : 1]}, rounded = problem;
+  kernels::cuda::ConvProblem problem{*spec, x[0], x[op.planar_input ? 2 : 1]};
+  problem.kept = epilogue.kept, problem.kept.x = c.kept_in(0), problem.kept.y = c.kept_out();
+  auto rounded = problem;
   const auto* row = row_for(c, &kernels::cuda::Backend::conv, problem);
   if (const Precision precision = c.target->precision; precision != Precision::f32) {
     rounded.precision = rounded.weights = precision;
@@ -91,7 +95,7 @@ std::optional<Lowered> lower_conv_last_on_device(const schema::ConvLast& op, con
         for (int64_t channel = 0; channel < in; ++channel) store_as(problem.weights, to, i++, from[(out * in + channel) * taps + tap]);
   });
   return lower_on_device(c, &kernels::cuda::Backend::conv, problem, [x = device_input(c, 0), packed, bias = device_input(c, 2), epilogue](RunContext& r) {
-    return kernels::cuda::ConvArgs{x.at(r), packed.at<void>(r), bias.at(r), out_at(r), epilogue.operands_on_device(r), r.scratch()};
+    return kernels::cuda::ConvArgs{x.at<void>(r), packed.at<void>(r), bias.at(r), out_at<void>(r), epilogue.operands_on_device(r), r.scratch()};
   });
 }
 }  // namespace engine

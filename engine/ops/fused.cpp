@@ -37,7 +37,7 @@ std::optional<Lowered> lower(const Fused&, const LowerContext& c) {
   if (!chained) return std::nullopt;
   if (is_elementwise(body.nodes.at(0).op)) return lower_chain(*chained, chain_input(body), c);
   const Node anchor = anchor_of(c.node);
-  const LowerContext context{c.graph, anchor, c.isa, c.strict, c.inside, c.target, c.packing, c.precision};
+  const LowerContext context{c.graph, anchor, c.isa, c.strict, c.inside, c.target, c.packing, c.precision, c.kept};
   if (const auto* op = anchor.op.get_if<schema::MatMul>()) return lower_mat_mul(*op, context, *chained);
   if (const auto* op = anchor.op.get_if<schema::ConvLast>()) return lower_conv_last(*op, context, *chained);
   return std::nullopt;
@@ -91,7 +91,7 @@ std::optional<Chained> epilogue_of(const LowerContext& c) {
 }
 
 const OpDef<Fused>& def(const Fused&) {
-  static constexpr OpDef<Fused> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .inplace_input = inplace_input, .takes_pitch = takes_pitch, .flops = flops};
+  static constexpr OpDef<Fused> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true, .inplace_input = inplace_input, .takes_pitch = takes_pitch, .flops = flops};
   return def;
 }
 }  // namespace engine

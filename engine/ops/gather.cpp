@@ -146,15 +146,15 @@ std::optional<Lowered> lower(const GatherND& op, const LowerContext& c) { return
 }  // namespace
 
 const OpDef<Gather>& def(const Gather&) {
-  static constexpr OpDef<Gather> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true};
+  static constexpr OpDef<Gather> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true};
   return def;
 }
 const OpDef<GatherElements>& def(const GatherElements&) {
-  static constexpr OpDef<GatherElements> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true};
+  static constexpr OpDef<GatherElements> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true};
   return def;
 }
 const OpDef<GatherND>& def(const GatherND&) {
-  static constexpr OpDef<GatherND> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true};
+  static constexpr OpDef<GatherND> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true};
   return def;
 }
 }  // namespace engine

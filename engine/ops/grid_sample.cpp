@@ -1,6 +1,6 @@
 #include <algorithm>
 #include <cmath>
-#include "engine/op.h"
+#include "engine/device_lowering.h"
 #include "engine/ops/doubles.h"
 #include "engine/ops/strides.h"
 #include "engine/ops/taps.h"
@@ -113,10 +113,20 @@ double flops(const GridSample& op, std::span<const Type>, std::span<const Type> 
   if (!out[0].determined() || op.mode == ResizeMode::nearest) return 0;
   return 2 * double(elements(out[0].shape())) * std::pow(taps_per_dim(op.mode), double(out[0].rank() - 2));
 }
+
+std::optional<Lowered> lower(const GridSample& op, const LowerContext& c) {
+  const DType dtype = c.in(0).dtype;
+  if (!c.target || c.in(0).rank() != 4 || c.in(1).dtype != DType::f32 || (op.mode != ResizeMode::nearest && dtype != DType::f32) || bits_of(dtype) % 8) return std::nullopt;
+  const Shape x = c.in(0).shape(), grid = c.in(1).shape();
+  const kernels::cuda::GridSampleProblem p{op.mode, op.padding, op.align_corners, bits_of(dtype) / 8, x[0], x[1], x[2], x[3], grid[1] * grid[2]};
+  return lower_on_device(c, &kernels::cuda::Backend::grid_sample, p, [x = device_input(c, 0), grid = device_input(c, 1)](RunContext& r) {
+    return kernels::cuda::GridSampleArgs{x.at<void>(r), grid.at(r), out_at<void>(r)};
+  });
+}
 }  // namespace
 
 const OpDef<GridSample>& def(const GridSample&) {
-  static constexpr OpDef<GridSample> def{.infer = infer, .reference = reference, .flops = flops};
+  static constexpr OpDef<GridSample> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .flops = flops};
   return def;
 }
 }  // namespace engine

@@ -44,11 +44,11 @@ std::optional<Lowered> lower(const GroupNorm& op, const LowerContext& c) {
   const Shape x = c.in(0).shape();
   if (!c.target || elements(x) == 0) return std::nullopt;
   for (size_t k = 0; k < 3; ++k)
-    if (c.in(k).dtype != DType::f32) return std::nullopt;
+    if (c.in(k).dtype != DType::f32 || (k && c.kept_in(k) != DType::f32)) return std::nullopt;
   const int64_t groups = op.groups ? op.groups : x[1], inner = product(std::span(x).subspan(2));
-  const kernels::cuda::NormProblem problem{x[0] * groups, x[1] / groups * inner, groups, inner, op.epsilon, false};
+  const kernels::cuda::NormProblem problem{x[0] * groups, x[1] / groups * inner, groups, inner, op.epsilon, false, c.kept_in(0), c.kept_out()};
   return lower_on_device(c, &kernels::cuda::Backend::norm, problem, [x = device_input(c, 0), scale = device_input(c, 1), bias = device_input(c, 2)](RunContext& r) {
-    return kernels::cuda::NormArgs{x.at(r), scale.at(r), bias.at(r), out_at(r)};
+    return kernels::cuda::NormArgs{x.at<void>(r), scale.at(r), bias.at(r), out_at<void>(r)};
   });
 }
 
@@ -59,7 +59,7 @@ double flops(const GroupNorm&, std::span<const Type> in, std::span<const Type>) 
 }  // namespace
 
 const OpDef<GroupNorm>& def(const GroupNorm&) {
-  static constexpr OpDef<GroupNorm> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .flops = flops};
+  static constexpr OpDef<GroupNorm> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true, .flops = flops};
   return def;
 }
 }  // namespace engine

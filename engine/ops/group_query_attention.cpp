@@ -323,7 +323,7 @@ double flops(const GroupQueryAttention&, std::span<const Type> in, std::span<con
 }  // namespace
 
 const OpDef<GroupQueryAttention>& def(const GroupQueryAttention&) {
-  static constexpr OpDef<GroupQueryAttention> def{.infer = infer, .reference = reference, .lower = lower_group_query_attention, .bounded = true, .flops = flops};
+  static constexpr OpDef<GroupQueryAttention> def{.infer = infer, .reference = reference, .lower = lower_group_query_attention, .bounded = true, .on_device = true, .flops = flops};
   return def;
 }
 }  // namespace engine

@@ -1,6 +1,7 @@
 // GroupQueryAttention by the attention family: keys and values are added to the cache, and read where they lie there.
 #include <cmath>
 #include <cstring>
+#include "engine/device_lowering.h"
 #include "engine/ops/group_query_attention.h"
 #include "engine/ops/strides.h"
 #include "kernels/attention/attention.h"
@@ -116,16 +117,53 @@ struct Lowering {
     kernel.run(a, c.pool(), c.threads());
   }
 };
+
+// On a device: the cache grows, then attention reads it where it lies.
+std::optional<Lowered> lower_on_device(const GroupQueryAttention& op, const LowerContext& c) {
+  using kernels::cuda::AttentionProblem, kernels::cuda::CacheProblem;
+  const Shape q = c.in(0).shape(), present = c.out(1).shape();
+  const int64_t batch = q[0], length = q[1], size = q[2] / op.heads, rows = present[2];
+  CacheProblem cache{batch, length, op.heads, op.kv_heads, size, c.has(past_k) ? c.in(past_k).shape()[2] : 0, rows};
+  if (op.rotary) cache.positions = c.in(cos_table).shape()[0], cache.half = c.in(cos_table).shape()[1], cache.interleaved = op.interleaved;
+  cache.normed = c.has(q_norm), cache.q_epsilon = float(op.q_epsilon), cache.k_epsilon = float(op.k_epsilon);
+  AttentionProblem attention{};
+  attention.batch = batch, attention.heads = op.heads, attention.shared = op.heads / op.kv_heads, attention.queries = length, attention.keys = rows;
+  attention.size = attention.value_size = size, attention.scale = float(op.scale ? op.scale : 1 / std::sqrt(double(size)));
+  attention.causal = op.causal, attention.window = std::max<int64_t>(0, op.window), attention.softcap = float(std::max(0.0, op.softcap)), attention.counted = true;
+  attention.q = attention.y = {length * q[2], size, q[2]};
+  attention.k = attention.v = {op.kv_heads * rows * size, rows * size, size};
+  if (c.has(bias_of_scores)) {
+    if (c.in(bias_of_scores).shape()[3] < rows) return std::nullopt;
+    attention.masked = true;
+    std::ranges::copy(broadcast_strides(c.in(bias_of_scores).shape(), 4), attention.mask_strides);
+  }
+  const auto *extend = row_for(c, &kernels::cuda::Backend::cache, cache);
+  const auto* attend = row_for(c, &kernels::cuda::Backend::attention, attention);
+  if (!extend || !attend) return std::nullopt;
+  std::vector<DeviceInput> in;
+  for (size_t k = 0; k <= valid_lengths; ++k) in.push_back(device_input(c, k));
+  const int64_t queries = batch * length * q[2] * int64_t(sizeof(float)), counts = 2 * batch * int64_t(sizeof(int32_t));
+  return Lowered{attend->name, [=, in = std::move(in)](RunContext& r) {
+    const auto f32 = [&](size_t k) { return in[k].at(r); };
+    const auto i32 = [&](size_t k) { return in[k].at<int32_t>(r); };
+    auto* const turned = reinterpret_cast<float*>(r.scratch());
+    auto* const counted = reinterpret_cast<int32_t*>(r.scratch() + queries);
+    require_done(extend->run(cache, {f32(0), f32(1), f32(2), f32(past_k), f32(past_v), i32(lengths), i32(total), i32(valid_lengths), f32(cos_table), f32(sin_table), f32(q_norm), f32(k_norm),
+                                     in[position_ids].at<int64_t>(r), out_at(r, 1), out_at(r, 2), turned, counted}, r.stream_));
+    require_done(attend->run(attention, {turned, out_at(r, 1), out_at(r, 2), f32(bias_of_scores), out_at(r), counted}, r.stream_));
+  }, queries + counts};
+}
 }  // namespace
 
 std::optional<Lowered> lower_group_query_attention(const GroupQueryAttention& op, const LowerContext& c) {
   for (const size_t k : {size_t{0}, size_t{1}, size_t{2}, size_t{past_k}, size_t{past_v}, size_t{cos_table}, size_t{sin_table}, size_t{bias_of_scores}, size_t{q_norm}, size_t{k_norm}})
     if (c.has(k) && c.in(k).dtype != DType::f32) return std::nullopt;
-  if (c.target || op.sliding || op.smooth || op.scores || c.has(sinks) || c.has(k_scale) || c.node.outputs.size() < 3) return std::nullopt;
+  if (op.sliding || op.smooth || op.scores || c.has(sinks) || c.has(k_scale) || c.node.outputs.size() < 3) return std::nullopt;
   for (const ValueId v : c.node.outputs)
     if (v == ValueId::none) return std::nullopt;
   const Shape q = c.in(0).largest(), present = c.out(1).largest();
   if (q[2] == 0 || present[2] == 0 || !c.in(0).dims[2].known()) return std::nullopt;
+  if (c.target) return lower_on_device(op, c);
   const int64_t size = q[2] / op.heads;
   const double scale = op.scale ? op.scale : 1 / std::sqrt(double(size));
   auto choice = kernels::attention::select({present[2], size, size, float(scale), float(std::max(0.0, op.softcap))}, c.isa);

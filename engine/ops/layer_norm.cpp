@@ -62,9 +62,10 @@ void reference(const LayerNorm& op, RunContext& c) {
 }
 
 std::optional<Lowered> lower_on_device(const LowerContext& c, int64_t rows, int64_t columns, const LayerNorm& op) {
-  const kernels::cuda::NormProblem problem{rows, columns, 1, 1, op.epsilon, op.rms};
+  if (c.kept_in(1) != DType::f32 || c.kept_in(2) != DType::f32) return std::nullopt;
+  const kernels::cuda::NormProblem problem{rows, columns, 1, 1, op.epsilon, op.rms, c.kept_in(0), c.kept_out()};
   return engine::lower_on_device(c, &kernels::cuda::Backend::norm, problem, [x = device_input(c, 0), scale = device_input(c, 1), bias = device_input(c, 2)](RunContext& r) {
-    return kernels::cuda::NormArgs{x.at(r), scale.at(r), bias.at(r), out_at(r)};
+    return kernels::cuda::NormArgs{x.at<void>(r), scale.at(r), bias.at(r), out_at<void>(r)};
   });
 }
 
@@ -98,7 +99,7 @@ double flops(const LayerNorm&, std::span<const Type> in, std::span<const Type>) 
 }  // namespace
 
 const OpDef<LayerNorm>& def(const LayerNorm&) {
-  static constexpr OpDef<LayerNorm> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .inplace_input = inplace, .flops = flops};
+  static constexpr OpDef<LayerNorm> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true, .inplace_input = inplace, .flops = flops};
   return def;
 }
 }  // namespace engine

@@ -1,4 +1,4 @@
-#include "engine/op.h"
+#include "engine/device_lowering.h"
 #include "engine/ops/real_to_int.h"
 #include "engine/ops/strides.h"
 
@@ -42,10 +42,21 @@ void reference(const OneHot& op, RunContext& c) {
       if (index >= 0 && index < depth) copy_elements(y, (o * depth + index) * at.inner + i, values, 1, 1);
     }
 }
+
+std::optional<Lowered> lower(const OneHot& op, const LowerContext& c) {
+  const int bits = bits_of(c.in(2).dtype);
+  if (!c.target || bits % 8 || c.in(2).shape() != Shape{2}) return std::nullopt;
+  const Shape y = c.out(0).shape();
+  const AxisSplit at(y, normal_axis(op.axis, int64_t(y.size())));
+  return lower_on_device(c, &kernels::cuda::Backend::one_hot, kernels::cuda::OneHotProblem{c.in(0).dtype, bits / 8, at.outer, at.extent, at.inner},
+                         [indices = device_input(c, 0), values = device_input(c, 2)](RunContext& r) {
+    return kernels::cuda::OneHotArgs{indices.at<void>(r), values.at<void>(r), out_at<void>(r)};
+  });
+}
 }  // namespace
 
 const OpDef<OneHot>& def(const OneHot&) {
-  static constexpr OpDef<OneHot> def{.infer = infer, .reference = reference};
+  static constexpr OpDef<OneHot> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true};
   return def;
 }
 }  // namespace engine

@@ -94,9 +94,10 @@ bool all_f32(const LowerContext& c) {
 }
 
 std::optional<Lowered> lower_chain_on_device(const Chained& chained, size_t x, const Layout& l, const LowerContext& c) {
-  const kernels::cuda::PointwiseProblem problem{chained.chain, l.outer, l.rows, l.columns, l.x_stride, l.y_stride};
+  kernels::cuda::PointwiseProblem problem{chained.chain, l.outer, l.rows, l.columns, l.x_stride, l.y_stride, chained.kept};
+  problem.kept.x = c.kept_in(x), problem.kept.y = c.kept_out();
   return lower_on_device(c, &kernels::cuda::Backend::pointwise, problem, [from = device_input(c, x), chained](RunContext& r) {
-    return kernels::cuda::PointwiseArgs{from.at(r), out_at(r), chained.operands_on_device(r)};
+    return kernels::cuda::PointwiseArgs{from.at<void>(r), out_at<void>(r), chained.operands_on_device(r)};
   });
 }
 
@@ -125,8 +126,8 @@ pw::Operands Chained::operands_on_device(const RunContext& r) const {
   return all;
 }
 void Chained::add_operand(const LowerContext& c, size_t input, int64_t stride) {
+  if (c.target) kept.operands[inputs.size()] = c.kept_in(input), on_device.push_back(device_input(c, input));
   inputs.push_back(input), strides.push_back(stride);
-  if (c.target) on_device.push_back(device_input(c, input));
 }
 
 std::optional<pw::Stage> stage_of(const Op& op, size_t chain, const Type& operand, const Shape& out, uint8_t index) {

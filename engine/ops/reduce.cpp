@@ -141,11 +141,11 @@ std::optional<kernels::reduce::Spec> view_of(const Reduce& op, const Shape& x, c
 
 std::optional<Lowered> lower(const Reduce& op, const LowerContext& c) {
   const Type& x = c.in(0);
-  if (x.dtype != DType::f32 || (c.has(1) && !c.constant(1))) return std::nullopt;
+  if ((x.dtype != DType::f32 && (!c.target || schema::is_real(x.dtype))) || (c.has(1) && !c.constant(1))) return std::nullopt;
   const Extents axes = c.has(1) ? small_ints(c.constant(1)->view()) : Extents();
   const auto spec = view_of(op, x.shape(), reduced_dims(op, axes, x.rank()));
   if (!spec) return std::nullopt;
-  if (c.target) return lower_map_on_device(c, &kernels::cuda::Backend::reduce, *spec);
+  if (c.target) return lower_map_on_device(c, &kernels::cuda::Backend::reduce, kernels::cuda::ReduceProblem{*spec, c.kept_in(0), c.kept_out()});
   auto choice = kernels::reduce::select(*spec, c.isa);
   if (!choice) return std::nullopt;
   const auto scratch = int64_t(choice.kernel.scratch_bytes());
@@ -160,7 +160,7 @@ double flops(const Reduce&, std::span<const Type> in, std::span<const Type>) {
 }  // namespace
 
 const OpDef<Reduce>& def(const Reduce&) {
-  static constexpr OpDef<Reduce> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .flops = flops};
+  static constexpr OpDef<Reduce> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true, .flops = flops};
   return def;
 }
 }  // namespace engine

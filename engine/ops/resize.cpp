@@ -241,7 +241,8 @@ std::optional<Lowered> lower_resize_on_device(const kernels::resize::Spec& s, co
         : first(device_table(c, std::as_bytes(std::span(a.first)))), index(device_table(c, std::as_bytes(std::span(a.index)))), weight(device_table(c, std::as_bytes(std::span(a.weight)))) {}
     kernels::cuda::ResizeAxis at(const RunContext& r) const { return {first.at<int64_t>(r), index.at<int64_t>(r), weight.at(r)}; }
   };
-  const kernels::cuda::ResizeProblem problem{s.element_bytes, s.outer, s.height, s.width, s.inner, s.rows.outputs(), s.columns.outputs(), s.copies()};
+  if (s.copies() && c.kept_in(0) != c.kept_out()) return std::nullopt;
+  const kernels::cuda::ResizeProblem problem{bits_of(c.kept_in(0)) / 8, s.outer, s.height, s.width, s.inner, s.rows.outputs(), s.columns.outputs(), s.copies(), c.kept_in(0), c.kept_out()};
   return lower_on_device(c, &kernels::cuda::Backend::resize, problem, [x = device_input(c, 0), rows = Tables(s.rows, c), columns = Tables(s.columns, c)](RunContext& r) {
     return kernels::cuda::ResizeArgs{x.at<void>(r), out_at<void>(r), rows.at(r), columns.at(r)};
   });
@@ -290,7 +291,7 @@ void simplify(const Resize& op, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Resize>& def(const Resize&) {
-  static constexpr OpDef<Resize> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .simplify = simplify};
+  static constexpr OpDef<Resize> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true, .simplify = simplify};
   return def;
 }
 }  // namespace engine

@@ -100,16 +100,14 @@ void reference(const ScatterND& op, RunContext& c) {
   }
 }
 
-// Sums have no order on a device.
-bool on_device(ScatterKind kind, const LowerContext& c) { return c.target && kind == ScatterKind::none; }
-std::optional<Lowered> lower(const ScatterElements& op, const LowerContext& c) { return on_device(op.kind, c) ? lower_scatter(c, places_along(c, op.axis)) : std::nullopt; }
+std::optional<Lowered> lower(const ScatterElements& op, const LowerContext& c) { return c.target ? lower_scatter(c, places_along(c, op.axis), op.kind) : std::nullopt; }
 
 // Constant indices are known runs: an assignment to a slice, as exporters write it, is a few.
 struct Run {
   int64_t to, from, bytes;
 };
 std::optional<Lowered> lower(const ScatterND& op, const LowerContext& c) {
-  if (c.target) return on_device(op.kind, c) ? lower_scatter(c, places_of_tuples(c, 0)) : std::nullopt;
+  if (c.target) return lower_scatter(c, places_of_tuples(c, 0), op.kind);
   const Constant* given = c.constant(1);
   const DType dtype = c.in(0).dtype;
   if (!given || op.kind != ScatterKind::none || dtype == DType::string || schema::bits_of(dtype) % 8) return std::nullopt;

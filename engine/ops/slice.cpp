@@ -156,7 +156,7 @@ void simplify(const Slice&, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Slice>& def(const Slice&) {
-  static constexpr OpDef<Slice> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .simplify = simplify, .parts = parts};
+  static constexpr OpDef<Slice> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true, .simplify = simplify, .parts = parts};
   return def;
 }
 }  // namespace engine

@@ -49,7 +49,7 @@ std::optional<Lowered> lower(const Softmax& op, const LowerContext& c) {
   if (c.in(0).dtype != DType::f32) return std::nullopt;
   const Shape x = c.in(0).shape();
   const AxisSplit s(x, normal_axis(op.axis, int64_t(x.size())));
-  if (c.target) return lower_map_on_device(c, &kernels::cuda::Backend::softmax, kernels::softmax::Spec{op.kind, s.outer, s.extent, s.inner});
+  if (c.target) return lower_map_on_device(c, &kernels::cuda::Backend::softmax, kernels::cuda::SoftmaxProblem{{op.kind, s.outer, s.extent, s.inner}, c.kept_in(0), c.kept_out()});
   auto choice = kernels::softmax::select({op.kind, s.outer, s.extent, s.inner}, c.isa);
   if (!choice) return std::nullopt;
   return Lowered{choice.name, [kernel = std::move(choice.kernel)](RunContext& r) {
@@ -64,7 +64,7 @@ double flops(const Softmax&, std::span<const Type> in, std::span<const Type>) {
 }  // namespace
 
 const OpDef<Softmax>& def(const Softmax&) {
-  static constexpr OpDef<Softmax> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .flops = flops};
+  static constexpr OpDef<Softmax> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true, .flops = flops};
   return def;
 }
 }  // namespace engine

@@ -1,5 +1,4 @@
-#include "engine/op.h"
-#include "engine/ops/strides.h"
+#include "engine/ops/device_copies.h"
 
 namespace engine {
 namespace {
@@ -23,14 +22,12 @@ Types infer_to_space(const DepthToSpace& op, const InferContext& in) {
 }
 
 // The channels of x are [block row, block column, c] (dcr) or [c, block row, block column] (crd).
-void to_space(const DepthToSpace& op, RunContext& c) {
-  const auto x = c.in(0).shape;
+Nest<2> nest_of(const DepthToSpace& op, std::span<const int64_t> x) {
   const int64_t b = op.block, channels = x[1] / (b * b), plane = x[2] * x[3];
   const bool dcr = op.mode == schema::DepthMode::dcr;
   const int64_t at_channel = (dcr ? 1 : b * b) * plane, at_row = (dcr ? b * channels : b) * plane, at_column = (dcr ? channels : 1) * plane;
   const Shape extents{x[0], channels, x[2], b, x[3], b};
-  const Nest<2> nest{extents, {dense_strides(extents), Shape{x[1] * plane, at_channel, x[3], at_row, 1, at_column}}};
-  copy_nest(c.out(0), c.in(0), nest);
+  return {extents, {dense_strides(extents), Shape{x[1] * plane, at_channel, x[3], at_row, 1, at_column}}};
 }
 
 Types infer_to_depth(const SpaceToDepth& op, const InferContext& in) {
@@ -42,24 +39,29 @@ Types infer_to_depth(const SpaceToDepth& op, const InferContext& in) {
   return {y};
 }
 
-void to_depth(const SpaceToDepth& op, RunContext& c) {
-  const auto x = c.in(0).shape;
+Nest<2> nest_of(const SpaceToDepth& op, std::span<const int64_t> x) {
   const int64_t b = op.block, plane = x[2] * x[3];
   // The channels of y are [block row, block column, c] (dcr) or [c, block row, block column] (crd).
   const bool dcr = op.mode == schema::DepthMode::dcr;
   const Shape extents = dcr ? Shape{x[0], b, b, x[1], x[2] / b, x[3] / b} : Shape{x[0], x[1], b, b, x[2] / b, x[3] / b};
   const Shape strides = dcr ? Shape{x[1] * plane, x[3], 1, plane, b * x[3], b} : Shape{x[1] * plane, plane, x[3], 1, b * x[3], b};
-  const Nest<2> nest{extents, {dense_strides(extents), strides}};
-  copy_nest(c.out(0), c.in(0), nest);
+  return {extents, {dense_strides(extents), strides}};
+}
+
+template <class Op> void reference(const Op& op, RunContext& c) { copy_nest(c.out(0), c.in(0), nest_of(op, c.in(0).shape)); }
+template <class Op> std::optional<Lowered> lower(const Op& op, const LowerContext& c) {
+  if (!c.target || c.in(0).dtype == DType::string) return std::nullopt;
+  const StridedCopy copy{0, 0, nest_of(op, c.in(0).shape())};
+  return lower_copies(c, std::span(&copy, 1));
 }
 }  // namespace
 
 const OpDef<DepthToSpace>& def(const DepthToSpace&) {
-  static constexpr OpDef<DepthToSpace> def{.infer = infer_to_space, .reference = to_space};
+  static constexpr OpDef<DepthToSpace> def{.infer = infer_to_space, .reference = reference<DepthToSpace>, .lower = lower<DepthToSpace>, .on_device = true, .keeps_half = true};
   return def;
 }
 const OpDef<SpaceToDepth>& def(const SpaceToDepth&) {
-  static constexpr OpDef<SpaceToDepth> def{.infer = infer_to_depth, .reference = to_depth};
+  static constexpr OpDef<SpaceToDepth> def{.infer = infer_to_depth, .reference = reference<SpaceToDepth>, .lower = lower<SpaceToDepth>, .on_device = true, .keeps_half = true};
   return def;
 }
 }  // namespace engine

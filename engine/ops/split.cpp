@@ -106,7 +106,7 @@ void simplify(const Split& op, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Split>& def(const Split&) {
-  static constexpr OpDef<Split> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .simplify = simplify, .parts = parts};
+  static constexpr OpDef<Split> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true, .simplify = simplify, .parts = parts};
   return def;
 }
 }  // namespace engine

@@ -154,7 +154,7 @@ void simplify(const Transpose& op, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Transpose>& def(const Transpose&) {
-  static constexpr OpDef<Transpose> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .simplify = simplify};
+  static constexpr OpDef<Transpose> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true, .simplify = simplify};
   return def;
 }
 }  // namespace engine

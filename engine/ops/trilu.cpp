@@ -1,5 +1,5 @@
 #include <algorithm>
-#include "engine/op.h"
+#include "engine/device_lowering.h"
 #include "engine/ops/strides.h"
 
 namespace engine {
@@ -30,10 +30,19 @@ void reference(const Trilu& op, RunContext& c) {
     fill(y, first + to, columns - to, zero.view());
   }
 }
+
+std::optional<Lowered> lower(const Trilu& op, const LowerContext& c) {
+  if (!c.target || (c.has(1) && (!c.constant(1) || c.constant(1)->view().elements() != 1))) return std::nullopt;
+  const Shape x = c.in(0).shape();
+  const int64_t rows = x[x.size() - 2], columns = x.back();
+  const int64_t k = std::clamp(c.has(1) ? load<Int>(c.constant(1)->view(), 0).v : 0, -rows, columns);
+  const int bits = bits_of(c.in(0).dtype);
+  return lower_map_on_device(c, &kernels::cuda::Backend::triangle, kernels::cuda::TriangleProblem{bits % 8 ? 0 : bits / 8, product(std::span(x).first(x.size() - 2)), rows, columns, k, op.upper});
+}
 }  // namespace
 
 const OpDef<Trilu>& def(const Trilu&) {
-  static constexpr OpDef<Trilu> def{.infer = infer, .reference = reference};
+  static constexpr OpDef<Trilu> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .inplace_input = input_at<Trilu, 0>};
   return def;
 }
 }  // namespace engine

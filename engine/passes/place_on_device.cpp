@@ -18,7 +18,7 @@ std::span<const ValueId> data_inputs(const Node& node) { return std::span(node.i
 
 class Placer {
  public:
-  Placer(Graph& graph, const CompileOptions& options) : graph_(graph), options_(options), target_{options.device, true, options.precision}, device_(graph.nodes.size()) {}
+  Placer(Graph& graph, const CompileOptions& options) : graph_(graph), options_(options), target_{options.device, true, options.rounding()}, device_(graph.nodes.size()) {}
 
   void run() {
     for (size_t n = 0; n < graph_.nodes.size(); ++n) device_[n] = takes(graph_.nodes[n]);
@@ -48,7 +48,8 @@ class Placer {
     }
   }
 
-  // Nodes of the device that values connect, with nodes of the host around them, have to do more than the copies cost.
+  // Nodes of the device that values connect, with nodes of the host around them, have to do more than the copies cost. So have those of
+  // a body, whose inputs and results are copied in each of its runs.
   void give_back_what_is_not_worth_it() {
     std::vector<size_t> group(graph_.nodes.size());
     for (size_t n = 0; n < group.size(); ++n) group[n] = n;
@@ -74,7 +75,7 @@ class Placer {
       if (device_[n]) sums[root(n)].flops += flops_of(node);
     }
     for (size_t n = 0; n < graph_.nodes.size(); ++n)
-      if (device_[n] && sums[root(n)].beside_host && sums[root(n)].flops < work_of_a_copy) device_[n] = false;
+      if (device_[n] && (options_.of_body || sums[root(n)].beside_host) && sums[root(n)].flops < work_of_a_copy) device_[n] = false;
   }
 
   double flops_of(const Node& node) const {

@@ -17,17 +17,6 @@ __device__ Positions positions(const BroadcastProblem& p, int64_t i) {
   return from;
 }
 
-// The element types that kernels compute in, with the loads and stores of what they stand for.
-struct Reals {
-  using T = float;
-  __device__ static float load(DType type, const void* x, int64_t i) { return load_real(type, x, i); }
-  __device__ static void store(DType type, void* y, int64_t i, float v) { store_real(type, y, i, v); }
-};
-struct Integers {
-  using T = Word;
-  __device__ static Word load(DType type, const void* x, int64_t i) { return Word(load_integer(type, x, i)); }
-  __device__ static void store(DType type, void* y, int64_t i, Word v) { store_integer(type, y, i, v.v); }
-};
 template <class Numbers, bool truth, class V>
 __device__ void store(const BroadcastProblem& p, void* y, int64_t i, V v) {
   if constexpr (truth) static_cast<uint8_t*>(y)[i] = v;

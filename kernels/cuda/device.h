@@ -48,6 +48,20 @@ struct Stream {
 };
 Failure failure_of(cudaError_t, const char* doing);
 
+// Makes a device the thread's current one, and the context of the application so again at the end, where the thread had one: of another
+// device, or one that it made itself.
+class Current {
+ public:
+  explicit Current(int device);
+  ~Current();
+  Current(const Current&) = delete;
+  Current& operator=(const Current&) = delete;
+  cudaError_t error;
+
+ private:
+  void* before_ = nullptr;
+};
+
 template <class T> __device__ T& shared() {
   extern __shared__ __align__(128) unsigned char inlay_shared_memory[];
   return *reinterpret_cast<T*>(inlay_shared_memory);
@@ -60,7 +74,8 @@ template <class T> constexpr size_t shared_bytes_of() {
 template <class SharedMemory, class... P, class... A>
 Failure launch(void (*kernel)(P...), dim3 grid, dim3 block, Stream* stream, const A&... arguments) {
   constexpr size_t bytes = shared_bytes_of<SharedMemory>(), without_asking = 48 << 10;
-  if (Failure f = failure_of(cudaSetDevice(stream->device), "choosing the device")) return f;
+  const Current current(stream->device);
+  if (Failure f = failure_of(current.error, "choosing the device")) return f;
   if constexpr (bytes > without_asking)
     if (Failure f = failure_of(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                                                     cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes)),

@@ -1,4 +1,6 @@
 // The driver over the CUDA runtime.
+#include <cuda.h>
+#include <dlfcn.h>
 #include <cstdio>
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/driver.h"
@@ -21,17 +23,49 @@ Failure failure_of(cudaError_t error, const char* doing) {
   return message;
 }
 
+namespace {
+// Of the CUDA driver, whose library is there where a device is.
+struct Contexts {
+  decltype(&cuCtxGetCurrent) get = nullptr;
+  decltype(&cuCtxSetCurrent) set = nullptr;
+  Contexts() {
+    void* library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+    if (!library) return;
+    get = reinterpret_cast<decltype(get)>(dlsym(library, "cuCtxGetCurrent"));
+    set = reinterpret_cast<decltype(set)>(dlsym(library, "cuCtxSetCurrent"));
+  }
+};
+const Contexts& contexts() {
+  static const Contexts one;
+  return one;
+}
+}  // namespace
+
+Current::Current(int device) {
+  CUcontext before = nullptr;
+  if (contexts().get) contexts().get(&before);
+  before_ = before;
+  error = cudaSetDevice(device);
+}
+Current::~Current() {
+  CUcontext now = nullptr;
+  if (!contexts().get || !contexts().set || !before_) return;
+  if (contexts().get(&now) == CUDA_SUCCESS && now != before_) contexts().set(static_cast<CUcontext>(before_));
+}
+
 Failure watch(Stream* s, Watch* watch) {
   FaultWord& w = s->watched;
   *watch = {w.on_device, w.step};
   if (std::exchange(w.cleared, true)) return nullptr;
+  const Current current(s->device);
   return failure_of(cudaMemsetAsync(w.on_device, 0xff, sizeof no_fault, s->handle), "clearing a word on the device");
 }
 
 namespace {
 // Calls after each other until one fails.
 template <class... Calls> Failure in_order(int device, const char* doing, Calls&&... calls) {
-  cudaError_t error = cudaSetDevice(device);
+  const Current current(device);
+  cudaError_t error = current.error;
   ((error = error == cudaSuccess ? calls() : error), ...);
   return failure_of(error, doing);
 }
@@ -63,7 +97,8 @@ Failure allocate(int device, size_t bytes, void** memory) {
   return in_order(device, "allocating device memory", [&] { return cudaMalloc(memory, bytes); });
 }
 void release(int device, void* memory) {
-  if (cudaSetDevice(device) == cudaSuccess) cudaFree(memory);
+  const Current current(device);
+  if (current.error == cudaSuccess) cudaFree(memory);
 }
 Failure allocate_pinned(int device, size_t bytes, void** memory) {
   return in_order(device, "allocating pinned memory", [&] { return cudaMallocHost(memory, bytes); });
@@ -92,6 +127,7 @@ Failure make_stream(int device, Stream** stream) {
   return nullptr;
 }
 void end_stream(Stream* stream) {
+  const Current current(stream->device);
   cudaFreeHost(stream->watched.fetched), cudaFree(stream->watched.on_device);
   if (stream->own) cudaStreamDestroy(stream->handle);
   delete stream;

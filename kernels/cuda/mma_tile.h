@@ -23,7 +23,7 @@ struct Half {
   using Element = uint16_t;
   static constexpr Precision precision = Precision::f16;
   static constexpr int k = 16;
-  __device__ static Element from(float x) { return to_half(x); }
+  __device__ static Element from(float x) { return to_half_saturated(x); }
   __device__ static uint32_t loaded(uint32_t x) { return x; }
   __device__ static void multiply(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { mma_f16(d, a, b); }
 };
@@ -31,7 +31,7 @@ struct Bfloat {
   using Element = uint16_t;
   static constexpr Precision precision = Precision::bf16;
   static constexpr int k = 16;
-  __device__ static Element from(float x) { return to_bfloat(x); }
+  __device__ static Element from(float x) { return to_bfloat_saturated(x); }
   __device__ static uint32_t loaded(uint32_t x) { return x; }
   __device__ static void multiply(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { mma_bf16(d, a, b); }
 };

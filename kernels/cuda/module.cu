@@ -82,7 +82,8 @@ Failure generate(const std::string& source, int sm, Generated** to) {
 
 Failure launch_generated(Generated* g, const char* name, unsigned blocks, unsigned threads, Stream* stream,
                          const void* parameter, size_t) {
-  if (Failure f = failure_of(cudaSetDevice(stream->device), "choosing the device")) return f;
+  const Current current(stream->device);
+  if (Failure f = failure_of(current.error, "choosing the device")) return f;
   CUfunction function = nullptr;
   if (Failure f = function_of(*g, stream->device, name, &function)) return f;
   void* parameters[] = {const_cast<void*>(parameter)};

@@ -15,6 +15,24 @@ __device__ inline float float_of_bits(uint32_t bits) {
   memcpy(&x, &bits, sizeof x);
   return x;
 }
+// Between half, bfloat16 and f32, to nearest, ties to even: what a device does in an instruction is spelled out for the emulation.
+#if defined(__CUDA_ARCH__)
+__device__ inline float from_half(uint16_t h) {
+  float x;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(h));
+  return x;
+}
+__device__ inline uint16_t to_half(float x) {
+  uint16_t h;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h) : "f"(x));
+  return h;
+}
+__device__ inline uint16_t to_bfloat(float x) {
+  uint16_t h;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(h) : "f"(x));
+  return h;
+}
+#else
 __device__ inline float from_half(uint16_t h) {
   const uint32_t sign = uint32_t(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 0x3ff;
   if (exponent == 31) return float_of_bits(sign | 0x7f800000 | fraction << 13);
@@ -22,7 +40,6 @@ __device__ inline float from_half(uint16_t h) {
   const float small = float(fraction) * 0x1p-24f;
   return sign ? -small : small;
 }
-// To nearest, ties to even.
 __device__ inline uint16_t to_half(float x) {
   const uint32_t bits = bits_of_float(x), sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
   if (magnitude > 0x7f800000) return uint16_t(sign | 0x7e00);
@@ -37,6 +54,7 @@ __device__ inline uint16_t to_bfloat(float x) {
   if ((bits & 0x7fffffff) > 0x7f800000) return uint16_t(bits >> 16 | 0x40);
   return uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
+#endif
 
 __device__ inline float load_real(DType type, const void* x, int64_t i) {
   if (type == DType::f32) return static_cast<const float*>(x)[i];
@@ -75,6 +93,16 @@ __device__ inline void store_integer(DType type, void* y, int64_t i, int64_t v) 
 __host__ __device__ inline bool is_float(DType type) {
   return type == DType::f32 || type == DType::f16 || type == DType::bf16;
 }
+// Finite numbers stay finite: what passes the largest one of the type becomes it.
+__device__ inline uint16_t to_half_saturated(float x) {
+  const uint16_t h = to_half(x);
+  return (h & 0x7fff) == 0x7c00 && std::fabs(x) < INFINITY ? uint16_t(h - 1) : h;
+}
+__device__ inline uint16_t to_bfloat_saturated(float x) {
+  const uint16_t h = to_bfloat(x);
+  return (h & 0x7fff) == 0x7f80 && std::fabs(x) < INFINITY ? uint16_t(h - 1) : h;
+}
+
 inline bool is_counted(DType type) {  // an integer or a boolean
   switch (type) {
     case DType::i8:
@@ -120,4 +148,31 @@ WORD_COMPARISON(<=)
 WORD_COMPARISON(>)
 WORD_COMPARISON(>=)
 #undef WORD_COMPARISON
+
+// What kernels compute in, with the loads and stores of what it stands for.
+struct Reals {
+  using T = float;
+  __device__ static float load(DType type, const void* x, int64_t i) { return load_real(type, x, i); }
+  __device__ static void store(DType type, void* y, int64_t i, float v) { store_real(type, y, i, v); }
+};
+struct Integers {
+  using T = Word;
+  __device__ static Word load(DType type, const void* x, int64_t i) { return Word(load_integer(type, x, i)); }
+  __device__ static void store(DType type, void* y, int64_t i, Word v) { store_integer(type, y, i, v.v); }
+};
+// f32 that is kept as half or bfloat16 between steps: finite numbers stay finite.
+struct Kept {
+  using T = float;
+  __device__ static float load(DType type, const void* x, int64_t i) { return load_real(type, x, i); }
+  __device__ static void store(DType type, void* y, int64_t i, float v) {
+    if (type == DType::f32) static_cast<float*>(y)[i] = v;
+    else static_cast<uint16_t*>(y)[i] = type == DType::f16 ? to_half_saturated(v) : to_bfloat_saturated(v);
+  }
+};
+// f32, of which no type is asked.
+struct Singles {
+  using T = float;
+  __device__ static float load(DType, const void* x, int64_t i) { return static_cast<const float*>(x)[i]; }
+  __device__ static void store(DType, void* y, int64_t i, float v) { static_cast<float*>(y)[i] = v; }
+};
 }  // namespace kernels::cuda

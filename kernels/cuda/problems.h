@@ -13,16 +13,23 @@ namespace kernels::cuda {
 using pointwise::Chain;
 using pointwise::Operand;
 
+// How tensors of f32 lie in memory: as they are, or kept as half or bfloat16 between steps.
+struct KeptTypes {
+  schema::DType x = schema::DType::f32, y = schema::DType::f32, operands[Chain::max_operands] = {};
+  static_assert(schema::DType{} == schema::DType::f32);
+};
+
 // kernels/pointwise/pointwise.h on outer × rows × columns: rows of x and y lie one behind the other, over all of `outer`, and
 // the rows that an operand of mode per_row or full sees start over with each.
 struct PointwiseProblem {
   Chain chain;
   int64_t outer = 1, rows = 0, columns = 0;
-  int64_t x_stride = 0, y_stride = 0;  // floats from row to row
+  int64_t x_stride = 0, y_stride = 0;  // elements from row to row
+  KeptTypes kept = {};
 };
 struct PointwiseArgs {
-  const float* x;
-  float* y;  // may be x, or a full operand, at the same stride
+  const void* x;
+  void* y;  // may be x, or a full operand, at the same stride
   pointwise::Operands operands;
 };
 
@@ -51,11 +58,11 @@ struct GemmProblem {
   Chain chain = {};
   Precision precision = Precision::f32;  // that operands may be rounded to
   bool half_b = false;                   // B is in memory as `precision` has it, which is f16 or bf16
+  KeptTypes kept = {};                   // of A, C and operands
 };
 struct GemmArgs {
-  const float* a;
-  const void* b;
-  float* c;
+  const void *a, *b;
+  void* c;
   pointwise::Operands operands;
   void* scratch = nullptr;
 };
@@ -68,12 +75,12 @@ struct ConvProblem {
   // How w lies: [kernel_h, kernel_w, channels of a group, out_channels], see pack_weights; or, where it is another precision's,
   // [out_channels, kernel_h, kernel_w, channels of a group] in f32 for TF32, else in that type.
   Precision weights = Precision::f32;
+  KeptTypes kept = {};
 };
 struct ConvArgs {
-  const float* x;
-  const void* w;
+  const void *x, *w;
   const float* bias;
-  float* y;
+  void* y;
   pointwise::Operands operands;
   void* scratch = nullptr;
 };
@@ -89,12 +96,63 @@ inline void pack_weights(const conv::Spec& s, const float* w, float* to) {
 struct PoolProblem {
   pool::Spec spec;
   int64_t batch = 1;
+  schema::DType x = schema::DType::f32, y = schema::DType::f32;  // of memory; see KeptTypes
+};
+// kernels/softmax/softmax.h
+struct SoftmaxProblem {
+  softmax::Spec spec;
+  schema::DType x = schema::DType::f32, y = schema::DType::f32;
+};
+// kernels/reduce/reduce.h; or both are one type of integers, which wrap.
+struct ReduceProblem {
+  reduce::Spec spec;
+  schema::DType x = schema::DType::f32, y = schema::DType::f32;
+};
+// What reads one tensor and writes another.
+struct MapArgs {
+  const void* x;
+  void* y;
 };
 
-// What reads one tensor of f32 and writes another: the pool, kernels/softmax/softmax.h, kernels/reduce/reduce.h.
-struct MapArgs {
-  const float* x;
-  float* y;
+// Sums (or products) of what lies in front along the middle dim of [outer, n, inner]: reals in double, integers wrap. y may be x.
+struct ScanProblem {
+  schema::DType type = schema::DType::f32;
+  int64_t outer = 1, n = 0, inner = 1;
+  bool product = false, exclusive = false, reverse = false;
+};
+
+// The triangle of each matrix from the diagonal `k` on (upper) or up to it; zeros elsewhere. y may be x.
+struct TriangleProblem {
+  int element_bytes = 4;
+  int64_t matrices = 1, rows = 0, columns = 0, k = 0;
+  bool upper = true;
+};
+
+// y [outer, depth, inner]: the second of two values where the number in indices [outer, inner] is, else the first; a negative
+// one counts from the end.
+struct OneHotProblem {
+  schema::DType indices = schema::DType::i64;  // an integer
+  int element_bytes = 4;
+  int64_t outer = 1, depth = 0, inner = 1;
+};
+struct OneHotArgs {
+  const void *indices, *values;
+  void* y;
+};
+
+// y [batch, channels, places]: x [batch, channels, height, width] at the places that grid [batch, places, 2] names, column first;
+// see GridSample in schema/ops.h. Sums are in f32; nearest copies elements of any type.
+struct GridSampleProblem {
+  schema::ResizeMode mode = schema::ResizeMode::linear;
+  schema::GridPadding padding = schema::GridPadding::zeros;
+  bool align_corners = false;
+  int element_bytes = 4;
+  int64_t batch = 1, channels = 1, height = 0, width = 0, places = 0;
+};
+struct GridSampleArgs {
+  const void* x;
+  const float* grid;
+  void* y;
 };
 
 // y = (x - mean) / sqrt(variance + epsilon) * scale + bias, moments of each row of `columns` f32; with `rms`, the mean counts as 0.
@@ -103,10 +161,12 @@ struct NormProblem {
   int64_t rows = 0, columns = 0, groups = 1, inner = 1;
   double epsilon = 0;
   bool rms = false;
+  schema::DType x = schema::DType::f32, y = schema::DType::f32;  // of memory; see KeptTypes
 };
 struct NormArgs {
-  const float *x, *scale, *bias;  // no bias: null
-  float* y;
+  const void* x;
+  const float *scale, *bias;  // no bias: null
+  void* y;
 };
 
 // kernels/pad/pad.h
@@ -128,6 +188,7 @@ struct ResizeProblem {
   int element_bytes = 4;
   int64_t outer = 0, height = 0, width = 0, inner = 0, out_height = 0, out_width = 0;
   bool copies = false;
+  schema::DType x = schema::DType::f32, y = schema::DType::f32;  // of memory, of sums; see KeptTypes
 };
 struct ResizeAxis {
   const int64_t *first, *index;
@@ -174,10 +235,13 @@ struct GatherArgs {
   const void *x, *indices;
   void* y;
 };
-// The other way round: y is x, but for the elements of `updates`, which lie along the nest. Of several for one place the last one stays.
+// The other way round: y is x, but for the elements of `updates`, which lie along the nest. Of several for one place the last one
+// stays, or all are combined with what is there, in their order.
 struct ScatterProblem {
   GatherProblem places;
   int64_t count = 0;  // elements of x and y
+  schema::ScatterKind kind = schema::ScatterKind::none;
+  schema::DType type = schema::DType::f32;  // of what is combined
 };
 struct ScatterArgs {
   const void *x, *indices, *updates;
@@ -233,10 +297,35 @@ struct AttentionProblem {
   attention::Strides q, k, v, y;
   bool masked = false;
   int64_t mask_strides[4] = {};  // by batch, head, query, key
+  int64_t window = 0;            // with `causal`: a query sees so many keys at most; 0: all
+  float softcap = 0;             // above 0: scores become softcap * tanh(score / softcap), before the mask
+  bool counted = false;          // sequences have keys and queries of their own number
+  schema::DType q_type = schema::DType::f32, k_type = schema::DType::f32, v_type = schema::DType::f32,
+                y_type = schema::DType::f32;  // of memory; see KeptTypes
 };
 struct AttentionArgs {
-  const float *q, *k, *v, *mask;
-  float* y;
+  const void *q, *k, *v;
+  const float* mask;
+  void* y;
+  const int32_t* counts = nullptr;  // by sequence: the keys that there are, the queries that count; results of others are 0
+};
+
+// What GroupQueryAttention does before its scores: present k and v [batch, kv_heads, rows, size] are those of the past and the
+// valid tokens of this run behind them, of k normalised and turned by the angles of their positions; so are the queries
+// [batch, length, heads, size]. It counts keys and queries for AttentionArgs. Lengths and positions that contradict each other are reported.
+struct CacheProblem {
+  int64_t batch = 1, length = 0, heads = 1, kv_heads = 1, size = 0, past = 0, rows = 0;
+  int64_t positions = 0, half = 0;  // of cos and sin [positions, half]; 0: nothing is turned
+  bool interleaved = false, normed = false;
+  float q_epsilon = 0, k_epsilon = 0;
+};
+struct CacheArgs {
+  const float *q, *k, *v, *past_k, *past_v;  // no past: null
+  const int32_t *lengths, *total, *valid;    // of each sequence, less one; of all; no valid ones: null
+  const float *cos, *sin, *q_norm, *k_norm;
+  const int64_t* position_ids;  // null: they follow from the lengths
+  float *present_k, *present_v, *queries;
+  int32_t* counts;
 };
 
 // One direction of kernels/rnn/rnn.h behind its product with x: gates_x [T,B,G*H] is w·x and the biases, but rb of a gru's hidden gate.

@@ -5,10 +5,11 @@
 namespace kernels::cuda {
 inline constexpr int warp_size = 32;
 
-template <int threads> struct ReductionMemory { float of_warp[threads / warp_size]; };
+template <int threads, class T = float> struct ReductionMemory { T of_warp[threads / warp_size]; };
 
 // Every thread gets f over the values of all. Begins and ends with a barrier where more than one warp takes part.
-template <int threads, class F> __device__ float reduce_block(ReductionMemory<threads>& memory, float value, F&& f) {
+template <int threads, class T, class F>
+__device__ T reduce_block(ReductionMemory<threads, T>& memory, T value, F&& f) {
   for (int mask = warp_size / 2; mask; mask /= 2) value = f(value, __shfl_xor_sync(~0u, value, mask));
   if constexpr (threads > warp_size) {
     __syncthreads();  // what was reduced before has been read

@@ -25,7 +25,7 @@ struct First {
       a += batch % p.batch[d] * p.a_steps[d], b += batch % p.batch[d] * p.b_steps[d];
   }
 };
-template <int vector = 1> __device__ Strided<float, vector> rows_of_a(const GemmProblem& p, const float* a) {
+template <int vector = 1, class T> __device__ Strided<T, vector> rows_of_a(const GemmProblem& p, const T* a) {
   return {a, p.trans_a ? 1 : p.lda, p.trans_a ? p.lda : 1, p.m, p.k};
 }
 template <int vector = 1, class T> __device__ Strided<T, vector> columns_of_b(const GemmProblem& p, const T* b) {
@@ -34,28 +34,29 @@ template <int vector = 1, class T> __device__ Strided<T, vector> columns_of_b(co
 
 template <class Tile, bool a_along_k, bool b_along_k>
 __global__ void __launch_bounds__(Tile::threads)
-    gemm_f32(GemmProblem p, const float* a, const float* b, float* c, const __grid_constant__ Epilogue chain) {
+    gemm_f32(const __grid_constant__ GemmProblem p, const float* a, const float* b, void* c,
+             const __grid_constant__ Epilogue chain) {
   const int64_t tiles_across = divide_up(p.n, Tile::n), tiles = divide_up(p.m, Tile::m) * tiles_across;
   const int64_t batch = blockIdx.x / tiles, tile = blockIdx.x % tiles;
   const First first(p, batch);
-  float* to = c + batch * p.m * p.n;
+  const int64_t to = batch * p.m * p.n;
   multiply_tile<Tile, a_along_k, b_along_k>(rows_of_a(p, a + first.a), columns_of_b(p, b + first.b),
                                             tile / tiles_across * Tile::m, tile % tiles_across * Tile::n, p.k,
                                             [&](int64_t row, int64_t column, float sum) {
                                               if (row < p.m && column < p.n)
-                                                to[row * p.ldc + column] = apply(chain, sum, row, column);
+                                                keep(chain, p.kept.y, c, to + row * p.ldc + column, sum, row, column);
                                             });
 }
 
 // blockIdx.y: the part of k, whose sums go to `parts` if there are several.
-template <class Tile, bool b_along_k, int vector_a, class B, int vector_b>
+template <class Tile, bool b_along_k, class A, int vector_a, class B, int vector_b>
 __global__ void __launch_bounds__(Tile::threads)
-    gemm_mma(const __grid_constant__ GemmProblem p, const float* a, const B* b, float* c, float* parts,
+    gemm_mma(const __grid_constant__ GemmProblem p, const A* a, const B* b, void* c, float* parts,
              const __grid_constant__ Epilogue chain) {
   const int64_t tiles_across = divide_up(p.n, Tile::n), tiles = divide_up(p.m, Tile::m) * tiles_across;
   const int64_t batch = blockIdx.x / tiles, tile = blockIdx.x % tiles, batches = p.batch[0] * p.batch[1] * p.batch[2];
   const First first(p, batch);
-  float* to = c + batch * p.m * p.n;
+  const int64_t to = batch * p.m * p.n;
   float* part = parts + (blockIdx.y * batches + batch) * p.m * p.n;
   const int64_t length = split_length<Tile>(p.k, gridDim.y), k0 = blockIdx.y * length, k1 = k0 + length;
   multiply_mma<Tile, true, b_along_k>(rows_of_a<vector_a>(p, a + first.a), columns_of_b<vector_b>(p, b + first.b),
@@ -63,7 +64,7 @@ __global__ void __launch_bounds__(Tile::threads)
                                       k1 < p.k ? k1 : p.k, [&](int64_t row, int64_t column, float sum) {
                                         if (row >= p.m || column >= p.n) return;
                                         if (gridDim.y > 1) part[row * p.n + column] = sum;
-                                        else to[row * p.ldc + column] = apply(chain, sum, row, column);
+                                        else keep(chain, p.kept.y, c, to + row * p.ldc + column, sum, row, column);
                                       });
 }
 
@@ -74,9 +75,11 @@ template <class Tile> int64_t blocks_of(const GemmProblem& p) {
 
 const char* refuse_layout(const GemmProblem& p) {
   if (p.ldc != p.n && batches(p) > 1) return "a batch whose results do not lie close";
-  return refusal_of(p.chain);
+  return refusal_of(p.chain, p.kept);
 }
-const char* refusal(const GemmProblem& p) { return p.half_b ? "B is not in f32" : refuse_layout(p); }
+const char* refusal(const GemmProblem& p) {
+  return p.half_b || p.kept.x != DType::f32 ? "an operand is not in f32" : refuse_layout(p);
+}
 template <class Tile> double cost(const GemmProblem& p) {
   return simt_cost<Tile>(double(p.m), double(p.n), double(p.k), double(batches(p)));
 }
@@ -84,10 +87,11 @@ template <class Tile> Failure run(const GemmProblem& p, const GemmArgs& args, St
   const int64_t blocks = blocks_of<Tile>(p);
   if (blocks == 0) return nullptr;
   if (blocks > INT32_MAX) return "a product of more tiles than a grid has";
-  const Epilogue chain(p.chain, args.operands.data());
+  const Epilogue chain(p.chain, args.operands.data(), p.kept);
   const auto go = [&](auto kernel) {
-    return launch<typename Tile::Shared>(kernel, unsigned(blocks), Tile::threads, stream, p, args.a,
-                                         static_cast<const float*>(args.b), args.c, chain);
+    return launch<typename Tile::Shared>(kernel, unsigned(blocks), Tile::threads, stream, p,
+                                         static_cast<const float*>(args.a), static_cast<const float*>(args.b), args.c,
+                                         chain);
   };
   if (p.trans_a) return p.trans_b ? go(gemm_f32<Tile, false, true>) : go(gemm_f32<Tile, false, false>);
   return p.trans_b ? go(gemm_f32<Tile, true, true>) : go(gemm_f32<Tile, true, false>);
@@ -95,9 +99,9 @@ template <class Tile> Failure run(const GemmProblem& p, const GemmArgs& args, St
 
 // Both operands run along k, and rows begin at 16 bytes.
 bool runs_along_k(const GemmProblem& p) {
-  const int64_t by_b = p.half_b ? 8 : 4;
-  bool runs = !p.trans_a && p.trans_b && p.lda % 4 == 0 && p.ldb % by_b == 0 && p.k % by_b == 0;
-  for (int d = 0; d < 3; ++d) runs = runs && p.a_steps[d] % 4 == 0 && p.b_steps[d] % by_b == 0;
+  const int64_t by_a = p.kept.x == DType::f32 ? 4 : 8, by_b = p.half_b ? 8 : 4, by = by_a > by_b ? by_a : by_b;
+  bool runs = !p.trans_a && p.trans_b && p.lda % by_a == 0 && p.ldb % by_b == 0 && p.k % by == 0;
+  for (int d = 0; d < 3; ++d) runs = runs && p.a_steps[d] % by_a == 0 && p.b_steps[d] % by_b == 0;
   return runs;
 }
 template <class Tile> int64_t splits_of(const GemmProblem& p) {
@@ -105,6 +109,7 @@ template <class Tile> int64_t splits_of(const GemmProblem& p) {
 }
 template <class Tile> const char* refuse_mma(const GemmProblem& p) {
   if (const char* reason = refuse_precision(p.precision, Tile::Type::precision)) return reason;
+  if (const char* reason = refuse_kept(p.kept, Tile::Type::precision)) return reason;
   if (p.half_b && (sizeof(typename Tile::Element) != 2 || !runs_along_k(p))) return "a B that does not run along k";
   return refuse_layout(p);
 }
@@ -120,30 +125,32 @@ template <class Tile> Failure run_mma(const GemmProblem& p, const GemmArgs& args
   const int64_t blocks = blocks_of<Tile>(p), splits = splits_of<Tile>(p);
   if (blocks == 0) return nullptr;
   if (blocks > INT32_MAX) return "a product of more tiles than a grid has";
-  const Epilogue chain(p.chain, args.operands.data());
+  const Epilogue chain(p.chain, args.operands.data(), p.kept);
   auto* parts = static_cast<float*>(args.scratch);
-  const auto go = [&](auto kernel, const auto* b) {
-    return launch<typename Tile::Shared>(kernel, dim3(unsigned(blocks), unsigned(splits)), Tile::threads, stream, p,
-                                         args.a, b, args.c, parts, chain);
-  };
-  const auto* b = static_cast<const float*>(args.b);
   const bool vectors = runs_along_k(p) && is_aligned(args.a) && is_aligned(args.b);
+  // Of the types that A and B have in memory.
+  const auto go = [&](auto of_a, auto of_b) {
+    using A = decltype(of_a);
+    using B = decltype(of_b);
+    constexpr int vector_a = 16 / sizeof(A), vector_b = 16 / sizeof(B);
+    return launch<typename Tile::Shared>(
+        vectors ? gemm_mma<Tile, true, A, vector_a, B, vector_b> : gemm_mma<Tile, sizeof(B) == 2, A, 1, B, 1>,
+        dim3(unsigned(blocks), unsigned(splits)), Tile::threads, stream, p, static_cast<const A*>(args.a),
+        static_cast<const B*>(args.b), args.c, parts, chain);
+  };
+  const bool half_a = p.kept.x != DType::f32;
   Failure failure = nullptr;
-  if (p.half_b) {
-    if constexpr (sizeof(Element) == 2) {
-      const auto* half = static_cast<const Element*>(args.b);
-      failure = vectors ? go(gemm_mma<Tile, true, 4, Element, 8>, half) : go(gemm_mma<Tile, true, 1, Element, 1>, half);
-    }
-  } else if (vectors) {
-    failure = go(gemm_mma<Tile, true, 4, float, 4>, b);
+  if constexpr (sizeof(Element) == 2) {
+    if (half_a) failure = p.half_b ? go(Element{}, Element{}) : go(Element{}, float{});
+    else failure = p.half_b ? go(float{}, Element{}) : go(float{}, float{});
   } else {
-    failure = go(gemm_mma<Tile, false, 1, float, 1>, b);
+    failure = go(float{}, float{});
   }
   if (failure || splits == 1) return failure;
   constexpr int threads = 256;
   const int64_t rows = batches(p) * p.m;
   return launch<void>(sum_splits, blocks_for(rows * p.n, threads), threads, stream, chain, parts, splits, rows, p.n,
-                      static_cast<const float*>(nullptr), args.c, p.ldc);
+                      static_cast<const float*>(nullptr), p.kept.y, args.c, p.ldc);
 }
 template <class Tile> constexpr Row<GemmProblem, GemmArgs> mma_row(const char* name) {
   return {name, 80, Tile::m, refuse_mma<Tile>, cost_of_mma<Tile>, run_mma<Tile>, scratch_of_mma<Tile>};

@@ -12,21 +12,23 @@ namespace {
 constexpr int threads = 256;
 
 __global__ void __launch_bounds__(threads)
-    chain_f32(const __grid_constant__ Epilogue chain, const float* x, float* y, int64_t x_stride, int64_t y_stride,
-              int64_t rows, int64_t columns, int64_t count) {
+    chain_f32(const __grid_constant__ Epilogue chain, DType x_type, DType y_type, const void* x, void* y,
+              int64_t x_stride, int64_t y_stride, int64_t rows, int64_t columns, int64_t count) {
   for (int64_t i = linear_thread(); i < count; i += linear_threads()) {
     const int64_t row = i / columns, column = i % columns;
-    y[row * y_stride + column] = apply(chain, x[row * x_stride + column], row % rows, column);
+    const float v = load_real(x_type, x, row * x_stride + column);
+    Kept::store(y_type, y, row * y_stride + column, apply(chain, v, row % rows, column));
   }
 }
 
-const char* refusal(const PointwiseProblem& p) { return refusal_of(p.chain); }
+const char* refusal(const PointwiseProblem& p) { return refusal_of(p.chain, p.kept); }
 double cost(const PointwiseProblem& p) { return p.chain.size; }
 Failure run(const PointwiseProblem& p, const PointwiseArgs& args, Stream* stream) {
   const int64_t count = p.outer * p.rows * p.columns;
   if (count == 0) return nullptr;
-  return launch<void>(chain_f32, blocks_for(count, threads), threads, stream, Epilogue(p.chain, args.operands.data()),
-                      args.x, args.y, p.x_stride, p.y_stride, p.rows, p.columns, count);
+  return launch<void>(chain_f32, blocks_for(count, threads), threads, stream,
+                      Epilogue(p.chain, args.operands.data(), p.kept), p.kept.x, p.kept.y, args.x, args.y, p.x_stride,
+                      p.y_stride, p.rows, p.columns, count);
 }
 
 // The kernels that have been compiled, by chain.
@@ -62,15 +64,25 @@ class Compiled {
 const char* refuse_generated(const PointwiseProblem& p) {
   constexpr int64_t least = 4096;
   if (p.outer * p.rows * p.columns < least) return "too few elements to compile a kernel for";
-  return refusal(p);
+  bool singles = p.kept.x == schema::DType::f32 && p.kept.y == schema::DType::f32;
+  for (const schema::DType t : p.kept.operands) singles = singles && t == schema::DType::f32;
+  return singles ? refusal(p) : "types other than f32";
 }
 double cost_of_generated(const PointwiseProblem& p) { return 0.25 * p.chain.size; }
 Failure prepare_generated(const PointwiseProblem& p, int sm) { return Compiled::make(p.chain, sm); }
 Failure run_generated(const PointwiseProblem& p, const PointwiseArgs& args, Stream* stream) {
   Generated* const code = Compiled::find(p.chain);
   if (!code) return "a chain that was not prepared";
-  pointwise::SourceParameters parameters{
-      args.x, args.y, {}, {}, p.x_stride, p.y_stride, p.rows, p.columns, p.outer * p.rows * p.columns, 0};
+  pointwise::SourceParameters parameters{static_cast<const float*>(args.x),
+                                         static_cast<float*>(args.y),
+                                         {},
+                                         {},
+                                         p.x_stride,
+                                         p.y_stride,
+                                         p.rows,
+                                         p.columns,
+                                         p.outer * p.rows * p.columns,
+                                         0};
   const auto whole = [](const void* data, int64_t stride) {
     return reinterpret_cast<uintptr_t>(data) % 16 == 0 && stride % 4 == 0;
   };

@@ -1,5 +1,5 @@
-#include "kernels/cuda/device.h"
 #include "kernels/cuda/families.h"
+#include "kernels/cuda/numbers.h"
 
 namespace kernels::cuda {
 namespace {
@@ -20,7 +20,8 @@ __device__ Window window(int64_t start, int kernel, int dilation, int64_t extent
   return w;
 }
 
-__global__ void __launch_bounds__(threads) pool_f32(PoolProblem p, const float* x, float* y, int64_t count) {
+template <class Numbers>
+__global__ void __launch_bounds__(threads) pool_taps(PoolProblem p, const void* x, void* y, int64_t count) {
   const pool::Spec& s = p.spec;
   const int64_t x_pitch = s.x_pitch ? s.x_pitch : s.channels, y_pitch = s.y_pitch ? s.y_pitch : s.channels;
   for (int64_t i = linear_thread(); i < count; i += linear_threads()) {
@@ -34,33 +35,38 @@ __global__ void __launch_bounds__(threads) pool_f32(PoolProblem p, const float* 
     float sum = max ? -INFINITY : 0;
     for (int h = rows.first; h < rows.past; ++h)
       for (int w = columns.first; w < columns.past; ++w) {
-        const float v =
-            x[((image * s.height + top + int64_t(h) * s.dilation_h) * s.width + left + int64_t(w) * s.dilation_w) *
-                  x_pitch +
-              channel];
+        const int64_t row = image * s.height + top + int64_t(h) * s.dilation_h;
+        const float v = Numbers::load(p.x, x, (row * s.width + left + int64_t(w) * s.dilation_w) * x_pitch + channel);
         if (max) sum = v > sum ? v : sum;
         else sum += v;
       }
     const int counted = rows.counted * columns.counted;
-    y[pixel * y_pitch + channel] = max ? sum : sum / float(counted > 1 ? counted : 1);
+    Numbers::store(p.y, y, pixel * y_pitch + channel, max ? sum : sum / float(counted > 1 ? counted : 1));
   }
 }
 
-const char* refusal(const PoolProblem& p) {
+const char* refuse_kept(const PoolProblem& p) {
+  if (!is_float(p.x) || !is_float(p.y)) return "types that are not real";
   return p.spec.kind != schema::PoolKind::max && p.spec.kind != schema::PoolKind::average
              ? "only the maximum and the average"
              : nullptr;
 }
+const char* refuse_singles(const PoolProblem& p) {
+  return p.x != DType::f32 || p.y != DType::f32 ? "types other than f32" : refuse_kept(p);
+}
 double cost(const PoolProblem&) { return 1; }
-Failure run(const PoolProblem& p, const MapArgs& args, Stream* stream) {
+double cost_of_kept(const PoolProblem&) { return 2; }
+template <class Numbers> Failure run(const PoolProblem& p, const MapArgs& args, Stream* stream) {
   const int64_t count = p.batch * p.spec.out_height * p.spec.out_width * p.spec.channels;
   if (count == 0) return nullptr;
-  return launch<void>(pool_f32, blocks_for(count, threads), threads, stream, p, args.x, args.y, count);
+  return launch<void>(pool_taps<Numbers>, blocks_for(count, threads), threads, stream, p, args.x, args.y, count);
 }
 }  // namespace
 
 Family<PoolProblem, MapArgs> pool_family() {
-  static constexpr Row<PoolProblem, MapArgs> rows[] = {{"pool_f32_cuda", 80, threads, refusal, cost, run}};
+  static constexpr Row<PoolProblem, MapArgs> rows[] = {
+      {"pool_f32_cuda", 80, threads, refuse_singles, cost, run<Singles>},
+      {"pool_half_cuda", 80, threads, refuse_kept, cost_of_kept, run<Kept>}};
   return {rows, std::size(rows)};
 }
 }  // namespace kernels::cuda

@@ -1,6 +1,7 @@
 // Resampling by tables of taps. Where each sum is one element, it is copied, whatever its type.
 #include "kernels/cuda/elements.h"
 #include "kernels/cuda/families.h"
+#include "kernels/cuda/numbers.h"
 
 namespace kernels::cuda {
 namespace {
@@ -26,24 +27,25 @@ __global__ void __launch_bounds__(threads)
 }
 
 __global__ void __launch_bounds__(threads)
-    sum_taps(ResizeProblem p, const float* x, float* y, ResizeAxis rows, ResizeAxis columns, int64_t count) {
+    sum_taps(ResizeProblem p, const void* x, void* y, ResizeAxis rows, ResizeAxis columns, int64_t count) {
   for (int64_t i = linear_thread(); i < count; i += linear_threads()) {
     const Element e = element(p, i);
     float sum = 0;
     for (int64_t r = rows.first[e.row]; r < rows.first[e.row + 1]; ++r) {
-      const float* from = x + (e.image * p.height + rows.index[r]) * p.width * p.inner + e.inner;
+      const int64_t from = (e.image * p.height + rows.index[r]) * p.width * p.inner + e.inner;
       float across = 0;
       for (int64_t c = columns.first[e.column]; c < columns.first[e.column + 1]; ++c)
-        across += columns.weight[c] * from[columns.index[c] * p.inner];
+        across += columns.weight[c] * load_real(p.x, x, from + columns.index[c] * p.inner);
       sum += rows.weight[r] * across;
     }
-    y[i] = sum;
+    Kept::store(p.y, y, i, sum);
   }
 }
 
 const char* refusal(const ResizeProblem& p) {
   const int bytes = p.element_bytes;
-  if (!p.copies) return bytes == 4 ? nullptr : "sums of anything but f32";
+  if (!p.copies)
+    return is_float(p.x) && is_float(p.y) && schema::bits_of(p.x) == 8 * bytes ? nullptr : "sums of what is not real";
   return !is_word(bytes) ? "elements of another size" : nullptr;
 }
 double cost(const ResizeProblem&) { return 1; }
@@ -52,8 +54,7 @@ Failure run(const ResizeProblem& p, const ResizeArgs& args, Stream* stream) {
   if (count == 0) return nullptr;
   const unsigned blocks = blocks_for(count, threads);
   if (!p.copies)
-    return launch<void>(sum_taps, blocks, threads, stream, p, static_cast<const float*>(args.x),
-                        static_cast<float*>(args.y), args.rows, args.columns, count);
+    return launch<void>(sum_taps, blocks, threads, stream, p, args.x, args.y, args.rows, args.columns, count);
   return with_word(p.element_bytes, [&](auto element) {
     using T = decltype(element);
     return launch<void>(copy_taps<T>, blocks, threads, stream, p, static_cast<const T*>(args.x),

@@ -93,6 +93,8 @@ TEST(ApiDevice, ArgumentsAreChecked) {
   EXPECT_THROW(inlay::Model::load(file.path(), {.max_isa = "scalar", .precision = INLAY_PRECISION_F16}), inlay::Error)
       << "and not without its arithmetic";
   EXPECT_THROW(inlay::Model::load(file.path(), {.device = INLAY_CUDA, .precision = 9}), inlay::Error);
+  inlay::Model::load(file.path(), {.precision = INLAY_PRECISION_ONLY_F32});  // which the CPU does anyway
+  negation_on_device(file, INLAY_PRECISION_ONLY_F32);
   inlay::Session on_cpu(inlay::Model::load(file.path()));
   EXPECT_THROW(on_cpu.set_device_input("x", inlay::view(in.data(), {2, 3}, inlay::DType::f32)), inlay::Error);
   EXPECT_THROW(on_cpu.set_stream(nullptr), inlay::Error);

@@ -8,8 +8,18 @@ using cuda::ConvProblem;
 using kernels::Precision;
 using pointwise::Mode;
 using pointwise::Stage;
+using schema::DType;
 
-void check(const cuda::Row<ConvProblem, ConvArgs>& row, const Spec& s, int64_t batch, int64_t height) {
+// As the type has it that they are kept as.
+test::Buffer as_kept(const test::Buffer& values, DType type) {
+  test::Buffer to(values.size());
+  const auto p = type == DType::f16 ? Precision::f16 : type == DType::bf16 ? Precision::bf16 : Precision::f32;
+  for (size_t i = 0; i < values.size(); ++i) to[i] = test::rounded(values[i], p);
+  return to;
+}
+
+void check(const cuda::Row<ConvProblem, ConvArgs>& row, const Spec& s, int64_t batch, int64_t height,
+           const cuda::KeptTypes& kept = {}) {
   std::string text = "seed " + std::to_string(test::seed()) + ":";
   for (const int64_t v : {batch,
                           height,
@@ -34,7 +44,7 @@ void check(const cuda::Row<ConvProblem, ConvArgs>& row, const Spec& s, int64_t b
     text += " " + std::to_string(v);
   SCOPED_TRACE(text);
   const Precision precision = test::precision_of(row.name);
-  const ConvProblem problem{s, batch, height, precision, precision};
+  const ConvProblem problem{s, batch, height, precision, precision, kept};
   ASSERT_EQ(row.refusal(problem), nullptr);
   const int64_t pixels = batch * s.out_height(height) * s.out_width(), taps = int64_t(s.kernel_h) * s.kernel_w,
                 in = s.channels / s.groups;
@@ -48,11 +58,12 @@ void check(const cuda::Row<ConvProblem, ConvArgs>& row, const Spec& s, int64_t b
     for (size_t i = 0; i < values.size(); ++i) to[i] = test::rounded(values[i], precision);
     return to;
   };
-  const test::Buffer rounded_x = rounded(x), rounded_w = rounded(w);
+  const test::Buffer rounded_x = as_kept(rounded(x), kept.x), rounded_w = rounded(w),
+                     rounded_operand = as_kept(operand, kept.operands[0]);
   std::vector<std::byte> packed(kernel->packed_bytes()), scratch(kernel->scratch_bytes(batch, height));
   kernel->pack(rounded_w.data(), packed.data());
   const test::Buffer want(pixels ? size_t((pixels - 1) * s.out_pitch() + s.out_channels) : 0);
-  const pointwise::Operand on_host[] = {{operand.data(), s.out_pitch()}};
+  const pointwise::Operand on_host[] = {{rounded_operand.data(), s.out_pitch()}};
   ThreadPool pool(1);
   kernel->run({.x = rounded_x.data(),
                .w = packed.data(),
@@ -72,17 +83,21 @@ void check(const cuda::Row<ConvProblem, ConvArgs>& row, const Spec& s, int64_t b
   const test::OnDevice<float> x_(x), w_(weights), bias_(bias), operand_(operand);
   const test::OnDevice<uint16_t> half_w(test::halves(weights.data(), half ? weights.size() : 0, precision));
   const test::OnDevice<std::byte> memory(size_t(row.scratch ? row.scratch(problem) : 0));
-  const auto got = test::run(row, problem,
-                             ConvArgs{x_.data(),
-                                      half ? static_cast<const void*>(half_w.data()) : w_.data(),
-                                      bias_.data(),
-                                      nullptr,
-                                      {{{operand_.data(), s.out_pitch()}}},
-                                      memory.data()},
-                             &ConvArgs::y, want.size());
+  const bool half_x = kept.x != DType::f32, half_o = kept.operands[0] != DType::f32, half_y = kept.y != DType::f32;
+  const test::OnDevice<uint16_t> kept_x(test::halves({x.data(), x.data() + x.size()}, kept.x)),
+      kept_o(test::halves({operand.data(), operand.data() + operand.size()}, kept.operands[0]));
+  const ConvArgs args{half_x ? static_cast<const void*>(kept_x.data()) : x_.data(),
+                      half ? static_cast<const void*>(half_w.data()) : w_.data(),
+                      bias_.data(),
+                      nullptr,
+                      {{{half_o ? reinterpret_cast<const float*>(kept_o.data()) : operand_.data(), s.out_pitch()}}},
+                      memory.data()};
+  const auto got = half_y ? test::floats(test::run_as<uint16_t>(row, problem, args, &ConvArgs::y, want.size()), kept.y)
+                          : test::run(row, problem, args, &ConvArgs::y, want.size());
+  const double tolerance = kept.y == DType::bf16 ? 8e-3 : half_y ? 1e-3 : 1e-5;
   for (size_t i = 0; i < got.size(); ++i) {
     if (int64_t(i) % s.out_pitch() >= s.out_channels) ASSERT_TRUE(std::isnan(got[i])) << "between pixels of y";
-    else ASSERT_TRUE(test::near(got[i], want[i], 1e-5)) << i << ": " << got[i] << " not " << want[i];
+    else ASSERT_TRUE(test::near(got[i], want[i], tolerance)) << i << ": " << got[i] << " not " << want[i];
   }
 }
 
@@ -170,6 +185,35 @@ TEST_P(CudaConv, Depthwise) {
              .bias = true,
              .epilogue = {Stage::of(schema::UnaryKind::hard_swish)}},
             1, 7);
+}
+
+TEST_P(CudaConv, KeptAsHalf) {
+  const Precision precision = test::precision_of(row.name);
+  const bool grouped = std::string_view(row.name) == "grouped_f32_cuda",
+             multiplies_half = precision == Precision::f16 || precision == Precision::bf16;
+  const auto type = precision == Precision::bf16 ? DType::bf16 : DType::f16;
+  Spec s{.channels = 16,
+         .out_channels = 20,
+         .width = 6,
+         .kernel_h = 3,
+         .kernel_w = 3,
+         .pad_left = 1,
+         .bias = true,
+         .epilogue = {Stage::of(schema::BinaryKind::add, 0, Mode::full)}};
+  cuda::KeptTypes kept;
+  kept.y = type, kept.operands[0] = type;
+  check(row, s, 2, 5, kept);
+  kept.x = type;
+  if (!grouped && !multiplies_half) {
+    EXPECT_NE(row.refusal({s, 1, 5, precision, precision, kept}), nullptr);
+    return;
+  }
+  for (const int64_t channels : {16, 9, 400}) s.channels = channels, check(row, s, 1, 5, kept);
+  kept.y = DType::f32;
+  s.nchw_input = true, s.channels = 6;
+  check(row, s, 1, 5, kept);
+  s.nchw_input = false, s.groups = 2, s.x_pitch = 24;
+  check(row, s, 1, 5, kept);
 }
 
 INSTANTIATE_TEST_SUITE_P(Rows, CudaConv, testing::Range<size_t>(0, cuda::conv_family().count),

@@ -87,6 +87,11 @@ std::vector<T> run(const Row& row, const Problem& problem, Args args, T* Args::*
   return run_as<T>(row, problem, args, output, n);
 }
 
+template <class Row, class Problem, class Args>
+std::vector<float> run(const Row& row, const Problem& problem, Args args, void* Args::*output, size_t n) {
+  return run_as<float>(row, problem, args, output, n);
+}
+
 // What a row reports of a run that begins a stream.
 template <class Row, class Problem, class Args> cuda::Fault fault_of(const Row& row, const Problem& p, const Args& args, int step = 0) {
   const cuda::Driver driver = cuda::driver();
@@ -105,6 +110,23 @@ template <class Row, class Problem, class Args> cuda::Fault fault_of(const Row& 
   return fault;
 }
 
+// The device that tests run on. Its functions, and whether it joins a product and a sum, are its own: what is the same to the bit in the
+// emulation is the same to this tolerance there.
+inline cuda::DeviceInfo device_info() {
+  cuda::DeviceInfo info{};
+  expect_ok(cuda::driver().describe(0, &info));
+  return info;
+}
+inline double own_arithmetic(double tolerance) {
+  static const bool emulated = std::string_view(device_info().name) == "emulated";
+  return emulated ? 0 : tolerance;
+}
+inline void expect_same(const std::vector<float>& got, const std::vector<float>& want, double tolerance_of_a_device) {
+  ASSERT_EQ(got.size(), want.size());
+  for (size_t i = 0; i < got.size(); ++i)
+    ASSERT_TRUE(near(got[i], want[i], own_arithmetic(tolerance_of_a_device))) << i << ": " << got[i] << " not " << want[i];
+}
+
 // The precision that a row's name says, and a number as it multiplies it.
 inline Precision precision_of(std::string_view name) {
   for (const auto& [text, precision] : {std::pair("_tf32_", Precision::tf32), {"_f16_", Precision::f16}, {"_bf16_", Precision::bf16}})
@@ -116,10 +138,19 @@ inline float rounded(float x, Precision p) {
   if (p == Precision::f16) return cuda::from_half(cuda::to_half(x));
   return p == Precision::bf16 ? cuda::float_of_bits(uint32_t(cuda::to_bfloat(x)) << 16) : x;
 }
-// Operands that are in memory as the precision has them: TF32 as f32.
+// Operands that are in memory as the precision has them, which is half or bfloat16.
 inline std::vector<uint16_t> halves(const float* x, size_t n, Precision p) {
   std::vector<uint16_t> to(n);
   for (size_t i = 0; i < n; ++i) to[i] = p == Precision::f16 ? cuda::to_half(x[i]) : cuda::to_bfloat(x[i]);
+  return to;
+}
+
+inline std::vector<uint16_t> halves(const std::vector<float>& x, schema::DType type) {
+  return halves(x.data(), x.size(), type == schema::DType::f16 ? Precision::f16 : Precision::bf16);
+}
+inline std::vector<float> floats(const std::vector<uint16_t>& x, schema::DType type) {
+  std::vector<float> to;
+  for (size_t i = 0; i < x.size(); ++i) to.push_back(cuda::load_real(type, x.data(), int64_t(i)));
   return to;
 }
 

@@ -6,6 +6,7 @@ using cuda::GemmArgs;
 using cuda::GemmProblem;
 using pointwise::Mode;
 using pointwise::Stage;
+using schema::DType;
 
 std::string text(const GemmProblem& p) {
   std::string text = "seed " + std::to_string(test::seed()) + ":";
@@ -35,13 +36,20 @@ void check(const cuda::Row<GemmProblem, GemmArgs>& row, GemmProblem p) {
   const test::OnDevice<uint16_t> half_b(test::halves(b.data(), p.half_b ? b.size() : 0, p.precision));
   const test::OnDevice<std::byte> scratch(size_t(row.scratch ? row.scratch(p) : 0));
   const size_t n = rows ? size_t((rows - 1) * p.ldc + p.n) : 0;
-  const auto got = test::run(row, p,
-                             GemmArgs{a_.data(),
-                                      p.half_b ? static_cast<const void*>(half_b.data()) : b_.data(),
-                                      nullptr,
-                                      {{{operand_.data(), p.n}, {bias_.data(), 0}}},
-                                      scratch.data()},
-                             &GemmArgs::c, n);
+  // What is kept as half: A, C, the operand.
+  const bool half_a = p.kept.x != DType::f32, half_c = p.kept.y != DType::f32,
+             half_o = p.kept.operands[0] != DType::f32;
+  const test::OnDevice<uint16_t> kept_a(test::halves({a.data(), a.data() + a.size()}, p.kept.x)),
+      kept_o(test::halves({operand.data(), operand.data() + operand.size()}, p.kept.operands[0]));
+  const auto* of_operand = half_o ? reinterpret_cast<const float*>(kept_o.data()) : operand_.data();
+  const GemmArgs args{half_a ? static_cast<const void*>(kept_a.data()) : a_.data(),
+                      p.half_b ? static_cast<const void*>(half_b.data()) : b_.data(),
+                      nullptr,
+                      {{{of_operand, p.n}, {bias_.data(), 0}}},
+                      scratch.data()};
+  const auto got = half_c ? test::floats(test::run_as<uint16_t>(row, p, args, &GemmArgs::c, n), p.kept.y)
+                          : test::run(row, p, args, &GemmArgs::c, n);
+  const double tolerance = p.kept.y == DType::bf16 ? 8e-3 : half_c ? 1e-3 : 1e-5;
   const auto value_of = [&](const test::Buffer& m, int64_t i) {
     return double(test::rounded(m[size_t(i)], p.precision));
   };
@@ -55,9 +63,12 @@ void check(const cuda::Row<GemmProblem, GemmArgs>& row, GemmProblem p) {
         for (int64_t k = 0; k < p.k; ++k)
           want += value_of(a, from_a + (p.trans_a ? k * p.lda + r : r * p.lda + k)) *
                   value_of(b, from_b + (p.trans_b ? c * p.ldb + k : k * p.ldb + c));
-        if (!p.chain.empty()) want = std::max(want + operand[size_t(r * p.n + c)], 0.0) - bias[size_t(c)];
+        if (!p.chain.empty()) {
+          const float o = operand[size_t(r * p.n + c)];
+          want = std::max(want + double(half_o ? test::rounded(o, p.precision) : o), 0.0) - bias[size_t(c)];
+        }
         const float value = got[size_t((i * p.m + r) * p.ldc + c)];
-        ASSERT_TRUE(test::near(value, want, 1e-5)) << r << " " << c << ": " << value << " not " << want;
+        ASSERT_TRUE(test::near(value, want, tolerance)) << r << " " << c << ": " << value << " not " << want;
       }
   }
   for (size_t i = 0; i < got.size(); ++i)
@@ -127,6 +138,46 @@ TEST_P(CudaGemm, VectorsAlongK) {
                            .half_b = true}),
               nullptr);
   }
+}
+
+TEST_P(CudaGemm, KeptAsHalf) {
+  const Precision precision = test::precision_of(row.name);
+  const DType type = precision == Precision::bf16 ? DType::bf16 : DType::f16;
+  const bool multiplies_half = precision == Precision::f16 || precision == Precision::bf16;
+  const pointwise::Chain chain{Stage::of(schema::BinaryKind::add, 0, Mode::full), Stage::of(schema::UnaryKind::relu),
+                               Stage::of(schema::BinaryKind::sub, 1, Mode::per_column)};
+  const auto kept = [](DType x, DType y, DType operand) {
+    cuda::KeptTypes k;
+    k.x = x, k.y = y, k.operands[0] = operand;
+    return k;
+  };
+  check(row, {.m = 70, .n = 67, .k = 40, .trans_b = true, .kept = kept(DType::f32, type, DType::f32)});
+  const GemmProblem half_x{.m = 70,
+                           .n = 67,
+                           .k = 40,
+                           .lda = 40,
+                           .ldb = 40,
+                           .ldc = 67,
+                           .trans_b = true,
+                           .precision = precision,
+                           .kept = kept(type, type, DType::f32)};
+  if (!multiplies_half) {
+    EXPECT_NE(row.refusal(half_x), nullptr);
+    return;
+  }
+  for (const bool half_b : {false, true})
+    for (const int64_t k : {8, 32, 40, 1024}) {
+      check(row,
+            {.m = 70, .n = 67, .k = k, .trans_b = true, .half_b = half_b, .kept = kept(type, DType::f32, DType::f32)});
+      check(
+          row,
+          {.m = 5, .n = 67, .k = k, .trans_b = true, .chain = chain, .half_b = half_b, .kept = kept(type, type, type)});
+    }
+  check(row, {.m = 9, .n = 11, .k = 7, .kept = kept(type, type, DType::f32)});
+  check(row, {.m = 9, .n = 11, .k = 13, .trans_a = true, .kept = kept(type, DType::f32, DType::f32)});
+  GemmProblem other = half_x;
+  other.kept.x = type == DType::f16 ? DType::bf16 : DType::f16;
+  EXPECT_NE(row.refusal(other), nullptr);
 }
 
 TEST_P(CudaGemm, LongSumsAreDivided) {

@@ -127,6 +127,78 @@ TEST(CudaScatter, TheLastOneStays) {
   EXPECT_NE(row.refusal({{.dims = 1, .extents = {int64_t{1} << 32}, .index_extents = {1}}, 1}), nullptr);
 }
 
+// Of several updates for one place, each is combined in their order, with a rounding for each.
+template <class T> void check_combined(schema::DType type, schema::ScatterKind kind, int64_t extent, int64_t count) {
+  using schema::ScatterKind;
+  const auto& row = cuda::scatter_family().all()[1];
+  constexpr int64_t inner = 3;
+  const ScatterProblem p{{.element_bytes = sizeof(T),
+                          .dims = 2,
+                          .extents = {count, inner},
+                          .x_strides = {0, 1},
+                          .index_strides = {1, 0},
+                          .steps = {inner},
+                          .index_extents = {extent}},
+                         extent * inner,
+                         kind,
+                         type};
+  SCOPED_TRACE(std::string(schema::name(kind)) + " of " + std::string(schema::name(type)) + " " +
+               std::to_string(count));
+  ASSERT_EQ(row.refusal(p), nullptr);
+  std::mt19937 random(test::seed());
+  std::vector<T> x(size_t(extent * inner)), updates(size_t(count * inner));
+  for (auto* all : {&x, &updates})
+    for (T& v : *all) {
+      const float number = std::uniform_real_distribution<float>(-2, 3)(random);
+      v = std::is_same_v<T, float> ? T(number) : type == schema::DType::f16 ? T(cuda::to_half(number)) : T(number * 40);
+    }
+  if constexpr (std::is_same_v<T, float>) updates[size_t(count * inner) / 2] = NAN;
+  const auto indices = indices_below<int64_t>(size_t(count), extent);
+  std::vector<T> want = x;
+  const auto combine = [&](auto a, auto b) {
+    return kind == ScatterKind::add   ? a + b
+           : kind == ScatterKind::mul ? a * b
+           : kind == ScatterKind::min ? (a != a || a < b ? a : b)
+                                      : (a != a || b < a ? a : b);
+  };
+  for (int64_t i = 0; i < count * inner; ++i) {
+    T& to = want[size_t(from_front(indices[size_t(i / inner)], extent) * inner + i % inner)];
+    if (type == schema::DType::f16)
+      to = T(cuda::to_half(combine(cuda::from_half(uint16_t(to)), cuda::from_half(uint16_t(updates[size_t(i)])))));
+    else if constexpr (std::is_same_v<T, float>) to = combine(to, updates[size_t(i)]);
+    else to = T(combine(int64_t(to), int64_t(updates[size_t(i)])));
+  }
+  const test::OnDevice<T> x_(x), updates_(updates);
+  const test::OnDevice<int64_t> indices_(indices);
+  const test::OnDevice<std::byte> scratch(size_t(row.scratch(p)));
+  const auto got =
+      test::run_as<T>(row, p, ScatterArgs{x_.data(), indices_.data(), updates_.data(), nullptr, scratch.data()},
+                      &ScatterArgs::y, want.size());
+  for (size_t i = 0; i < want.size(); ++i)
+    EXPECT_TRUE(std::memcmp(&got[i], &want[i], sizeof(T)) == 0 || (got[i] != got[i] && want[i] != want[i])) << i;
+}
+TEST(CudaScatter, CombinesInTheOrderOfUpdates) {
+  using schema::DType, schema::ScatterKind;
+  for (const ScatterKind kind : {ScatterKind::add, ScatterKind::mul, ScatterKind::min, ScatterKind::max}) {
+    for (const int64_t count : {1, 2, 7, 300}) check_combined<float>(DType::f32, kind, 5, count);
+    check_combined<float>(DType::f32, kind, 400, 300);
+    check_combined<uint16_t>(DType::f16, kind, 5, 60);
+    check_combined<int32_t>(DType::i32, kind, 5, 60);
+    check_combined<uint8_t>(DType::u8, kind, 5, 60);
+  }
+  const auto& row = cuda::scatter_family().all()[1];
+  const ScatterProblem p{
+      {.dims = 1, .extents = {9}, .x_strides = {0}, .index_strides = {1}, .steps = {1}, .index_extents = {2}},
+      2,
+      ScatterKind::max,
+      DType::boolean};
+  EXPECT_EQ(row.refusal(p), nullptr);
+  EXPECT_NE(cuda::scatter_family().all()[0].refusal(p), nullptr);
+  ScatterProblem many = p;
+  many.places.extents[0] = 1 << 20;
+  EXPECT_NE(row.refusal(many), nullptr) << "one thread would have too much to do";
+}
+
 template <class T> schema::DType type_of() {
   if (std::is_same_v<T, float>) return schema::DType::f32;
   return std::is_same_v<T, int32_t>   ? schema::DType::i32

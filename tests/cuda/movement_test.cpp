@@ -144,6 +144,9 @@ TEST(CudaCast, RoundsToNearestEven) {
             (std::vector<uint16_t>{0x3c00, 0x3c02, 0x7bff, 0x7c00, 0x0000, 0x0001, 0x0400}));
   EXPECT_EQ((cast<uint16_t>(DType::f32, DType::bf16, std::vector<float>{1 + 0x1p-8f, 1 + 3 * 0x1p-8f})),
             (std::vector<uint16_t>{0x3f80, 0x3f82}));
+  EXPECT_EQ((cast<uint16_t>(DType::i64, DType::f16, std::vector<int64_t>{-3, 2049, 2051, 65519, 65520, INT64_MIN})),
+            (std::vector<uint16_t>{0xc200, 0x6800, 0x6802, 0x7bff, 0x7c00, 0xfc00}));
+  EXPECT_NE(cuda::cast_family().all()[0].refusal({DType::i64, DType::bf16, 1}), nullptr);
 }
 
 TEST(CudaBroadcast, FunctionsAndChoices) {

@@ -45,9 +45,36 @@ void check(const Chain& chain, int64_t outer, int64_t rows, int64_t columns, int
   for (int64_t i = 0; i < n; ++i) {
     if (i % stride >= columns) EXPECT_TRUE(std::isnan(got[size_t(i)])) << "between rows";
     else
-      ASSERT_TRUE(test::near(got[size_t(i)], want[size_t(i)], 0))
+      ASSERT_TRUE(test::near(got[size_t(i)], want[size_t(i)], test::own_arithmetic(2e-5)))
           << i << ": " << got[size_t(i)] << " not " << want[size_t(i)];
   }
+}
+
+TEST(CudaPointwise, WhatIsKeptAsHalfStaysFinite) {
+  using schema::DType;
+  const Chain chain{Stage::of(BinaryKind::mul, 0, Mode::full)};
+  const std::vector<float> x{1, 300, -300, INFINITY, NAN, 2e38f}, y{0.1f, 300, 300, 1, 1, 10};
+  for (const auto& [type, largest] : {std::pair(DType::f16, 65504.f), {DType::bf16, 0x1.fep127f}}) {
+    cuda::PointwiseProblem p{chain, 1, 1, 6, 6, 6};
+    p.kept.x = DType::f32, p.kept.y = p.kept.operands[0] = type;
+    ASSERT_EQ(row.refusal(p), nullptr);
+    EXPECT_NE(generated.refusal({chain, 1, 100, 100, 100, 100, p.kept}), nullptr);
+    const test::OnDevice<float> in(x);
+    const test::OnDevice<uint16_t> by(test::halves(y, type));
+    const pointwise::Operands operands{{{reinterpret_cast<const float*>(by.data()), 6}}};
+    const auto got = test::floats(test::run_as<uint16_t>(row, p, cuda::PointwiseArgs{in.data(), nullptr, operands}, &cuda::PointwiseArgs::y, 6), type);
+    EXPECT_NEAR(got[0], 0.1, 1e-3);
+    if (type == DType::f16) EXPECT_EQ(got[1], largest);
+    else EXPECT_EQ(got[1], 90112.f) << "the nearest of 90000";
+    EXPECT_EQ(got[2], -got[1]);
+    EXPECT_EQ(got[3], INFINITY);
+    EXPECT_TRUE(std::isnan(got[4]));
+    EXPECT_EQ(got[5], INFINITY) << "f32 has no such number";
+  }
+  EXPECT_EQ(cuda::from_half(cuda::to_half_saturated(3e38f)), 65504.f);
+  EXPECT_EQ(cuda::from_half(cuda::to_half_saturated(-65519.f)), -65504.f);
+  EXPECT_EQ(cuda::float_of_bits(uint32_t(cuda::to_bfloat_saturated(0x1.fffffep127f)) << 16), 0x1.fep127f);
+  EXPECT_EQ(cuda::to_half_saturated(INFINITY), 0x7c00);
 }
 
 TEST(CudaPointwise, SizesAroundTheBlock) {
@@ -140,7 +167,7 @@ TEST_F(CudaGenerated, SizesVectorsAndModes) {
                     Stage::of(UnaryKind::gelu)};
   const Chain small{Stage::of(UnaryKind::relu)};
   EXPECT_NE(generated.refusal({small, 1, 1, 100, 100, 100}), nullptr);
-  test::expect_ok(generated.prepare({chain, 1, 100, 100, 100, 100}, 80));
+  test::expect_ok(generated.prepare({chain, 1, 100, 100, 100, 100}, test::device_info().sm));
   const auto close = [&](int64_t outer, int64_t rows, int64_t columns, int64_t pitch = 0) {
     check(chain, outer, rows, columns, pitch, generated);
   };
@@ -151,7 +178,7 @@ TEST_F(CudaGenerated, SizesVectorsAndModes) {
 TEST_F(CudaGenerated, LargeIndicesAreCountedInLongs) {
   // A stride that 32 bits do not count, of the only row.
   const Chain chain{Stage::of(UnaryKind::relu), Stage::of(BinaryKind::add, 0, Mode::per_column)};
-  test::expect_ok(generated.prepare({chain, 1, 4096, 1, 1, 1}, 80));
+  test::expect_ok(generated.prepare({chain, 1, 4096, 1, 1, 1}, test::device_info().sm));
   const test::Buffer x(4096, 1), operand(4096, 2);
   const test::OnDevice<float> x_(x), operand_(operand);
   pointwise::Operands operands;

@@ -1,6 +1,7 @@
 // The graph section, with libprotobuf on the other side.
 #include <gtest/gtest.h>
 #include <random>
+#include "engine/graph_text.h"
 #include "inlay.pb.h"
 #include "tests/engine/stored_graph.h"
 
@@ -85,6 +86,21 @@ TEST(GraphProto, WritesWhatLibprotobufReads) {
   EXPECT_EQ(proto.outputs(0).name(), "y");
   EXPECT_EQ(proto.states(0).input(), 1u);
   EXPECT_EQ(proto.GetReflection()->GetUnknownFields(proto).field_count(), 0);
+}
+
+TEST(GraphProto, KeepsThePrecisionOfDevices) {
+  Graph graph = sample();
+  EXPECT_EQ(graph.precision, kernels::Precision::f32);
+  graph.precision = kernels::Precision::bf16;
+  const Stored stored = store(graph);
+  inlay::Graph proto;
+  ASSERT_TRUE(proto.ParseFromString(stored.section));
+  EXPECT_EQ(proto.precision(), "bf16");
+  EXPECT_EQ(read(stored.section, stored.weights).precision, kernels::Precision::bf16);
+  EXPECT_NE(to_text(graph).find("precision bf16"), std::string::npos);
+  EXPECT_EQ(parse_graph("precision tf32\n").precision, kernels::Precision::tf32);
+  proto.set_precision("fp8");
+  EXPECT_NE(error_of([&] { read(proto.SerializeAsString(), stored.weights); }).find("unknown precision 'fp8'"), std::string::npos);
 }
 
 inlay::Graph relu_proto() {

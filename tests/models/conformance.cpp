@@ -1,10 +1,11 @@
-// onnx_conformance [--dump DIR] [--expect TABLE] [--seconds N] [--on-emulated-device N] PATH…: runs ONNX's backend test cases, each within a
+// onnx_conformance [--dump DIR] [--expect TABLE] [--seconds N] [--on-emulated-device N | --on-device] PATH…: runs ONNX's backend test cases, each within a
 // time limit and in a process that it may crash, and prints a line for each. A PATH is a case, or a folder of cases.
 // --dump: the outputs of each case as DIR/NAME/output_K.pb (DIR/NAME/test_data_set_N/output_K.pb where there are
 // several sets). --expect: each PATH is a whole folder (node, simple, …), and exactly the cases fail that the table
 // lists for it, for the reasons it gives: tab-separated folder, case, class, gate, and words of the reason that is
 // printed; pictures are left out where the build has no decoder for them. --on-emulated-device: on the device that
-// $INLAY_CUDA_LIBRARY emulates, and at least N cases have a kernel there.
+// $INLAY_CUDA_LIBRARY emulates, and at least N cases have a kernel there; those that have none are named. --on-device: on the
+// device of a machine that has one.
 #include <dlfcn.h>
 #include <algorithm>
 #include <cstdio>
@@ -85,7 +86,7 @@ int run_all(const Options& options) {
   }
   const Table table = options.table ? read_table(*options.table) : Table();
   const TemporaryFolder work;
-  const fs::path tally = fs::path(work.path()) / "on_device";  // a byte for each case, from the process that runs it
+  const fs::path tally = fs::path(work.path()) / "on_device";  // a line for each case, from the process that runs it
   std::map<Key, std::string> failures;
   size_t skipped = 0;
   const auto job = [&](size_t i) {
@@ -93,7 +94,7 @@ int run_all(const Options& options) {
     if (!options.on_device) return run_case(cases[i], work.path(), dump);
     const int64_t before = emulated_launches();
     const std::string result = run_case(cases[i], work.path(), dump, INLAY_CUDA);
-    if (emulated_launches() > before) std::ofstream(tally, std::ios::app) << 'x';
+    if (emulated_launches() > before) std::ofstream(tally, std::ios::app) << i << '\n';
     return result;
   };
   const auto report = [&](size_t i, const std::string& result) {
@@ -110,7 +111,12 @@ int run_all(const Options& options) {
   run_isolated(cases.size(), job, report, options.isolation);
   std::printf("%zu passed, %zu failed, %zu skipped\n", cases.size() - failures.size() - skipped, failures.size(), skipped);
   if (options.on_device) {
-    const size_t count = fs::exists(tally) ? size_t(fs::file_size(tally)) : 0;
+    std::set<size_t> have;
+    std::ifstream file(tally);
+    for (size_t i; file >> i;) have.insert(i);
+    const size_t count = have.size();
+    for (size_t i = 0; i < cases.size() && *options.on_device; ++i)
+      if (!have.contains(i)) std::printf("HOST %s\n", cases[i].name.c_str());
     std::printf("%zu of %zu cases have kernels on the device\n", count, cases.size());
     if (count < *options.on_device) return std::printf("that is fewer than %zu\n", *options.on_device), 1;
   }
@@ -136,6 +142,7 @@ int main(int argc, char** argv) {
     else if (argument == "--expect" && has_value) options.table = argv[++i];
     else if (argument == "--seconds" && has_value) options.isolation.seconds = std::atof(argv[++i]);
     else if (argument == "--on-emulated-device" && has_value) options.on_device = size_t(std::atoll(argv[++i]));
+    else if (argument == "--on-device") options.on_device = 0, options.isolation.bytes = INT64_MAX;  // a device's addresses are many
     else if (argument.starts_with("--")) return test::usage();
     else options.paths.emplace_back(argument);
   }

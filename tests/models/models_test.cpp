@@ -8,6 +8,7 @@
 #include "converter/convert.h"
 #include "engine/device.h"
 #include "kernels/threads.h"
+#include "tests/device/backend.h"
 #include "tests/models/golden.h"
 
 namespace test {
@@ -173,7 +174,7 @@ TEST_P(Models, GiveTheStoredResultsOnTheEmulatedDevice) {
     GTEST_SKIP() << "no model " << row.name << " in " << folder.parent_path();
   const Golden golden = read_golden(folder / "golden");
   CompileOptions options;
-  options.device = Device::open(INLAY_CUDA_EMULATED, 0);
+  options.device = Device::open(backend_of_tests(), 0);
   options.disabled_passes = {"weigh_copies"};  // all that has a kernel, however small
   const auto model = std::make_shared<const Model>(converted(row.name, folder), options);
   Session session(model, {.threads = 0, .pool = nullptr, .own_states = false});

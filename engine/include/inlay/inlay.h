@@ -150,11 +150,14 @@ enum { INLAY_CPU = 0, INLAY_CUDA = 1 };
  * Where it gives 0, inlay_error() says what is missing. */
 INLAY_API int32_t inlay_device_available(inlay_device device);
 
-/* What the device may round operands of products and convolutions to, for its faster units. Sums are in f32, and so is everything else.
- * The CPU takes INLAY_PRECISION_F16 where it is 64-bit ARM with arithmetic in half precision: sums of up to 64 products are rounded
- * then, too, and numbers beyond 65504 become infinite. Any other CPU refuses it: INLAY_UNSUPPORTED. */
+/* What the device may round operands of products and convolutions to, for its faster units; f16 and bf16 are also how it keeps values
+ * between its steps, where finite numbers stay finite. Sums, norms, softmax and functions are computed in f32. INLAY_PRECISION_F32, which
+ * is the default, leaves it to the file: f32, or what the model was converted with (convert --precision). INLAY_PRECISION_ONLY_F32 rounds nothing, whatever
+ * the file says.
+ * The CPU rounds nothing because of a file. It takes INLAY_PRECISION_F16 where it is 64-bit ARM with arithmetic in half precision: sums of up to
+ * 64 products are rounded then, too, and numbers beyond 65504 become infinite. Any other CPU refuses it: INLAY_UNSUPPORTED. */
 typedef int32_t inlay_precision;
-enum { INLAY_PRECISION_F32 = 0, INLAY_PRECISION_TF32 = 1, INLAY_PRECISION_F16 = 2, INLAY_PRECISION_BF16 = 3 };
+enum { INLAY_PRECISION_F32 = 0, INLAY_PRECISION_TF32 = 1, INLAY_PRECISION_F16 = 2, INLAY_PRECISION_BF16 = 3, INLAY_PRECISION_ONLY_F32 = 4 };
 
 /* An upper bound for a symbol of the model's inputs: memory is planned for it once, and any smaller extent runs on the
  * same plan. This struct never changes. */

@@ -85,6 +85,7 @@ template <class T> T __shfl_down_sync(unsigned, T value, unsigned by, int width 
   return from_lane(value, source / width == lane() / width ? source : lane());
 }
 template <class T> T atomicMin(T* to, T value) { return std::exchange(*to, value < *to ? value : *to); }
+template <class T> T atomicExch(T* to, T value) { return std::exchange(*to, value); }
 template <class T> T atomicMax(T* to, T value) { return std::exchange(*to, value > *to ? value : *to); }
 
 namespace kernels::cuda {

@@ -1,0 +1,86 @@
+#include "engine/kept.h"
+#include <algorithm>
+
+namespace engine {
+namespace {
+class Keeper {
+ public:
+  Keeper(const Graph& graph, const std::vector<bool>& on_device, std::span<const Inside> inside, const DeviceTarget& target, const CompileOptions& options)
+      : graph_(graph), on_device_(on_device), inside_(inside), probe_{target.device, true, target.precision}, options_(options), root_(graph.values.size()), own_(graph.values.size()) {}
+
+  std::vector<DType> run() {
+    for (size_t v = 0; v < root_.size(); ++v) root_[v] = v, own_[v] = !may_keep(ValueId(v));
+    for (const GraphOutput& out : graph_.outputs) own_[size_t(out.value)] = true;
+    for (size_t n = 0; n < graph_.nodes.size(); ++n) {
+      const Node& node = graph_.nodes[n];
+      if (is_alias(node.op)) join(node.inputs[0], node.outputs[0]);
+      else if (!on_device_[n] || !lowers_kept(node.op)) leave(node);
+      if (is_alias(node.op))  // what else it reads says no more than a shape
+        for (ValueId v : std::span(node.inputs).subspan(1)) leave(v);
+    }
+    for (size_t v = 0; v < inside_.size(); ++v)
+      if (inside_[v].whole != ValueId::none) join(ValueId(v), inside_[v].whole);
+    for (size_t v = 0; v < own_.size(); ++v)
+      if (own_[v]) own_[root(v)] = true;
+    fill();
+    while (!all_take_it()) {}
+    return kept_;
+  }
+
+ private:
+  bool may_keep(ValueId v) const {
+    const Type& type = graph_[v].type;
+    return type.is_tensor() && type.dtype == DType::f32 && type.determined() && !graph_[v].constant && graph_[v].producer != NodeId::none;
+  }
+  void leave(ValueId v) {
+    if (v != ValueId::none) own_[size_t(v)] = true;
+  }
+  void leave(const Node& node) {
+    for (ValueId v : node.inputs) leave(v);
+    for (ValueId v : node.outputs) leave(v);
+  }
+  size_t root(size_t v) {
+    while (root_[v] != v) v = root_[v] = root_[root_[v]];
+    return v;
+  }
+  void join(ValueId a, ValueId b) { root_[root(size_t(a))] = root(size_t(b)); }
+  void fill() {
+    const DType half = probe_.precision == kernels::Precision::f16 ? DType::f16 : DType::bf16;
+    kept_.clear();
+    for (size_t v = 0; v < own_.size(); ++v) kept_.push_back(own_[root(v)] ? graph_.values[v].type.dtype : half);
+  }
+  bool is_kept(ValueId v) const { return v != ValueId::none && kept_[size_t(v)] != graph_[v].type.dtype; }
+
+  // Where no kernel takes what a node would read and write, its last value that is kept is not. False: there was one.
+  bool all_take_it() {
+    for (size_t n = 0; n < graph_.nodes.size(); ++n) {
+      const Node& node = graph_.nodes[n];
+      if (!on_device_[n] || is_alias(node.op)) continue;
+      std::vector<ValueId> values(node.outputs.begin(), node.outputs.end());
+      values.insert(values.end(), node.inputs.begin(), node.inputs.end());
+      const auto last = std::ranges::find_if(values.rbegin(), values.rend(), [&](ValueId v) { return is_kept(v); });
+      if (last == values.rend()) continue;
+      if (lower({graph_, node, options_.isa, options_.strict, inside_, &probe_, nullptr, kept_})) continue;
+      own_[root(size_t(*last))] = true;
+      fill();
+      return false;
+    }
+    return true;
+  }
+
+  const Graph& graph_;
+  const std::vector<bool>& on_device_;
+  const std::span<const Inside> inside_;
+  const DeviceTarget probe_;
+  const CompileOptions& options_;
+  std::vector<size_t> root_;
+  std::vector<bool> own_;  // by root: all of its values lie as their types say
+  std::vector<DType> kept_;
+};
+}  // namespace
+
+std::vector<DType> kept_types(const Graph& graph, const std::vector<bool>& on_device, std::span<const Inside> inside, const DeviceTarget& target, const CompileOptions& options) {
+  if (!target.device || (target.precision != kernels::Precision::f16 && target.precision != kernels::Precision::bf16)) return {};
+  return Keeper(graph, on_device, inside, target, options).run();
+}
+}  // namespace engine
