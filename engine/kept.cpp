@@ -60,7 +60,7 @@ class Keeper {
       values.insert(values.end(), node.inputs.begin(), node.inputs.end());
       const auto last = std::ranges::find_if(values.rbegin(), values.rend(), [&](ValueId v) { return is_kept(v); });
       if (last == values.rend()) continue;
-      if (lower({graph_, node, options_.isa, options_.strict, inside_, &probe_, nullptr, kept_})) continue;
+      if (lower({graph_, node, options_.isa, options_.strict, inside_, &probe_, nullptr, kernels::Precision::f32, kept_})) continue;
       own_[root(size_t(*last))] = true;
       fill();
       return false;

@@ -127,12 +127,7 @@ inline void expect_same(const std::vector<float>& got, const std::vector<float>&
     ASSERT_TRUE(near(got[i], want[i], own_arithmetic(tolerance_of_a_device))) << i << ": " << got[i] << " not " << want[i];
 }
 
-// The precision that a row's name says, and a number as it multiplies it.
-inline Precision precision_of(std::string_view name) {
-  for (const auto& [text, precision] : {std::pair("_tf32_", Precision::tf32), {"_f16_", Precision::f16}, {"_bf16_", Precision::bf16}})
-    if (name.find(text) != name.npos) return precision;
-  return Precision::f32;
-}
+// A number as a row of the precision multiplies it.
 inline float rounded(float x, Precision p) {
   if (p == Precision::tf32) return cuda::float_of_bits(cuda::round_tf32(cuda::bits_of_float(x)));
   if (p == Precision::f16) return cuda::from_half(cuda::to_half(x));

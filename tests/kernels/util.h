@@ -101,7 +101,10 @@ inline bool near(double got, double want, double tolerance) {
 
 // What a row's name says that it rounds operands to.
 inline kernels::Precision precision_of(std::string_view row) {
-  return row.find("_f16_") == row.npos ? kernels::Precision::f32 : kernels::Precision::f16;
+  using kernels::Precision;
+  for (const auto& [text, precision] : {std::pair("_tf32_", Precision::tf32), {"_f16_", Precision::f16}, {"_bf16_", Precision::bf16}})
+    if (row.find(text) != row.npos) return precision;
+  return Precision::f32;
 }
 // Numbers that half precision has, as it has their products and sums of 64 of these: what rounds operands so is then as exact as f32.
 inline void make_quarters(const Buffer& x) {
