@@ -119,7 +119,7 @@ TEST(CudaGridSample, EveryModeAndPadding) {
   for (const ResizeMode mode : {ResizeMode::nearest, ResizeMode::linear, ResizeMode::cubic})
     for (const GridPadding padding : {GridPadding::zeros, GridPadding::border, GridPadding::reflection})
       for (const bool corners : {false, true})
-        for (const auto [height, width] : {std::pair<int64_t, int64_t>{5, 7}, {1, 2}}) {
+        for (const auto& [height, width] : {std::pair<int64_t, int64_t>{5, 7}, {1, 2}}) {
           const GridSampleProblem p{mode, padding, corners, 4, 2, 9, height, width, 70};
           ASSERT_EQ(row.refusal(p), nullptr);
           const test::Buffer x(size_t(2 * 9 * height * width), 1), grid(size_t(2 * 70 * 2), 2, -2.3f, 2.3f);

@@ -201,12 +201,12 @@ expect 2 --state 'one *' -- convert "$demo/demo.onnx" -o x.inlay --state 'pic*=p
 expect 1 --bound "'past'" -- convert "$demo/demo.onnx" -o x.inlay --bound past=64
 expect 2 u4 u8 bf16 -- convert "$demo/demo.onnx" -o x.inlay --weights i8
 ok -- convert "$demo/demo.onnx" -o x.inlay --weights u8
+grep -q 'error .* % of the weights' out || fail "the error of narrow weights is not stated"
 ok -- convert "$demo/demo.onnx" -o half.inlay --precision fp16
 ok 'precision   fp16 on a device' -- info half.inlay
 ok '"precision": "fp16"' -- info half.inlay --json
 ok '"precision": "fp32"' -- bench half.inlay --duration 10ms --warmup 0 --json
 expect 2 --precision fp8 -- convert "$demo/demo.onnx" -o x.inlay --precision fp8
-grep -q 'error .* % of the weights' out || fail "the error of narrow weights is not stated"
 
 # --- Pictures --------------------------------------------------------------------------------------------------------
 bytes() { printf "$(printf '%s' "$*" | sed 's/ *\([0-9a-f][0-9a-f]\)/\\x\1/g')"; }
