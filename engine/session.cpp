@@ -16,9 +16,7 @@ class RunScope {
   BudgetScope budget_;
   kernels::FloatModeScope mode_;
 };
-}  // namespace
 
-namespace {
 // What a device may round to where nobody says it: what the model was converted with; or half or bfloat16, where all of its products
 // are of that type in the model itself.
 kernels::Precision precision_of(const Graph& graph) {

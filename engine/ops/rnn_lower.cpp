@@ -45,7 +45,7 @@ std::optional<Lowered> lower_rnn(const Rnn& op, const LowerContext& c) {
   if (c.target) return lower_rnn_on_device(op, spec, c);
   auto choice = rnn::select(spec, c.isa);
   if (!choice) return std::nullopt;
-  const int64_t time = x[0], batch = x[1], directions = r[0], state = batch * r[2];
+  const int64_t time = x[0], batch = x[1], directions = r[0], hidden = r[2], state = batch * hidden;
   const int64_t own = kernels::round_up(int64_t(choice.kernel->scratch_bytes(time, batch)), int64_t{64}), spare = kernels::round_up(2 * state * int64_t(sizeof(float)), int64_t{64});
   auto packed = pack(choice.kernel, choice.name, c, directions, r[1], spec);
   return Lowered{choice.name, [=, kernel = choice.kernel, reverse = op.direction == RnnDirection::reverse](RunContext& run) {
@@ -55,20 +55,22 @@ std::optional<Lowered> lower_rnn(const Rnn& op, const LowerContext& c) {
       return run.wants(k) ? reinterpret_cast<float*>(run.out(k).data) + d * state : reinterpret_cast<float*>(scratch(d) + own) + otherwise * state;
     };
     int64_t* const lengths = run.has(4) ? reinterpret_cast<int64_t*>(scratch(directions)) : nullptr;
-    if (lengths) {
-      for (int64_t b = 0; b < batch; ++b) {
-        lengths[b] = load<int64_t>(run.in(4), b);
-        check(lengths[b] >= 0 && lengths[b] <= time, "sequence length ", lengths[b], " is out of range for ", time, " steps");
-      }
-      if (run.wants(0)) std::fill_n(reinterpret_cast<float*>(run.out(0).data), time * directions * state, 0.0f);
+    int64_t steps = lengths ? 0 : time;  // of the longest sequence
+    for (int64_t b = 0; lengths && b < batch; ++b) {
+      lengths[b] = load<int64_t>(run.in(4), b);
+      check(lengths[b] >= 0 && lengths[b] <= time, "sequence length ", lengths[b], " is out of range for ", time, " steps");
+      steps = std::max(steps, lengths[b]);
+      if (!run.wants(0)) continue;
+      float* const y = reinterpret_cast<float*>(run.out(0).data) + b * hidden;
+      for (int64_t row = lengths[b] * directions; row < time * directions; ++row) std::fill_n(y + row * state, hidden, 0.0f);
     }
     // A thread for each direction waits for no other one at every step.
-    const int threads = kernels::threads_of(run.pool(), run.threads()), for_one = directions > 1 && threads <= 2 ? 1 : run.threads();
+    const bool side_by_side = directions > 1 && kernels::threads_of(run.pool(), run.threads()) <= 2;
     run.pool().run(directions, [&](int64_t d) {
-      kernel->run({.x = reinterpret_cast<const float*>(run.in(0).data), .time = time, .batch = batch, .reverse = reverse || d == 1, .lengths = lengths,
+      kernel->run({.x = reinterpret_cast<const float*>(run.in(0).data), .time = steps, .batch = batch, .reverse = reverse || d == 1, .lengths = lengths,
                    .h0 = in(5, d), .c0 = in(6, d), .y = run.wants(0) ? out(0, d, 0) : nullptr, .y_step = directions * state, .h = out(1, d, 0), .c = out(2, d, 1),
-                   .packed = packed.get() + d * kernel->packed_bytes(), .scratch = scratch(d)}, run.pool(), for_one);
-    }, for_one == 1 ? run.threads() : 1);
+                   .packed = packed.get() + d * kernel->packed_bytes(), .scratch = scratch(d)}, run.pool(), side_by_side ? 1 : run.threads());
+    }, side_by_side ? run.threads() : 1);
   }, directions * (own + spare) + (c.has(4) ? batch * int64_t(sizeof(int64_t)) : 0)};
 }
 }  // namespace engine

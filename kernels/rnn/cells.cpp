@@ -109,7 +109,7 @@ float sigmoid(float x) { return 1 / (1 + std::exp(-x)); }
 
 // One unit at a time.
 void scalar_pass(Pass pass, const CellArgs& a) {
-  const int64_t gates = gates_of(pass), all = pass == Pass::lstm ? 4 : pass == Pass::rnn ? 1 : 3;
+  const int64_t gates = gates_of(pass), all = all_gates_of(pass);
   for (int64_t unit = a.block0; unit < a.block1; ++unit)
     for (int64_t b = 0; b < a.batch; ++b) {
       const int64_t at = b * a.hidden + unit;

@@ -18,6 +18,8 @@ constexpr int gates_of(Pass pass) {
   return 0;
 }
 
+constexpr int all_gates_of(Pass pass) { return pass == Pass::gru_gates || pass == Pass::gru_hidden ? gates_of(Pass::gru) : gates_of(pass); }  // of a step
+
 // One pass for some blocks of hidden units, `lanes` of them each. Rows of states are [B,H]; h and next are not the same.
 struct CellArgs {
   const float* r;        // [blocks][H][G][lanes] of the pass' gates, units past H as zeros

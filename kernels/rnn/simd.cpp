@@ -59,7 +59,7 @@ template <int gates, int rows> HWY_INLINE void sums(const float* r, const float*
 }
 
 template <Pass pass, int rows> HWY_INLINE void block(const CellArgs& a, int64_t index, int64_t first) {
-  constexpr int gates = gates_of(pass), all = pass == Pass::lstm ? 4 : pass == Pass::rnn ? 1 : 3;
+  constexpr int gates = gates_of(pass), all = all_gates_of(pass);
   const int64_t unit = index * lanes;
   const int n = a.hidden - unit < lanes ? static_cast<int>(a.hidden - unit) : lanes;
   Vec sum[rows][gates];
