@@ -82,24 +82,28 @@ class TiledGemm final : public Gemm {
     step.work = m * spec_.n * spec_.k + 4 * (step.for_rows + step.for_blocks);
     return step;
   }
-  // Those of the tiles that the known rows are cut into, for any number of threads; a height of one serves what comes otherwise.
+  // Those of the tiles that the known rows are cut into, for any number of threads, or that multiples of rows are for one thread; a
+  // height of one serves what comes otherwise.
   void find_heights(const tile::Backend& backend) {
-    constexpr int64_t most_threads = 64;
+    constexpr int64_t most_threads = 64, most_multiples = 64;
+    const bool known = spec_.rows > 0, multiples = !known && spec_.multiple > 0;
     full_rows_ = backend.max_rows[panels_.count == 1 ? panels_.last_vectors : panels_.vectors];
-    heights_.assign(*std::ranges::max_element(backend.max_rows) + size_t{1}, spec_.rows <= 0);
+    heights_.assign(*std::ranges::max_element(backend.max_rows) + size_t{1}, !known && !multiples);
     heights_[1] = true;
-    if (spec_.rows <= 0 || full_rows_ <= 0) return;
-    for (int64_t threads = 1; threads <= most_threads; ++threads) {
-      const int64_t parts = std::max<int64_t>(Division::of(divisible(spec_.rows, panels_.count), threads).rows, 1);
-      for (const int64_t rows : {spec_.rows / parts, divide_up(spec_.rows, parts)})
-        for (const int last : {0, 1}) {
-          const int most = backend.max_rows[last ? panels_.last_vectors : panels_.vectors];
-          if (rows <= 0 || most <= 0) continue;
-          const tile::RowSplit split(rows, most);
-          heights_[static_cast<size_t>(split.rows)] = true;
-          if (split.smaller) heights_[static_cast<size_t>(split.rows - 1)] = true;
-        }
-    }
+    if (full_rows_ <= 0) return;
+    for (int64_t threads = 1; known && threads <= most_threads; ++threads) add_heights(backend, spec_.rows, threads);
+    for (int64_t count = 1; multiples && count <= most_multiples; ++count) add_heights(backend, count * spec_.multiple, 1);
+  }
+  void add_heights(const tile::Backend& backend, int64_t m, int64_t threads) {
+    const int64_t parts = std::max<int64_t>(Division::of(divisible(m, panels_.count), threads).rows, 1);
+    for (const int64_t rows : {m / parts, divide_up(m, parts)})
+      for (const int last : {0, 1}) {
+        const int most = backend.max_rows[last ? panels_.last_vectors : panels_.vectors];
+        if (rows <= 0 || most <= 0) continue;
+        const tile::RowSplit split(rows, most);
+        heights_[static_cast<size_t>(split.rows)] = true;
+        if (split.smaller) heights_[static_cast<size_t>(split.rows - 1)] = true;
+      }
   }
   bool direct(int64_t m) const { return direct_ && m <= 4 * full_rows(); }
   int panels(int64_t n) const { return static_cast<int>(divide_up(n, static_cast<int64_t>(panels_.vectors) * panels_.lanes)); }  // that hold n columns
@@ -126,7 +130,7 @@ class TiledGemm final : public Gemm {
   // panels side by side are twice as fast.
   bool fill_side_by_side(const tile::Backend& backend) {
     const int64_t count = whole_panels();
-    if (backend.panels < 2 || count < backend.panels || spec_.rows > 1 || spec_.n * spec_.k * bytes > side_by_side_bytes) return true;
+    if (backend.panels < 2 || count < backend.panels || spec_.rows > 1 || spec_.multiple > 1 || spec_.n * spec_.k * bytes > side_by_side_bytes) return true;
     tile::Shape shape{.vectors = panels_.vectors * backend.panels, .panels = backend.panels};
     for (const Place place : places()) {
       tile::Tile& tile = side_by_side_[static_cast<int>(place)];

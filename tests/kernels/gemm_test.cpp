@@ -147,6 +147,16 @@ TEST_P(GemmRow, KnownRows) {
       }
 }
 
+// Made for multiples of so many rows, and run with those by one thread, and with others.
+TEST_P(GemmRow, MultiplesOfRows) {
+  for (const int64_t multiple : {1, 7, 12, 28, 33})
+    for (const int64_t m : {multiple, 3 * multiple, 10 * multiple, 10 * multiple + 1})
+      for (const int64_t n : {9, 40, 130}) {
+        check(row, {.spec = {.n = n, .k = n == 40 ? 800 : 70, .bias = n == 40, .multiple = multiple}, .m = m});
+        if (HasFatalFailure()) return;
+      }
+}
+
 TEST_P(GemmRow, DynamicAndTransposedB) {
   for (const bool transposed : {false, true})
     for (const auto b : {gemm::B::packed, gemm::B::dynamic})
