@@ -1,5 +1,6 @@
 #include "engine/kept.h"
 #include <algorithm>
+#include <set>
 
 namespace engine {
 namespace {
@@ -22,8 +23,8 @@ class Keeper {
       if (inside_[v].whole != ValueId::none) join(ValueId(v), inside_[v].whole);
     for (size_t v = 0; v < own_.size(); ++v)
       if (own_[v]) own_[root(v)] = true;
-    fill();
-    while (!all_take_it()) {}
+    for (size_t v = 0; v < own_.size(); ++v) kept_.push_back(own_[root(v)] ? graph_.values[v].type.dtype : half());
+    ask_all();
     return kept_;
   }
 
@@ -44,28 +45,43 @@ class Keeper {
     return v;
   }
   void join(ValueId a, ValueId b) { root_[root(size_t(a))] = root(size_t(b)); }
-  void fill() {
-    const DType half = probe_.precision == kernels::Precision::f16 ? DType::f16 : DType::bf16;
-    kept_.clear();
-    for (size_t v = 0; v < own_.size(); ++v) kept_.push_back(own_[root(v)] ? graph_.values[v].type.dtype : half);
-  }
+  DType half() const { return probe_.precision == kernels::Precision::f16 ? DType::f16 : DType::bf16; }
   bool is_kept(ValueId v) const { return v != ValueId::none && kept_[size_t(v)] != graph_[v].type.dtype; }
 
-  // Where no kernel takes what a node would read and write, its last value that is kept is not. False: there was one.
-  bool all_take_it() {
+  static std::vector<ValueId> values_of(const Node& node) {
+    std::vector<ValueId> values(node.outputs.begin(), node.outputs.end());
+    values.insert(values.end(), node.inputs.begin(), node.inputs.end());
+    return values;
+  }
+  bool takes(size_t n) const {
+    return lower({graph_, graph_.nodes[n], options_.isa, options_.strict, inside_, &probe_, nullptr,
+                  kernels::Precision::f32, kept_})
+        .has_value();
+  }
+
+  // Where no kernel takes what a node would read and write, its last value that is kept is not, nor are those that lie
+  // with it; who reads or makes one of them is asked again.
+  void ask_all() {
+    std::vector<std::vector<size_t>> values(own_.size()), nodes(own_.size());  // by root
+    std::set<size_t> asked;
+    for (size_t v = 0; v < own_.size(); ++v) values[root(v)].push_back(v);
     for (size_t n = 0; n < graph_.nodes.size(); ++n) {
-      const Node& node = graph_.nodes[n];
-      if (!on_device_[n] || is_alias(node.op)) continue;
-      std::vector<ValueId> values(node.outputs.begin(), node.outputs.end());
-      values.insert(values.end(), node.inputs.begin(), node.inputs.end());
-      const auto last = std::ranges::find_if(values.rbegin(), values.rend(), [&](ValueId v) { return is_kept(v); });
-      if (last == values.rend()) continue;
-      if (lower({graph_, node, options_.isa, options_.strict, inside_, &probe_, nullptr, kernels::Precision::f32, kept_})) continue;
-      own_[root(size_t(*last))] = true;
-      fill();
-      return false;
+      if (!on_device_[n] || is_alias(graph_.nodes[n].op)) continue;
+      for (ValueId v : values_of(graph_.nodes[n]))
+        if (is_kept(v)) nodes[root(size_t(v))].push_back(n), asked.insert(n);
     }
-    return true;
+    while (!asked.empty()) {
+      const size_t n = *asked.begin();
+      const auto all = values_of(graph_.nodes[n]);
+      const auto last = std::ranges::find_if(all.rbegin(), all.rend(), [&](ValueId v) { return is_kept(v); });
+      if (last == all.rend() || takes(n)) {
+        asked.erase(asked.begin());
+        continue;
+      }
+      const size_t with = root(size_t(*last));
+      for (size_t v : values[with]) kept_[v] = graph_.values[v].type.dtype;
+      asked.insert(nodes[with].begin(), nodes[with].end());
+    }
   }
 
   const Graph& graph_;
@@ -74,7 +90,7 @@ class Keeper {
   const DeviceTarget probe_;
   const CompileOptions& options_;
   std::vector<size_t> root_;
-  std::vector<bool> own_;  // by root: all of its values lie as their types say
+  std::vector<bool> own_;  // by root: all of its values lie as their types say, whatever kernels take
   std::vector<DType> kept_;
 };
 }  // namespace
