@@ -14,6 +14,7 @@ inline constexpr int64_t ports = 1 << 16;           // inputs or outputs of a no
 inline constexpr int64_t name = 1 << 16;            // characters of one name or string field
 inline constexpr int64_t folded_bytes = 64 << 20;   // of a tensor that constant folding may create
 inline constexpr double folded_work = 1e9;          // operations that folding one node may take
+inline constexpr int64_t sizing_numbers = 64;       // elements of an input whose values a plan may be made for
 inline constexpr int64_t known_ints = 1024;         // elements of an integer tensor whose values inference follows
 inline constexpr int64_t picture_pixels = 1 << 28;  // of a picture that a model decodes
 inline constexpr int64_t plans = 16;                // cached per graph; see PlanCache

@@ -1,6 +1,7 @@
 // compile(): from a graph and input types to a plan.
 #include <algorithm>
 #include <climits>
+#include <cstring>
 #include "engine/custom.h"
 #include "engine/kept.h"
 #include "engine/passes/target.h"
@@ -342,7 +343,8 @@ void require_precision(const CompileOptions& o) {
           kernels::isa::name(kernels::isa::neon_fp16), "); here it has ", kernels::isa::name(o.isa));
 }
 
-Plan compile(const Graph& graph, const Types& inputs, const CompileOptions& options, Workers workers) {
+Plan compile(const Graph& graph, const Types& inputs, const CompileOptions& options, Workers workers,
+             std::span<const ConstantPtr> values) {
   require(inputs.size() == graph.inputs.size(), Code::invalid_argument, "expects ", graph.inputs.size(), " inputs, not ", inputs.size());
   for (size_t k = 0; k < inputs.size(); ++k) {
     const Value& declared = graph[graph.inputs[k]];
@@ -350,13 +352,13 @@ Plan compile(const Graph& graph, const Types& inputs, const CompileOptions& opti
             " where the model declares ", to_text(declared.type));
   }
   require_custom_ops(graph);
-  Specialised parts = specialise(graph, inputs);
+  Specialised parts = specialise(graph, inputs, values);
   if (!options.reference_only) run_target_passes(parts.head, options);
   Plan plan;
   std::vector<uint32_t> outputs;
   for (bool alias = !options.reference_only && !options.device;; alias = false) {
     plan = {};
-    plan.inputs = inputs;
+    plan.inputs = inputs, plan.input_values.assign(values.begin(), values.end());
     Compiler compiler(parts.head, options, plan, alias, workers);
     if (!compiler.run()) continue;
     compiler.complete();
@@ -366,7 +368,7 @@ Plan compile(const Graph& graph, const Types& inputs, const CompileOptions& opti
   for (const auto& out : parts.outputs) plan.outputs.push_back({out.from_tail, out.from_tail ? uint32_t(out.index) : outputs[out.index]});
   if (!parts.tail.nodes.empty()) {
     for (size_t k : parts.crossing) plan.crossing.push_back(outputs[k]);
-    plan.tail = std::make_shared<PlanCache>(std::move(parts.tail), options);
+    plan.tail = std::make_shared<PlanCache>(std::move(parts.tail), options, std::move(parts.by_value));
   }
   for (const State& s : graph.states)
     if (grows(plan, s)) plan.growing.push_back({uint32_t(s.input), uint32_t(s.output)});
@@ -385,6 +387,8 @@ bool accepts(const Plan& plan, std::span<const ConstView> inputs) {
     if ((x.object && x.object->kind != ValueKind::tensor) || x.dtype != type.dtype || x.shape.size() != type.dims.size()) return false;
     for (size_t i = 0; i < x.shape.size(); ++i)
       if (type.dims[i].known() ? type.dims[i].value() != x.shape[i] : x.shape[i] < type.dims[i].lower() || x.shape[i] > type.dims[i].upper()) return false;
+    const Constant* value = plan.input_values.empty() ? nullptr : plan.input_values[k].get();
+    if (value && value->bytes() && std::memcmp(value->data, x.data, size_t(value->bytes())) != 0) return false;
   }
   return true;
 }
@@ -398,7 +402,8 @@ CompileOptions for_this_machine(CompileOptions options) {
 }
 }  // namespace
 
-PlanCache::PlanCache(Graph graph, CompileOptions options) : graph_(std::move(graph)), options_(for_this_machine(std::move(options))) {}
+PlanCache::PlanCache(Graph graph, CompileOptions options, std::vector<bool> by_value)
+    : graph_(std::move(graph)), options_(for_this_machine(std::move(options))), by_value_(std::move(by_value)) {}
 
 std::shared_ptr<const Plan> PlanCache::get(std::span<const ConstView> inputs, Workers workers) {
   {
@@ -410,6 +415,9 @@ std::shared_ptr<const Plan> PlanCache::get(std::span<const ConstView> inputs, Wo
       }
   }
   Types types, exact;
+  std::vector<ConstantPtr> values(std::ranges::count(by_value_, true) ? inputs.size() : 0);
+  for (size_t k = 0; k < values.size(); ++k)
+    if (by_value_.at(k)) values[k] = make_constant(inputs[k]);
   for (size_t k = 0; k < inputs.size(); ++k) {
     const ConstView& x = inputs[k];
     const bool tensor = !x.object || x.object->kind == ValueKind::tensor;
@@ -431,15 +439,18 @@ std::shared_ptr<const Plan> PlanCache::get(std::span<const ConstView> inputs, Wo
       }
     types.push_back(std::move(type));
   }
-  if (types == exact) return get(types, workers);
+  const auto made = [&](const Types& for_types) {
+    return std::make_shared<const Plan>(compile(graph_, for_types, options_, workers, values));
+  };
+  if (types == exact) return keep(made(types));
   // Extents that follow from exact ones may not follow from symbols: of x and y, broadcast together, which one stays?
   // References take sizes that no plan knows only from data.
   const auto found_at_run = [](const Plan& plan) {
     return std::ranges::count_if(plan.values, [](const PlannedValue& v) { return v.found_at_run && v.type.is_tensor(); });
   };
-  auto plan = std::make_shared<const Plan>(compile(graph_, types, options_, workers));
+  auto plan = made(types);
   if (const auto count = found_at_run(*plan)) {
-    auto other = std::make_shared<const Plan>(compile(graph_, exact, options_, workers));
+    auto other = made(exact);
     if (found_at_run(*other) < count) plan = std::move(other), exact_ = true;
   }
   return keep(std::move(plan));

@@ -174,6 +174,9 @@ Cost cost(const Op& op, std::span<const Type> in, std::span<const Type> out) {
 int inplace_input(const Node& node) {
   return visit([&](const auto& p) { return def(p).inplace_input ? def(p).inplace_input(p, node) : -1; }, node.op);
 }
+bool sizes_outputs(const Op& op, size_t input) {
+  return input < 32 && visit([](const auto& p) { return def(p).sized_by; }, op) >> input & 1;
+}
 bool is_alias(const Op& op) {
   return visit([](const auto& p) { return def(p).alias; }, op);
 }

@@ -150,6 +150,7 @@ struct LowerContext {
   DType kept_in(size_t k) const { return !has(k) ? DType::f32 : kept.empty() ? in(k).dtype : kept[size_t(node.inputs[k])]; }
   DType kept_out(size_t k = 0) const { return kept.empty() ? out(k).dtype : kept[size_t(node.outputs[k])]; }
   bool has(size_t k) const { return k < node.inputs.size() && node.inputs[k] != ValueId::none; }
+  bool makes(size_t k) const { return k < node.outputs.size() && node.outputs[k] != ValueId::none; }
   const Type& in(size_t k) const { return graph[node.inputs[k]].type; }
   const Type& out(size_t k) const { return graph[node.outputs[k]].type; }
   const Constant* constant(size_t k) const { return has(k) ? graph[node.inputs[k]].constant.get() : nullptr; }
@@ -189,6 +190,9 @@ template <class T> struct OpDef {
   void (*simplify)(const T&, NodeId, Rewriter&) = nullptr;
   // The input whose buffer output 0 may take: element i of the output depends on no later element of it.
   int (*inplace_input)(const T&, const Node&) = nullptr;
+  // Bit k: the numbers of input k say how large outputs are, or along which dims, and hardly more. Where only the run
+  // knows them, the node is planned for those it meets, as what reads the outputs has to be anyway.
+  unsigned sized_by = 0;
   // Output 0 is input 0 in another shape: no step is needed.
   bool alias = false;
   // Each output as a range of input 0; empty: it is not that simple, or not known before the run.
@@ -218,6 +222,7 @@ bool lowers_to_device(const Op&);
 bool lowers_kept(const Op&);
 bool lowers_bounded(const Op&);
 int inplace_input(const Node&);  // -1: none
+bool sizes_outputs(const Op&, size_t input);  // see OpDef::sized_by
 bool is_alias(const Op&);
 bool is_random(const Op&);
 std::vector<Part> parts(const Graph&, const Node&);

@@ -84,6 +84,7 @@ double work_of(const Op&, std::span<const Type> in, std::span<const Type> out);
 
 struct Plan {
   Types inputs;
+  std::vector<ConstantPtr> input_values;  // by input that it was made for the value of, else null; empty: of none
   std::vector<PlannedValue> values;
   std::vector<ConstantPtr> constants;  // that values point into
   std::vector<Step> steps;
@@ -122,7 +123,8 @@ struct Plan {
 // the number, and keep one plan each beyond it, so that sizes found one after the other do not multiply what is kept.
 class PlanCache {
  public:
-  PlanCache(Graph, CompileOptions);
+  // `by_value`: of the graph's inputs, whether plans are made for what they hold, see specialise; empty: of none.
+  PlanCache(Graph, CompileOptions, std::vector<bool> by_value = {});
   ~PlanCache();
   PlanCache(const PlanCache&) = delete;
   PlanCache& operator=(const PlanCache&) = delete;
@@ -144,16 +146,18 @@ class PlanCache {
   std::shared_ptr<const Plan> keep(std::shared_ptr<const Plan>);
   const Graph graph_;
   const CompileOptions options_;
+  const std::vector<bool> by_value_;
   std::atomic<bool> exact_ = false;  // bounded symbols get the extents of the inputs: the graph cannot be planned for bounds
   std::shared_ptr<Site> site_ = std::make_shared<Site>();  // of this cache; set before it has a plan
   mutable std::mutex mutex_;
   std::list<std::shared_ptr<const Plan>> plans_;  // the latest used first
 };
 
-// True if values of these types may be given to the plan as they are.
+// True if these values may be given to the plan as they are.
 bool accepts(const Plan&, std::span<const ConstView> inputs);
 
-Plan compile(const Graph&, const Types& inputs, const CompileOptions&, Workers = {});
+Plan compile(const Graph&, const Types& inputs, const CompileOptions&, Workers = {},
+             std::span<const ConstantPtr> values = {});  // see specialise
 inline constexpr size_t arena_alignment = 64;
 
 // engine/schedule.cpp: the order of nodes that needs the least memory among those tried.

@@ -1,6 +1,7 @@
 #include "engine/shape.h"
 #include <algorithm>
 #include <map>
+#include <set>
 #include "engine/fold.h"
 #include "engine/op.h"
 
@@ -125,10 +126,14 @@ class Specialiser {
  public:
   Specialiser() : head_(result_.head), tail_(result_.tail) {}
 
-  Specialised run(const Graph& graph, std::span<const Type> inputs) {
+  Specialised run(const Graph& graph, std::span<const Type> inputs, std::span<const ConstantPtr> values) {
     Scope scope(graph);
-    for (size_t k = 0; k < inputs.size(); ++k)
-      scope.set(graph.inputs[k], {false, result_.head.add_input(graph[graph.inputs[k]].name, inputs[k])});
+    for (size_t k = 0; k < inputs.size(); ++k) {
+      const std::string& name = graph[graph.inputs[k]].name;
+      const ValueId input = result_.head.add_input(name, inputs[k]);
+      scope.set(graph.inputs[k],
+                {false, k < values.size() && values[k] ? result_.head.add_constant(values[k], name) : input});
+    }
     walk(scope);
     finish(scope);
     return std::move(result_);
@@ -175,10 +180,14 @@ class Specialiser {
       }
       bool placeable = true;
       for (const Mapped& m : in) placeable &= m.id == ValueId::none || (!m.tail && result_.head[m.id].type.placeable());
-      ValueIds ids;
-      for (const Mapped& m : in) ids.push_back(placeable ? m.id : cross(m));
+      const auto add = [&] {
+        ValueIds ids;
+        for (const Mapped& m : in) ids.push_back(placeable ? m.id : cross(m));
+        return (placeable ? head_ : tail_).add(node.op, ids, node.origins, node.outputs.size(), node.bodies);
+      };
+      ValueIds out = add();
+      if (placeable && waits_for_values(node, in, out)) placeable = false, out = add();  // the one in head is dead
       Graph& to = placeable ? result_.head : result_.tail;
-      const ValueIds out = (placeable ? head_ : tail_).add(node.op, ids, node.origins, node.outputs.size(), node.bodies);
       for (size_t k = 0; k < out.size(); ++k) {
         if (node.outputs[k] == ValueId::none) continue;
         to[out[k]].name = scope.graph[node.outputs[k]].name;
@@ -186,6 +195,21 @@ class Specialiser {
         scope.set(node.outputs[k], {!placeable, folded ? to.add_constant(folded, to[out[k]].name) : out[k]});
       }
     }
+  }
+
+  // Whether small inputs say how large the outputs are, which are marked then.
+  bool waits_for_values(const Node& node, const std::vector<Mapped>& in, const ValueIds& out) {
+    if (std::ranges::all_of(out, [&](ValueId v) { return result_.head[v].type.placeable(); })) return false;
+    std::vector<ValueId> waits;
+    for (size_t k = 0; k < in.size(); ++k) {
+      if (in[k].id == ValueId::none || !sizes_outputs(node.op, k) || result_.head[in[k].id].constant) continue;
+      const Type& type = result_.head[in[k].id].type;
+      if (type.dtype == DType::string || !type.determined() || elements(type.shape()) > limits::sizing_numbers)
+        return false;
+      waits.push_back(in[k].id);
+    }
+    by_value_.insert(waits.begin(), waits.end());
+    return !waits.empty();
   }
 
   bool inline_if(Scope& scope, const Node& node, const std::vector<Mapped>& in) {
@@ -221,6 +245,7 @@ class Specialiser {
       if (used[size_t(inputs[k])]) {
         result_.tail.inputs.push_back(inputs[k]);
         result_.crossing.push_back(result_.head.outputs.size());
+        result_.by_value.push_back(by_value_.contains(crossing_[k]));
         result_.head.outputs.push_back({result_.head[crossing_[k]].name, crossing_[k]});
       }
     head_.commit();
@@ -230,8 +255,11 @@ class Specialiser {
   Rewriter head_, tail_;
   std::map<ValueId, ValueId> crossed_;
   std::vector<ValueId> crossing_;  // in the order of tail's inputs
+  std::set<ValueId> by_value_;     // of head, which tail is specialised by
 };
 }  // namespace
 
-Specialised specialise(const Graph& graph, std::span<const Type> inputs) { return Specialiser().run(graph, inputs); }
+Specialised specialise(const Graph& graph, std::span<const Type> inputs, std::span<const ConstantPtr> values) {
+  return Specialiser().run(graph, inputs, values);
+}
 }  // namespace engine

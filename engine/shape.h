@@ -27,6 +27,9 @@ struct Specialised {
   };
   std::vector<Output> outputs;         // one per output of the graph
   std::vector<size_t> crossing;        // the output of head that is tail's input k
+  std::vector<bool> by_value;          // whether tail has to be specialised by the value of its input k
 };
-Specialised specialise(const Graph&, std::span<const Type> inputs);
+// `values`: of the inputs that are bound by value, null for others; empty: of none. A node that waits for numbers which
+// say how large its outputs are (OpDef::sized_by) is tail's, where they are known.
+Specialised specialise(const Graph&, std::span<const Type> inputs, std::span<const ConstantPtr> values = {});
 }  // namespace engine

@@ -106,11 +106,23 @@ void simplify(const Tile&, NodeId n, Rewriter& rewriter) { drop_if_same(n, rewri
 }  // namespace
 
 const OpDef<Expand>& def(const Expand&) {
-  static constexpr OpDef<Expand> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true, .simplify = simplify};
+  static constexpr OpDef<Expand> def{.infer = infer,
+                                     .reference = reference,
+                                     .lower = lower,
+                                     .on_device = true,
+                                     .keeps_half = true,
+                                     .simplify = simplify,
+                                     .sized_by = 1u << 1};
   return def;
 }
 const OpDef<Tile>& def(const Tile&) {
-  static constexpr OpDef<Tile> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true, .simplify = simplify};
+  static constexpr OpDef<Tile> def{.infer = infer,
+                                   .reference = reference,
+                                   .lower = lower,
+                                   .on_device = true,
+                                   .keeps_half = true,
+                                   .simplify = simplify,
+                                   .sized_by = 1u << 1};
   return def;
 }
 }  // namespace engine

@@ -56,7 +56,8 @@ std::optional<Lowered> lower(const OneHot& op, const LowerContext& c) {
 }  // namespace
 
 const OpDef<OneHot>& def(const OneHot&) {
-  static constexpr OpDef<OneHot> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true};
+  static constexpr OpDef<OneHot> def{
+      .infer = infer, .reference = reference, .lower = lower, .on_device = true, .sized_by = 1u << 1};
   return def;
 }
 }  // namespace engine

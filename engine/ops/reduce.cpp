@@ -160,7 +160,13 @@ double flops(const Reduce&, std::span<const Type> in, std::span<const Type>) {
 }  // namespace
 
 const OpDef<Reduce>& def(const Reduce&) {
-  static constexpr OpDef<Reduce> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true, .flops = flops};
+  static constexpr OpDef<Reduce> def{.infer = infer,
+                                     .reference = reference,
+                                     .lower = lower,
+                                     .on_device = true,
+                                     .keeps_half = true,
+                                     .sized_by = 1u << 1,
+                                     .flops = flops};
   return def;
 }
 }  // namespace engine

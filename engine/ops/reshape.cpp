@@ -92,7 +92,8 @@ void simplify(const Reshape& op, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Reshape>& def(const Reshape&) {
-  static constexpr OpDef<Reshape> def{.infer = infer, .reference = reference, .simplify = simplify, .alias = true};
+  static constexpr OpDef<Reshape> def{
+      .infer = infer, .reference = reference, .simplify = simplify, .sized_by = 1u << 1, .alias = true};
   return def;
 }
 }  // namespace engine

@@ -291,7 +291,13 @@ void simplify(const Resize& op, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Resize>& def(const Resize&) {
-  static constexpr OpDef<Resize> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true, .simplify = simplify};
+  static constexpr OpDef<Resize> def{.infer = infer,
+                                     .reference = reference,
+                                     .lower = lower,
+                                     .on_device = true,
+                                     .keeps_half = true,
+                                     .simplify = simplify,
+                                     .sized_by = 1u << 2 | 1u << 3};
   return def;
 }
 }  // namespace engine

@@ -106,7 +106,14 @@ void simplify(const Split& op, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Split>& def(const Split&) {
-  static constexpr OpDef<Split> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true, .simplify = simplify, .parts = parts};
+  static constexpr OpDef<Split> def{.infer = infer,
+                                    .reference = reference,
+                                    .lower = lower,
+                                    .on_device = true,
+                                    .keeps_half = true,
+                                    .simplify = simplify,
+                                    .sized_by = 1u << 1,
+                                    .parts = parts};
   return def;
 }
 }  // namespace engine

@@ -110,11 +110,11 @@ const OpDef<Flatten>& def(const Flatten&) {
   return def;
 }
 const OpDef<Squeeze>& def(const Squeeze&) {
-  static constexpr OpDef<Squeeze> def{.infer = infer, .reference = reference, .alias = true};
+  static constexpr OpDef<Squeeze> def{.infer = infer, .reference = reference, .sized_by = 1u << 1, .alias = true};
   return def;
 }
 const OpDef<Unsqueeze>& def(const Unsqueeze&) {
-  static constexpr OpDef<Unsqueeze> def{.infer = infer, .reference = reference, .alias = true};
+  static constexpr OpDef<Unsqueeze> def{.infer = infer, .reference = reference, .sized_by = 1u << 1, .alias = true};
   return def;
 }
 }  // namespace engine

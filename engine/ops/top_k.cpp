@@ -73,7 +73,8 @@ std::optional<Lowered> lower(const TopK& op, const LowerContext& c) {
 }  // namespace
 
 const OpDef<TopK>& def(const TopK&) {
-  static constexpr OpDef<TopK> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true};
+  static constexpr OpDef<TopK> def{
+      .infer = infer, .reference = reference, .lower = lower, .on_device = true, .sized_by = 1u << 1};
   return def;
 }
 }  // namespace engine

@@ -33,6 +33,38 @@ TEST(Session, SizesFoundAtRunArePlannedWhenKnown) {
   }
 }
 
+// Axes that only the run knows: the reduction has a kernel, and a plan for each that was met.
+TEST(Session, NumbersThatSizeOutputsArePlannedFor) {
+  Graph graph;
+  const ValueId x = graph.add_input("x", f32_type({2, 3, 4})), axes = graph.add_input("axes", Type::tensor(DType::i64, Dims{1}));
+  Rewriter r(graph);
+  const ValueId sum = r.add(schema::Reduce{.kind = schema::ReduceKind::sum, .keepdims = false}, {unary(r, UnaryKind::neg, x), axes}, {"sum"})[0];
+  graph.outputs = {{"sum", unary(r, UnaryKind::neg, sum)}};
+  Session session(model_of(graph));
+  const ConstantPtr given = f32_iota({2, 3, 4});
+  const Numbers numbers_of_x = numbers(given->view());
+  session.set_input(0, given->view());
+  std::vector<const Plan*> plans;
+  for (const int64_t axis : {0, 1, 2, -1, 0, 1}) {
+    const ConstantPtr where = make_ints({axis});
+    session.set_input(1, where->view());
+    session.run();
+    const int64_t d = axis < 0 ? axis + 3 : axis, extents[] = {2, 3, 4}, inner = d == 0 ? 12 : d == 1 ? 4 : 1;
+    Numbers want(size_t(24 / extents[d]));
+    for (int64_t i = 0; i < 24; ++i) want[size_t(i / (inner * extents[d]) * inner + i % inner)] += numbers_of_x[size_t(i)];
+    EXPECT_EQ(numbers(session.output(0)), want) << axis;
+    ASSERT_NE(session.frame().tail(), nullptr);
+    plans.push_back(session.frame().tail()->plan());
+    for (const Step& step : plans.back()->steps) EXPECT_NE(step.kernel, "reference");
+  }
+  EXPECT_EQ(plans[4], plans[0]);
+  EXPECT_EQ(plans[5], plans[1]);
+  EXPECT_NE(plans[3], plans[2]);  // the same dim, by another number
+  const ConstantPtr bad = make_ints({3});
+  session.set_input(1, bad->view());
+  EXPECT_THROW(session.run(), Error);
+}
+
 // Which of two bounded extents the result has, only the extents themselves say.
 TEST(Session, BoundedSymbolsBroadcastTogether) {
   Graph graph;
