@@ -13,6 +13,7 @@ const schema::DeviceCopy* copy_of(const Step& step) { return step.op.get_if<sche
   using kernels::cuda::Refused;
   switch (fault.what) {
     case Refused::divisor: fail(Code::invalid_model, "integer division by zero at element ", fault.position, " of the result");
+    case Refused::threshold: fail(Code::invalid_model, "the IoU threshold is outside 0 to 1");
     case Refused::length: fail(Code::invalid_model, "sequence length ", fault.position, " is out of range");
     default: fail(Code::invalid_model, "element ", fault.position, " of the indices is out of range");
   }

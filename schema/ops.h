@@ -595,6 +595,16 @@ struct NonMaxSuppression {
   SCHEMA_FIELDS(NonMaxSuppression, F(center_point_box))
 };
 
+// The same in the extents that it can have, for a device, which cannot find a size when it runs: of each class at most `most` boxes.
+// Outputs: selected [B*C*most,3], with zeros behind the results, and how many these are [1] (i64).
+struct BoundedNonMaxSuppression {
+  static constexpr int version = 1;
+  static constexpr bool portable = false;
+  bool center_point_box = false;
+  int64_t most = 0;
+  SCHEMA_FIELDS(BoundedNonMaxSuppression, F(center_point_box), F(most))
+};
+
 // What differs along `axis` of x, or with `flat` among all its elements: once each, ascending, or with `sorted` unset in the
 // order of their first places. NaN comes last; it equals itself in a flat x alone. Outputs: y, [the first place of each],
 // [for each of x, its place in y], [how often each is there] (i64 [n]).

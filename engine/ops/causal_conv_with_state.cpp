@@ -1,5 +1,5 @@
 #include <algorithm>
-#include "engine/op.h"
+#include "engine/device_lowering.h"
 #include "engine/ops/floats.h"
 #include "engine/ops/spatial.h"
 
@@ -65,6 +65,18 @@ void reference(const CausalConvWithState&, RunContext& c) {
   if (present) present->store();
 }
 
+std::optional<Lowered> lower(const CausalConvWithState&, const LowerContext& c) {
+  if (!c.target || c.in(0).dtype != DType::f32) return std::nullopt;
+  const Shape x = c.in(0).shape();
+  const kernels::cuda::CausalConvProblem problem{x[0], x[1], x[2], c.in(1).shape()[2]};
+  return lower_on_device(c, &kernels::cuda::Backend::causal_conv, problem,
+                         [x = device_input(c, 0), w = device_input(c, 1), bias = device_input(c, 2),
+                          past = device_input(c, 3)](RunContext& r) {
+                           return kernels::cuda::CausalConvArgs{x.at(r),    w.at(r),   bias.at(r),
+                                                                past.at(r), out_at(r), out_at(r, 1)};
+                         });
+}
+
 double flops(const CausalConvWithState&, std::span<const Type> in, std::span<const Type>) {
   return in[0].determined() && in[1].determined()
              ? 2.0 * double(elements(in[0].shape())) * double(in[1].dims[2].value())
@@ -73,7 +85,8 @@ double flops(const CausalConvWithState&, std::span<const Type> in, std::span<con
 }  // namespace
 
 const OpDef<CausalConvWithState>& def(const CausalConvWithState&) {
-  static constexpr OpDef<CausalConvWithState> def{.infer = infer, .reference = reference, .flops = flops};
+  static constexpr OpDef<CausalConvWithState> def{
+      .infer = infer, .reference = reference, .lower = lower, .on_device = true, .flops = flops};
   return def;
 }
 }  // namespace engine

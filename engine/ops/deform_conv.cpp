@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include "engine/device_lowering.h"
 #include "engine/ops/doubles.h"
 #include "engine/ops/spatial.h"
 #include "engine/ops/strides.h"
@@ -141,6 +142,40 @@ void reference(const DeformConv& op, RunContext& c) {
   });
 }
 
+std::optional<Lowered> lower(const DeformConv& op, const LowerContext& c) {
+  const Shape x = c.in(0).shape(), w = c.in(1).shape(), y = c.out(0).shape();
+  if (!c.target || c.in(0).dtype != DType::f32 || x.size() != 4) return std::nullopt;
+  const auto spatial = windows(op, 2);
+  for (const Window& window : spatial)
+    if (window.stride > INT32_MAX || window.dilation > INT32_MAX || std::abs(window.begin) > INT32_MAX)
+      return std::nullopt;
+  const kernels::cuda::DeformConvProblem problem{x[0],
+                                                 x[2],
+                                                 x[3],
+                                                 x[1],
+                                                 y[2],
+                                                 y[3],
+                                                 y[1],
+                                                 op.groups,
+                                                 op.offset_groups,
+                                                 int(w[2]),
+                                                 int(w[3]),
+                                                 int(spatial[0].stride),
+                                                 int(spatial[1].stride),
+                                                 int(spatial[0].dilation),
+                                                 int(spatial[1].dilation),
+                                                 int(spatial[0].begin),
+                                                 int(spatial[1].begin),
+                                                 c.has(3),
+                                                 c.target->precision};
+  return lower_on_device(c, &kernels::cuda::Backend::deform_conv, problem,
+                         [x = device_input(c, 0), w = device_input(c, 1), offset = device_input(c, 2),
+                          bias = device_input(c, 3), mask = device_input(c, 4)](RunContext& r) {
+                           return kernels::cuda::DeformConvArgs{x.at(r),    w.at(r),   offset.at(r), bias.at(r),
+                                                                mask.at(r), out_at(r), r.scratch()};
+                         });
+}
+
 // What Conv takes, and an interpolation of each element that a tap reads.
 double flops(const DeformConv&, std::span<const Type> in, std::span<const Type> out) {
   if (!in[0].determined() || !in[1].determined() || !out[0].determined() || in[1].dims[0] == Dim(0) ||
@@ -155,7 +190,8 @@ double flops(const DeformConv&, std::span<const Type> in, std::span<const Type> 
 }  // namespace
 
 const OpDef<DeformConv>& def(const DeformConv&) {
-  static constexpr OpDef<DeformConv> def{.infer = infer, .reference = reference, .flops = flops};
+  static constexpr OpDef<DeformConv> def{
+      .infer = infer, .reference = reference, .lower = lower, .on_device = true, .flops = flops};
   return def;
 }
 }  // namespace engine

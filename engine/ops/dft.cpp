@@ -1,6 +1,6 @@
 // Dft and Stft, in double.
-#include "engine/op.h"
 #include "engine/ops/fft.h"
+#include "engine/ops/fourier_products.h"
 #include "engine/ops/strides.h"
 
 namespace engine {
@@ -92,6 +92,19 @@ void reference(const Dft& op, RunContext& c) {
   });
 }
 
+std::optional<Lowered> lower(const Dft& op, const LowerContext& c) {
+  if (!c.target || (c.has(1) && !c.constant(1)) || (c.has(2) && !c.constant(2))) return std::nullopt;
+  const Shape x = c.in(0).shape();
+  const std::span<const int64_t> dims(x);
+  const AxisSplit at(dims.first(x.size() - 1),
+                     signal_axis(c.has(2) ? only_int(c.constant(2)->view(), "the axis") : -2, int64_t(x.size())));
+  if (at.inner != 1) return std::nullopt;
+  const int64_t n = c.has(1) ? only_int(c.constant(1)->view(), "the length") : default_length(op, at.extent).value();
+  const bool real = op.onesided && op.inverse;
+  const int64_t given = std::min(at.extent, real ? n / 2 + 1 : n), results = op.onesided && !op.inverse ? n / 2 + 1 : n;
+  return lower_transform(c, {n, given, results, int(x.back()), op.inverse, real}, 1, 0, at.outer, at.extent);
+}
+
 // How many frames fit in the signal. An extent that is not known fits.
 Dim frames_in(const Dim& signal, const Dim& frame, const Dim& step) {
   check(!step.known() || step.value() >= 1, "frames cannot start every ", step.text(), " elements");
@@ -159,6 +172,18 @@ void reference(const Stft& op, RunContext& c) {
   });
 }
 
+std::optional<Lowered> lower(const Stft&, const LowerContext& c) {
+  for (size_t k = 1; k < 4; ++k)
+    if (!c.target || (c.has(k) && !c.constant(k))) return std::nullopt;
+  const Shape x = c.in(0).shape(), y = c.out(0).shape();
+  const int64_t n = c.has(3)   ? only_int(c.constant(3)->view(), "the frame length")
+                    : c.has(2) ? c.in(2).shape()[0]
+                               : x[1];
+  Transform t{n, n, y[2], int(x[2])};
+  for (int64_t k = 0; c.has(2) && k < n; ++k) t.window.push_back(load<double>(c.constant(2)->view(), k));
+  return lower_transform(c, t, x[0], x[1], y[1], only_int(c.constant(1)->view(), "the step"));
+}
+
 template <class Op> double flops(const Op&, std::span<const Type>, std::span<const Type> out) {
   if (!out[0].determined()) return 0;
   const double n = double(elements(out[0].shape()));
@@ -167,11 +192,13 @@ template <class Op> double flops(const Op&, std::span<const Type>, std::span<con
 }  // namespace
 
 const OpDef<Dft>& def(const Dft&) {
-  static constexpr OpDef<Dft> def{.infer = infer, .reference = reference, .flops = flops};
+  static constexpr OpDef<Dft> def{
+      .infer = infer, .reference = reference, .lower = lower, .on_device = true, .flops = flops};
   return def;
 }
 const OpDef<Stft>& def(const Stft&) {
-  static constexpr OpDef<Stft> def{.infer = infer, .reference = reference, .flops = flops};
+  static constexpr OpDef<Stft> def{
+      .infer = infer, .reference = reference, .lower = lower, .on_device = true, .flops = flops};
   return def;
 }
 }  // namespace engine

@@ -62,11 +62,15 @@ void reference(const LayerNorm& op, RunContext& c) {
 }
 
 std::optional<Lowered> lower_on_device(const LowerContext& c, int64_t rows, int64_t columns, const LayerNorm& op) {
-  if (c.kept_in(1) != DType::f32 || c.kept_in(2) != DType::f32) return std::nullopt;
+  for (const size_t k : {1, 2})
+    if (c.kept_in(k) != DType::f32 || (c.makes(k) && c.kept_out(k) != DType::f32)) return std::nullopt;
   const kernels::cuda::NormProblem problem{rows, columns, 1, 1, op.epsilon, op.rms, c.kept_in(0), c.kept_out()};
-  return engine::lower_on_device(c, &kernels::cuda::Backend::norm, problem, [x = device_input(c, 0), scale = device_input(c, 1), bias = device_input(c, 2)](RunContext& r) {
-    return kernels::cuda::NormArgs{x.at<void>(r), scale.at(r), bias.at(r), out_at<void>(r)};
-  });
+  return engine::lower_on_device(
+      c, &kernels::cuda::Backend::norm, problem,
+      [x = device_input(c, 0), scale = device_input(c, 1), bias = device_input(c, 2)](RunContext& r) {
+        return kernels::cuda::NormArgs{x.at<void>(r),   scale.at(r),  bias.at(r),
+                                       out_at<void>(r), out_at(r, 1), out_at(r, 2)};
+      });
 }
 
 std::optional<Lowered> lower(const LayerNorm& op, const LowerContext& c) {
@@ -80,7 +84,8 @@ std::optional<Lowered> lower(const LayerNorm& op, const LowerContext& c) {
     const auto last = std::span(s).last(normalised.size());
     return std::ranges::equal(last, normalised) && product(std::span(s)) == product(last);
   };
-  if (c.in(0).dtype != DType::f32 || c.node.outputs.size() > 1 || !whole(1) || (c.has(2) && !whole(2))) return std::nullopt;
+  if (c.in(0).dtype != DType::f32 || (!c.target && c.node.outputs.size() > 1) || !whole(1) || (c.has(2) && !whole(2)))
+    return std::nullopt;
   const int64_t rows = product(std::span(x).first(size_t(axis)));
   if (c.target) return lower_on_device(c, rows, product(normalised), op);
   auto choice = kernels::norm::select({product(normalised), op.rms, float(op.epsilon)}, c.isa);

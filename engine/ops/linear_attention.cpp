@@ -1,6 +1,6 @@
 #include <algorithm>
 #include <cmath>
-#include "engine/op.h"
+#include "engine/device_lowering.h"
 #include "engine/ops/floats.h"
 #include "kernels/split.h"
 
@@ -170,6 +170,28 @@ void reference(const LinearAttention& op, RunContext& c) {
   if (present) present->store();
 }
 
+std::optional<Lowered> lower(const LinearAttention& op, const LowerContext& c) {
+  for (size_t k = 0; k < 6; ++k)
+    if (!c.target || (c.has(k) && c.in(k).dtype != DType::f32)) return std::nullopt;
+  const Shape q = c.in(0).shape(), v = c.in(2).shape();
+  const int64_t keys = q[2] / op.heads;
+  const kernels::cuda::LinearAttentionProblem problem{q[0],
+                                                      q[1],
+                                                      op.heads,
+                                                      op.kv_heads,
+                                                      keys,
+                                                      v[2] / op.kv_heads,
+                                                      gated(op) ? c.in(4).shape()[2] : 0,
+                                                      delta(op) ? c.in(5).shape()[2] : 0,
+                                                      float(op.scale ? op.scale : 1 / std::sqrt(double(keys)))};
+  std::array<DeviceInput, 6> in;
+  for (size_t k = 0; k < in.size(); ++k) in[k] = device_input(c, k);
+  return lower_on_device(c, &kernels::cuda::Backend::linear_attention, problem, [in](RunContext& r) {
+    return kernels::cuda::LinearAttentionArgs{in[0].at(r), in[1].at(r), in[2].at(r), in[3].at(r),
+                                              in[4].at(r), in[5].at(r), out_at(r),   out_at(r, 1)};
+  });
+}
+
 // Per token and element of the state: its decay, what it holds of k, its gain, and one product per query.
 double flops(const LinearAttention& op, std::span<const Type> in, std::span<const Type>) {
   if (!in[1].determined() || !in[2].determined()) return 0;
@@ -180,7 +202,8 @@ double flops(const LinearAttention& op, std::span<const Type> in, std::span<cons
 }  // namespace
 
 const OpDef<LinearAttention>& def(const LinearAttention&) {
-  static constexpr OpDef<LinearAttention> def{.infer = infer, .reference = reference, .flops = flops};
+  static constexpr OpDef<LinearAttention> def{
+      .infer = infer, .reference = reference, .lower = lower, .on_device = true, .flops = flops};
   return def;
 }
 }  // namespace engine

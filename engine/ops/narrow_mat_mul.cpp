@@ -1,5 +1,5 @@
 #include <algorithm>
-#include "engine/op.h"
+#include "engine/device_lowering.h"
 #include "engine/ops/strides.h"
 #include "engine/plan.h"
 #include "kernels/gemm_narrow/gemm_narrow.h"
@@ -64,10 +64,28 @@ void reference(const NarrowMatMul& op, RunContext& c) {
     }
 }
 
+std::optional<Lowered> lower_on_device(const NarrowMatMul& op, const LowerContext& c) {
+  const Shape a = c.in(0).shape(), w = c.in(1).shape();
+  if (a.back() == 0) return std::nullopt;
+  kernels::cuda::GemmNarrowProblem p{elements(a) / a.back(), w[0], a.back(), w[1], c.in(1).dtype, op.block_size};
+  constexpr int64_t floats = 16 << 20;  // in scratch: enough columns to fill a device
+  p.columns = std::max<int64_t>(floats / p.k / 128, 1) * 128, p.precision = c.target->precision;
+  p.kept.x = c.kept_in(0), p.kept.y = c.kept_out();
+  if (c.kept_in(scale) != DType::f32) return std::nullopt;
+  return engine::lower_on_device(c, &kernels::cuda::Backend::gemm_narrow, p,
+                                 [a = device_input(c, 0), w = device_input(c, 1), scales = device_input(c, scale),
+                                  zeros = device_input(c, zero)](RunContext& r) {
+                                   return kernels::cuda::GemmNarrowArgs{a.at<void>(r),   w.at<void>(r),
+                                                                        scales.at(r),    zeros.at<void>(r),
+                                                                        out_at<void>(r), r.scratch()};
+                                 });
+}
+
 std::optional<Lowered> lower(const NarrowMatMul& op, const LowerContext& c) {
+  if (c.target) return lower_on_device(op, c);
   const Constant *w = c.constant(1), *scales = c.constant(scale), *zeros = c.constant(zero);
   const Shape a = c.in(0).shape();
-  if (!w || (op.block_size && !scales) || (c.has(zero) && !zeros) || c.target || a.back() == 0) return std::nullopt;
+  if (!w || (op.block_size && !scales) || (c.has(zero) && !zeros) || a.back() == 0) return std::nullopt;
   const kernels::gemm_narrow::Spec spec{w->shape[0], a.back(), w->dtype, op.block_size};
   auto choice = kernels::gemm_narrow::select(spec, c.isa);
   if (!choice) return std::nullopt;
@@ -94,7 +112,8 @@ double flops(const NarrowMatMul&, std::span<const Type> in, std::span<const Type
 }  // namespace
 
 const OpDef<NarrowMatMul>& def(const NarrowMatMul&) {
-  static constexpr OpDef<NarrowMatMul> def{.infer = infer, .reference = reference, .lower = lower, .flops = flops};
+  static constexpr OpDef<NarrowMatMul> def{
+      .infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true, .flops = flops};
   return def;
 }
 }  // namespace engine

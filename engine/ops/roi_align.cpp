@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include "engine/device_lowering.h"
 #include "engine/ops/roi.h"
 #include "engine/ops/strides.h"
 #include "engine/ops/taps.h"
@@ -100,6 +101,27 @@ void reference(const RoiAlign& op, RunContext& c) {
   });
 }
 
+std::optional<Lowered> lower(const RoiAlign& op, const LowerContext& c) {
+  if (!c.target || c.in(0).dtype != DType::f32) return std::nullopt;
+  const Shape x = c.in(0).shape();
+  const kernels::cuda::RoiAlignProblem problem{x[0],
+                                               x[1],
+                                               x[2],
+                                               x[3],
+                                               c.in(1).shape()[0],
+                                               op.height,
+                                               op.width,
+                                               op.samples,
+                                               float(op.scale),
+                                               op.half_pixel,
+                                               op.kind == PoolKind::max};
+  return lower_on_device(
+      c, &kernels::cuda::Backend::roi_align, problem,
+      [x = device_input(c, 0), rois = device_input(c, 1), images = device_input(c, 2)](RunContext& r) {
+        return kernels::cuda::RoiAlignArgs{x.at(r), rois.at(r), images.at<int64_t>(r), out_at(r)};
+      });
+}
+
 // Adaptive ones draw on the budget when their number is known.
 double flops(const RoiAlign& op, std::span<const Type>, std::span<const Type> out) {
   return out[0].determined() ? 8 * double(elements(out[0].shape())) * double(op.samples ? op.samples * op.samples : 4)
@@ -108,7 +130,8 @@ double flops(const RoiAlign& op, std::span<const Type>, std::span<const Type> ou
 }  // namespace
 
 const OpDef<RoiAlign>& def(const RoiAlign&) {
-  static constexpr OpDef<RoiAlign> def{.infer = infer, .reference = reference, .flops = flops};
+  static constexpr OpDef<RoiAlign> def{
+      .infer = infer, .reference = reference, .lower = lower, .on_device = true, .flops = flops};
   return def;
 }
 }  // namespace engine

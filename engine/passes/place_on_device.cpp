@@ -68,7 +68,7 @@ class Placer {
     for (size_t n = 0; n < graph_.nodes.size(); ++n) {
       const Node& node = graph_.nodes[n];
       for (ValueId v : data_inputs(node)) {
-        if (!reads_data(graph_, v) || graph_[v].producer == NodeId::none) continue;
+        if (!reads_data(graph_, v) || is_given(v)) continue;
         const size_t from = size_t(graph_[v].producer);
         if (device_[n] != device_[from]) sums[root(device_[n] ? n : from)].beside_host = true;
       }
@@ -76,6 +76,13 @@ class Placer {
     }
     for (size_t n = 0; n < graph_.nodes.size(); ++n)
       if (device_[n] && (options_.of_body || sums[root(n)].beside_host) && sums[root(n)].flops < work_of_a_copy) device_[n] = false;
+  }
+
+  // A graph input, or another shape of one: the host has nothing to do for it.
+  bool is_given(ValueId v) const {
+    while (graph_[v].producer != NodeId::none && is_alias(graph_[graph_[v].producer].op))
+      v = graph_[graph_[v].producer].inputs[0];
+    return graph_[v].producer == NodeId::none;
   }
 
   double flops_of(const Node& node) const {

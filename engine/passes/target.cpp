@@ -15,11 +15,13 @@ void run_target_passes(Graph& graph, const CompileOptions& options) {
       {"fuse_attention", fuse_attention, 3},
       {"fuse_epilogues", fuse_epilogues, 4},
       {"fuse_strips", fuse_strips, 5},
+      {"bound_selections", bound_selections, 5},
   };
   PassOptions pass_options;
   pass_options.disable = options.disabled_passes;
   std::erase(pass_options.disable, weigh_copies);  // of place_on_device, which is no row here
-  if (options.device) pass_options.disable.push_back("fuse_strips");  // which are for a CPU's caches
+  pass_options.disable.push_back(
+      options.device ? "fuse_strips" : "bound_selections");  // the one is for a CPU's caches, the other for a device
   run_passes(graph, passes, pass_options);
   if (options.device) place_on_device(graph, options);
 }

@@ -15,6 +15,8 @@ bool fuse_epilogues(Graph&);
 bool fuse_strips(Graph&);
 // Part of place_on_device, which CompileOptions::disabled_passes can name: little work between steps of the host stays there.
 inline constexpr const char* weigh_copies = "weigh_copies";
+// For a device: NonMaxSuppression in the extents that it can have, and a Slice that takes what it found.
+bool bound_selections(Graph&);
 // Which nodes run on options.device: copies go where a value changes sides. A graph input, and what nothing says otherwise of, is on the host.
 void place_on_device(Graph&, const CompileOptions&);
 // Why a node is not on the device, to the thread's RefusalLog.

@@ -10,7 +10,7 @@
 #include "kernels/table.h"
 
 namespace kernels::cuda {
-inline constexpr uint32_t backend_version = 3;  // a change to this file, problems.h or a struct in them: another number
+inline constexpr uint32_t backend_version = 4;  // a change to this file, problems.h or a struct in them: another number
 
 // Why something failed, valid until the thread's next call; null: it went well.
 using Failure = const char*;
@@ -20,7 +20,7 @@ struct Graph;   // work that a stream has recorded, to be launched as one
 struct Event;
 
 // What a kernel refuses about the data that it has been given.
-enum class Refused : uint8_t { index, divisor, length };
+enum class Refused : uint8_t { index, divisor, length, threshold };
 struct Fault {
   bool any = false;
   int step = 0;  // as `watch` named it

@@ -9,6 +9,7 @@
 //                      when at most N commits are left, for others behind a barrier
 //   watch(stream), report(watch, what, position)   how a kernel says that it refuses its data, see Driver::watch
 //   load_matrices, mma_tf32, mma_f16, mma_bf16, round_tf32   what tensor cores are fed by
+//   rounded_product(a, b)   a product that is not joined with a sum
 //   INLAY_CALLED       a function of one copy, which kernels call: what is large, and inlined everywhere would be many
 //   times as large
 //   __grid_constant__  of a parameter that is passed on by reference, and not copied
@@ -121,6 +122,7 @@ __device__ inline uint32_t round_tf32(uint32_t bits) {
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(result) : "f"(__uint_as_float(bits)));
   return result;
 }
+__device__ inline float rounded_product(float a, float b) { return __fmul_rn(a, b); }
 __device__ inline void commit_async() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int left> __device__ void wait_async() { asm volatile("cp.async.wait_group %0;" ::"n"(left) : "memory"); }
 }  // namespace kernels::cuda

@@ -67,6 +67,24 @@ struct GemmArgs {
   void* scratch = nullptr;
 };
 
+// C = A · Bᵀ: A [m,k], C [m,n]. B [n,ldb] has few bits: bf16, or u4 (two to a byte, the first in the low half) or u8 in blocks of k,
+// whose elements are (b - zero) * scale, both [n, blocks].
+struct GemmNarrowProblem {
+  int64_t m = 0, n = 0, k = 0, ldb = 0;
+  schema::DType type = schema::DType::u4;
+  int64_t block = 0;                     // of k; 0: bf16
+  int64_t columns = 4096;                // of C: for so many at once, B may be floats in scratch
+  Precision precision = Precision::f32;  // that operands may be rounded to
+  KeptTypes kept = {};                   // of A and C
+};
+struct GemmNarrowArgs {
+  const void *a, *b;
+  const float* scale;
+  const void* zero;  // of B's type; null: 0
+  void* c;
+  void* scratch = nullptr;
+};
+
 // kernels/conv/conv.h, for all rows of a batch; without `by_rows` and scratch.
 struct ConvProblem {
   conv::Spec spec;
@@ -155,6 +173,19 @@ struct GridSampleArgs {
   void* y;
 };
 
+// RoiAlign in schema/ops.h, of f32: y [regions, channels, out_height, out_width]. A region of an image that there is not is reported.
+struct RoiAlignProblem {
+  int64_t batch = 1, channels = 1, height = 0, width = 0, regions = 0, out_height = 1, out_width = 1;
+  int64_t samples = 0;
+  float scale = 1;
+  bool half_pixel = true, largest = false;
+};
+struct RoiAlignArgs {
+  const float *x, *rois;
+  const int64_t* images;
+  float* y;
+};
+
 // y = (x - mean) / sqrt(variance + epsilon) * scale + bias, moments of each row of `columns` f32; with `rms`, the mean counts as 0.
 // Element c of row r has the scale and bias r % groups * (columns / inner) + c / inner.
 struct NormProblem {
@@ -167,6 +198,7 @@ struct NormArgs {
   const void* x;
   const float *scale, *bias;  // no bias: null
   void* y;
+  float *mean = nullptr, *inverse = nullptr;  // of each row, and 1 / sqrt(variance + epsilon); null: not wanted
 };
 
 // kernels/pad/pad.h
@@ -263,6 +295,20 @@ struct TopKArgs {
   int64_t* indices;  // null: not wanted
 };
 
+// NonMaxSuppression in schema/ops.h, for scores [batch, classes, count]: at most `most` boxes of a class. Of the rows of `selected`
+// [batch * classes * most, 3], the first `count` are results, the rest zeros. A threshold outside of 0 to 1 is reported.
+struct NonMaxSuppressionProblem {
+  int64_t batch = 1, classes = 1, count = 0, most = 0;
+  bool center = false;
+};
+struct NonMaxSuppressionArgs {
+  const float *boxes, *scores;
+  const int64_t* most;          // of a class, beside the problem's; null: 0
+  const float *limit, *least;   // what boxes may overlap, null: 0; what scores are above, null: nothing
+  int64_t *selected, *count;
+  void* scratch;
+};
+
 // kernels/quantize/quantize.h, slices of n elements.
 struct QuantizeProblem {
   schema::DType integers = schema::DType::u8;
@@ -286,6 +332,20 @@ struct ConvTransposeArgs {
   const float* w;  // [kernel_h, kernel_w, channels, out_channels]
   const float* bias;
   float* y;
+};
+
+// DeformConv in schema/ops.h, of f32 and two spatial dims.
+struct DeformConvProblem {
+  int64_t batch = 1, height = 0, width = 0, channels = 0, out_height = 0, out_width = 0, out_channels = 0;
+  int64_t groups = 1, offset_groups = 1;
+  int kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1, pad_top = 0, pad_left = 0;
+  bool biased = false;
+  Precision precision = Precision::f32;  // that operands of the product may be rounded to
+};
+struct DeformConvArgs {
+  const float *x, *w, *offset, *bias, *mask;  // no bias or mask: null
+  float* y;
+  void* scratch = nullptr;
 };
 
 // kernels/attention/attention.h
@@ -326,6 +386,26 @@ struct CacheArgs {
   const int64_t* position_ids;  // null: they follow from the lengths
   float *present_k, *present_v, *queries;
   int32_t* counts;
+};
+
+// LinearAttention in schema/ops_recurrent.h, of f32: heads of `keys` elements of q and k, and of `values` of v.
+struct LinearAttentionProblem {
+  int64_t batch = 1, length = 0, heads = 1, kv_heads = 1, keys = 0, values = 0;
+  int64_t decays = 0, betas = 0;  // of a token
+  float scale = 1;
+};
+struct LinearAttentionArgs {
+  const float *q, *k, *v, *past, *decay, *beta;  // null: absent
+  float *y, *present;                            // null: not wanted
+};
+
+// CausalConvWithState in schema/ops_recurrent.h, of f32.
+struct CausalConvProblem {
+  int64_t batch = 1, channels = 1, length = 0, taps = 1;
+};
+struct CausalConvArgs {
+  const float *x, *w, *bias, *past;  // null: absent
+  float *y, *present;                // null: not wanted
 };
 
 // One direction of kernels/rnn/rnn.h behind its product with x: gates_x [T,B,G*H] is w·x and the biases, but rb of a gru's hidden gate.

@@ -8,13 +8,11 @@ namespace kernels::cuda {
 namespace {
 constexpr int threads = 256;
 
-template <class Numbers>
-__global__ void __launch_bounds__(threads)
-    norm(NormProblem p, const void* x, const float* scale, const float* bias, void* y) {
+template <class Numbers> __global__ void __launch_bounds__(threads) norm(NormProblem p, const NormArgs a) {
   auto& memory = shared<ReductionMemory<threads>>();
   const int64_t width = p.columns / p.inner;
   for (int64_t row = blockIdx.x; row < p.rows; row += gridDim.x) {
-    const auto from = [&](int64_t i) { return Numbers::load(p.x, x, row * p.columns + i); };
+    const auto from = [&](int64_t i) { return Numbers::load(p.x, a.x, row * p.columns + i); };
     float mean = 0, variance = 0;
     if (!p.rms) {
       for (int64_t i = threadIdx.x; i < p.columns; i += threads) mean += from(i);
@@ -23,9 +21,11 @@ __global__ void __launch_bounds__(threads)
     for (int64_t i = threadIdx.x; i < p.columns; i += threads) variance += (from(i) - mean) * (from(i) - mean);
     variance = reduce_block<threads>(memory, variance, Add()) / float(p.columns);
     const float inverse = 1 / std::sqrt(variance + float(p.epsilon));
+    if (threadIdx.x == 0 && a.mean) a.mean[row] = mean;
+    if (threadIdx.x == 0 && a.inverse) a.inverse[row] = inverse;
     for (int64_t i = threadIdx.x; i < p.columns; i += threads) {
       const int64_t k = row % p.groups * width + i / p.inner;
-      Numbers::store(p.y, y, row * p.columns + i, (from(i) - mean) * inverse * scale[k] + (bias ? bias[k] : 0));
+      Numbers::store(p.y, a.y, row * p.columns + i, (from(i) - mean) * inverse * a.scale[k] + (a.bias ? a.bias[k] : 0));
     }
   }
 }
@@ -41,8 +41,7 @@ double cost(const NormProblem&) { return 1; }
 double cost_of_kept(const NormProblem&) { return 2; }
 template <class Numbers> Failure run(const NormProblem& p, const NormArgs& args, Stream* stream) {
   if (p.rows == 0) return nullptr;
-  return launch<ReductionMemory<threads>>(norm<Numbers>, blocks_for(p.rows, 1), threads, stream, p, args.x, args.scale,
-                                          args.bias, args.y);
+  return launch<ReductionMemory<threads>>(norm<Numbers>, blocks_for(p.rows, 1), threads, stream, p, args);
 }
 }  // namespace
 

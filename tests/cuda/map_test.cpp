@@ -193,15 +193,20 @@ TEST(CudaNorm, LayerAndGroup) {
             test::expect_same(test::floats(got, type), test::floats(test::halves(want, type), type), 8e-3);
           }
           for (const bool with_bias : {true, false}) {
-            const auto got =
-                test::run(row, p, cuda::NormArgs{x_.data(), scale_.data(), with_bias ? bias_.data() : nullptr, nullptr},
-                          &cuda::NormArgs::y, x.size());
+            const test::OnDevice<float> mean_(6), inverse_(6);
+            const auto got = test::run(row, p,
+                                       cuda::NormArgs{x_.data(), scale_.data(), with_bias ? bias_.data() : nullptr,
+                                                      nullptr, mean_.data(), inverse_.data()},
+                                       &cuda::NormArgs::y, x.size());
+            const auto means = mean_.read(), inverses = inverse_.read();
             for (int64_t r = 0; r < 6; ++r) {
               double mean = 0, variance = 0;
               for (int64_t c = 0; c < columns; ++c)
                 mean += rms ? 0 : double(x[size_t(r * columns + c)]) / double(columns);
               for (int64_t c = 0; c < columns; ++c)
                 variance += std::pow(x[size_t(r * columns + c)] - mean, 2) / double(columns);
+              EXPECT_TRUE(test::near(means[size_t(r)], mean, 1e-5)) << means[size_t(r)] << " not " << mean;
+              EXPECT_TRUE(test::near(inverses[size_t(r)], 1 / std::sqrt(variance + 1e-5), 1e-3)) << inverses[size_t(r)];
               for (int64_t c = 0; c < columns; ++c) {
                 const auto k = size_t(r % groups * width + c / inner);
                 const double want = (x[size_t(r * columns + c)] - mean) / std::sqrt(variance + 1e-5) * scale[k] +

@@ -37,10 +37,11 @@ Compared compare(const Graph& graph, const std::vector<ConstantPtr>& inputs, dou
     }
   }
   Compared c;
-  for (const Step& step : got.frame().plan()->steps) {
-    if (!step.on_device) c.host.emplace_back(schema::name(step.op.id()));
-    else if (!step.op.get_if<schema::DeviceCopy>()) c.kernels.emplace_back(step.kernel);
-  }
+  for (const Plan* plan : got.frame().plans())
+    for (const Step& step : plan->steps) {
+      if (!step.on_device) c.host.emplace_back(schema::name(step.op.id()));
+      else if (!step.op.get_if<schema::DeviceCopy>()) c.kernels.emplace_back(step.kernel);
+    }
   return c;
 }
 void expect_on_device(const Compared& c, const std::string& kernel) {
@@ -225,6 +226,208 @@ TEST(DeviceOps, ChoicesInOrder) {
   b.output(top[0]), b.output(top[1]);
   b.output(b.r.add(schema::ArgReduce{.kind = schema::ArgKind::min, .axis = 1}, {x}, {"arg"})[0]);
   expect_on_device(compare(b.graph, {random_constant({3, 9, 2}, 1)}), "top_k_cuda");
+}
+
+TEST(DeviceOps, RegionsOfInterest) {
+  for (const auto kind : {schema::PoolKind::average, schema::PoolKind::max})
+    for (const int64_t samples : {0, 1, 3})
+      for (const bool half_pixel : {false, true}) {
+        SCOPED_TRACE(cat(schema::name(kind), ' ', samples, ' ', half_pixel));
+        Built b;
+        const ValueId x = b.input({2, 3, 9, 12}), rois = b.input({7, 4}), images = typed_input(b, DType::i64, {7});
+        b.output(b.r.add(schema::RoiAlign{kind, 3, 5, samples, 0.5, half_pixel}, {x, rois, images}, {"align"})[0]);
+        // inside; beyond each border; without extent; turned round; far away; not finite; as large as there are no
+        // samples for
+        const auto regions = f32({7, 4}, {2, 3, 17,  15,  -9,  -5,  40,  30, 8, 8, 8,     8,     15,   12,
+                                          3, 2, 500, 500, 900, 900, NAN, 0,  5, 5, -1e30, -1e30, 1e30, 1e30});
+        expect_on_device(
+            compare(b.graph, {random_constant({2, 3, 9, 12}, 1), regions, i64({7}, {0, 1, 1, 0, 0, 1, 1})}),
+            "roi_align_cuda");
+      }
+  Built b;
+  b.output(b.r.add(schema::RoiAlign{}, {b.input({1, 1, 4, 4}), b.input({2, 4}), typed_input(b, DType::i64, {2})},
+                   {"align"})[0]);
+  CompileOptions options;
+  options.device = Device::open(backend_of_tests(), 0);
+  Session session(std::make_shared<const Model>(b.graph, options));
+  const auto x = random_constant({1, 1, 4, 4}, 1), rois = random_constant({2, 4}, 2), images = i64({2}, {0, 1});
+  session.set_input(0, x->view()), session.set_input(1, rois->view()), session.set_input(2, images->view());
+  EXPECT_THROW(session.run(), Error);
+}
+
+TEST(DeviceOps, AttentionWithAState) {
+  using Rule = schema::LinearAttentionRule;
+  constexpr int64_t batch = 2, kv_heads = 2, keys = 5;
+  for (const auto rule : {Rule::linear, Rule::gated, Rule::delta, Rule::gated_delta})
+    for (const int64_t length : {0, 1, 4})
+      for (const int64_t values : {1, 31, 32, 33})
+        for (const bool shared : {false, true}) {
+          SCOPED_TRACE(cat(schema::name(rule), ' ', length, ' ', values, ' ', shared));
+          const int64_t heads = shared ? 4 : 2;
+          Built b;
+          std::vector<ConstantPtr> given;
+          const auto input = [&](const Shape& shape) {
+            given.push_back(random_constant(shape, unsigned(given.size() + 1)));
+            return b.input(shape);
+          };
+          ValueIds in{input({batch, length, heads * keys}), input({batch, length, kv_heads * keys}),
+                      input({batch, length, kv_heads * values})};
+          in.push_back(shared ? input({batch, kv_heads, keys, values}) : ValueId::none);
+          const bool gated = rule == Rule::gated || rule == Rule::gated_delta,
+                     delta = rule == Rule::delta || rule == Rule::gated_delta;
+          in.push_back(gated ? input({batch, length, shared ? kv_heads : kv_heads * keys}) : ValueId::none);
+          in.push_back(delta ? input({batch, length, shared ? 1 : kv_heads}) : ValueId::none);
+          for (ValueId v : b.r.add(schema::LinearAttention{heads, kv_heads, 0.5, rule}, in, {"attention"}, 2))
+            b.output(v);
+          expect_on_device(compare(b.graph, given), "linear_attention_f32_cuda");
+        }
+}
+
+TEST(DeviceOps, CausalConvolutions) {
+  for (const int64_t length : {1, 3, 70})
+    for (const int64_t taps : {1, 2, 4})
+      for (const bool past : {false, true}) {
+        SCOPED_TRACE(cat(length, ' ', taps, ' ', past));
+        Built b;
+        ValueIds in{b.input({2, 3, length}), b.constant({3, 1, taps}), ValueId::none, ValueId::none};
+        std::vector<ConstantPtr> given{random_constant({2, 3, length}, 1)};
+        if (past)
+          in[2] = b.constant({3}), in[3] = b.input({2, 3, taps - 1}),
+          given.push_back(random_constant({2, 3, taps - 1}, 2));
+        for (ValueId v : b.r.add(schema::CausalConvWithState{}, in, {"conv"}, 2)) b.output(v);
+        expect_on_device(compare(b.graph, given), "causal_conv_f32_cuda");
+      }
+}
+
+TEST(DeviceOps, Transforms) {
+  const auto scalar = [](Built& b, int64_t value) { return b.graph.add_constant(make_scalar(DType::i64, value)); };
+  for (const int64_t extent : {1, 6, 7})
+    for (const int64_t n : {1, 5, 8, 9})
+      for (const int64_t parts : {1, 2})
+        for (const bool inverse : {false, true})
+          for (const bool onesided : {false, true}) {
+            if (onesided && (parts == 2) != inverse) continue;
+            SCOPED_TRACE(cat(extent, ' ', n, ' ', parts, ' ', inverse, ' ', onesided));
+            Built b;
+            b.output(b.r.add(schema::Dft{inverse, onesided}, {b.input({2, 3, extent, parts}), scalar(b, n)},
+                             {"transform"})[0]);
+            expect_on_device(compare(b.graph, {random_constant({2, 3, extent, parts}, 1)}), "gemm_f32_cuda");
+          }
+  for (const int64_t step : {1, 5, 16})
+    for (const bool window : {false, true}) {
+      Built b;
+      b.output(b.r.add(schema::Stft{},
+                       {b.input({2, 60, 1}), scalar(b, step), window ? b.constant({16}) : ValueId::none, scalar(b, 16)},
+                       {"frames"})[0]);
+      expect_on_device(compare(b.graph, {random_constant({2, 60, 1}, 1)}), "gemm_f32_cuda");
+    }
+}
+
+TEST(DeviceOps, ConvolutionsWhoseTapsAreMoved) {
+  for (const int64_t groups : {1, 2})
+    for (const int64_t offset_groups : {1, 2})
+      for (const bool masked : {false, true}) {
+        SCOPED_TRACE(cat(groups, ' ', offset_groups, ' ', masked));
+        Built b;
+        schema::DeformConv op;
+        op.stride = {2, 1}, op.dilation = {1, 2}, op.pad = {1, 2, 0, 1}, op.groups = groups,
+        op.offset_groups = offset_groups;
+        const int64_t height = (9 + 1 - 3) / 2 + 1, width = 8 + 3 - 4;
+        const Shape offsets{2, offset_groups * 3 * 3 * 2, height, width}, weights{2, offset_groups * 9, height, width};
+        ValueIds in{b.input({2, 20, 9, 8}), b.constant({6, 20 / groups, 3, 3}), b.input(offsets), ValueId::none,
+                    ValueId::none};
+        std::vector<ConstantPtr> given{random_constant({2, 20, 9, 8}, 1), random_constant(offsets, 2)};
+        if (masked) in[3] = b.constant({6}), in[4] = b.input(weights), given.push_back(random_constant(weights, 3));
+        b.output(b.r.add(op, in, {"deform"})[0]);
+        expect_on_device(compare(b.graph, given, 2e-5), "deform_conv_cuda");
+      }
+}
+
+TEST(DeviceOps, ProductsByWeightsOfFewBits) {
+  for (const int64_t rows : {1, 3, 20})
+    for (const auto precision : {kernels::Precision::f32, kernels::Precision::f16}) {
+      Built b;
+      const ValueId x = b.r.add(schema::Unary{UnaryKind::tanh}, {b.input({rows, 64})}, {"tanh"})[0];
+      std::vector<double> nibbles(40 * 64), zeros(40 * 2);
+      for (size_t i = 0; i < nibbles.size(); ++i) nibbles[i] = double(i * 7 % 16);
+      for (size_t i = 0; i < zeros.size(); ++i) zeros[i] = double(i * 5 % 16);
+      const ValueId w = b.graph.add_constant(tensor(DType::u4, {40, 64}, nibbles)),
+                    zero = b.graph.add_constant(tensor(DType::u4, {40, 2}, zeros));
+      const ValueId y = b.r.add(schema::NarrowMatMul{32},
+                                {x, w, b.graph.add_constant(random_constant({40, 2}, 3)), zero}, {"narrow"})[0];
+      b.output(b.r.add(schema::Unary{UnaryKind::sigmoid}, {y}, {"sigmoid"})[0]);
+      const bool f32 = precision == kernels::Precision::f32;
+      expect_on_device(compare(b.graph, {random_constant({rows, 64}, 1)}, f32 ? 1e-5 : 1e-2, precision),
+                       rows > 8 ? "gemm_narrow_cuda"
+                       : f32    ? "gemm_narrow_rows_cuda"
+                                : "gemm_narrow_rows_half_cuda");
+    }
+}
+
+TEST(DeviceOps, MomentsOfANormalisation) {
+  Built b;
+  const ValueId x = b.input({4, 3, 20});
+  for (ValueId v : b.r.add(schema::LayerNorm{.axis = 1}, {x, b.constant({3, 20}), b.constant({3, 20})}, {"norm"}, 3))
+    b.output(v);
+  expect_on_device(compare(b.graph, {random_constant({4, 3, 20}, 1)}), "norm_f32_cuda");
+}
+
+// What is found is cut to its number by the host, and what follows is planned for it.
+TEST(DeviceOps, NonMaxSuppressionEndsASegment) {
+  for (const bool center : {false, true})
+    for (const int64_t most : {0, 1, 5, 60}) {
+      SCOPED_TRACE(cat(center, ' ', most));
+      Built b;
+      const ValueId boxes = b.input({2, 50, 4}), scores = b.input({2, 3, 50});
+      const auto scalar = [&](const ConstantPtr& value) { return b.graph.add_constant(value); };
+      const ValueId found =
+          b.r.add(schema::NonMaxSuppression{center},
+                  {boxes, scores, scalar(make_ints({most})), scalar(f32({1}, {0.3})), scalar(f32({}, {-0.5}))},
+                  {"suppress"})[0];
+      b.output(found);
+      b.output(b.r.add(schema::Gather{.axis = 1}, {found, scalar(make_ints({2}))}, {"boxes"})[0]);
+      const auto c = compare(b.graph, {random_constant({2, 50, 4}, 1), random_constant({2, 3, 50}, 2)}, 0);
+      EXPECT_EQ(c.kernels, (std::vector<std::string>{"non_max_suppression_cuda", "gather_cuda"}));
+      EXPECT_EQ(c.host, std::vector<std::string>{"Slice"});
+    }
+}
+// Numbers that say how large results are, and that only the run knows.
+TEST(DeviceOps, SizesThatTheRunGives) {
+  Built b;
+  const ValueId x = b.input({3, 4, 6}), axes = typed_input(b, DType::i64, {1}), k = typed_input(b, DType::i64, {1}),
+                sizes = typed_input(b, DType::i64, {3}), depth = typed_input(b, DType::i64, {}),
+                rows = typed_input(b, DType::i64, {2});
+  b.output(b.r.add(schema::Reduce{ReduceKind::sum}, {x, axes}, {"reduce"})[0]);
+  b.output(b.r.add(schema::TopK{.axis = 1}, {x, k}, {"top"}, 2)[1]);
+  b.output(b.r.add(schema::Resize{.mode = schema::ResizeMode::linear}, {x, ValueId::none, ValueId::none, sizes},
+                   {"resize"})[0]);
+  b.output(b.r.add(schema::OneHot{}, {rows, depth, b.graph.add_constant(f32({2}, {0, 1}))}, {"one hot"})[0]);
+  const auto c = compare(b.graph, {random_constant({3, 4, 6}, 1), i64({1}, {-1}), i64({1}, {3}), i64({3}, {3, 8, 12}),
+                                   i64({}, {5}), i64({2}, {1, 4})});
+  for (const char* kernel : {"reduce_f32_cuda", "top_k_cuda", "resize", "one_hot_cuda"}) expect_on_device(c, kernel);
+}
+TEST(DeviceOps, NonMaxSuppressionByWhatTheRunGives) {
+  Built b;
+  const ValueId boxes = b.input({1, 20, 4}), scores = b.input({1, 2, 20}), most = typed_input(b, DType::i64, {1}),
+                limit = b.input({1});
+  b.output(b.r.add(schema::NonMaxSuppression{}, {boxes, scores, most, limit}, {"suppress"})[0]);
+  EXPECT_EQ(compare(b.graph,
+                    {random_constant({1, 20, 4}, 1), random_constant({1, 2, 20}, 2), i64({1}, {3}), f32({1}, {0.4})}, 0)
+                .kernels,
+            std::vector<std::string>{"non_max_suppression_cuda"});
+  CompileOptions options;
+  options.device = Device::open(backend_of_tests(), 0);
+  Session session(std::make_shared<const Model>(b.graph, options));
+  const auto given = random_constant({1, 20, 4}, 1), score = random_constant({1, 2, 20}, 2), three = i64({1}, {3}),
+             bad = f32({1}, {1.5});
+  session.set_input(0, given->view()), session.set_input(1, score->view()), session.set_input(2, three->view()),
+      session.set_input(3, bad->view());
+  try {
+    session.run();
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "suppress: BoundedNonMaxSuppression: the IoU threshold is outside 0 to 1");
+  }
 }
 
 TEST(DeviceOps, Quantisation) {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include "engine/graph_text.h"
 #include "engine/passes/passes.h"
+#include "engine/passes/target.h"
 #include "tests/engine/evaluate.h"
 
 namespace engine {
@@ -173,6 +174,22 @@ TEST(Passes, FoldPadsOnlyZerosThatNobodyElseReads) {
   stays(p + "v = Pad (x, p)\n", "y = Conv auto_pad=same_upper (v, w)\n");
   stays("const p i64[8] {0,0,-1,2,0,0,3,0}\nv = Pad (x, p)\n", y);
   stays("const p i64[8] {1,0,0,2,0,0,3,0}\nv = Pad (x, p)\n", y);
+}
+
+TEST(Passes, SelectionsAreBoundedAndCut) {
+  const std::string in = "input b f32[1,6,4]\ninput s f32[1,2,6]\n", limit = "const t f32[1] {0.5}\n";
+  const auto bounded = [&](const std::string& most, const std::string& attributes) {
+    const std::string text = after(bound_selections, in + most + limit + "y = NonMaxSuppression center_point_box=1 (b, s, m, t)\noutput y\n");
+    EXPECT_NE(text.find("= BoundedNonMaxSuppression center_point_box=1" + attributes + " (b, s, m, t)\n"), std::string::npos) << text;
+    EXPECT_NE(text.find("y = Slice ("), std::string::npos) << text;
+  };
+  bounded("const m i64[1] {4}\n", " most=4");
+  bounded("const m i64[1] {9}\n", " most=6");
+  bounded("const m i64[1] {-1}\n", "");
+  bounded("input m i64[1]\n", " most=6");
+  // Without a number none is found; of unknown extents nothing is said.
+  EXPECT_NE(after(bound_selections, in + "y = NonMaxSuppression (b, s)\noutput y\n").find("= BoundedNonMaxSuppression (b, s)\n"), std::string::npos);
+  after(bound_selections, "input b f32[1,N,4]\ninput s f32[1,2,N]\ny = NonMaxSuppression (b, s)\noutput y\n", false);
 }
 
 TEST(Passes, MergedNodesKeepTheirOrigins) {

@@ -128,6 +128,7 @@ void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 inline uint32_t round_tf32(uint32_t bits) {
   return (bits & 0x7fffffff) > 0x7f800000 ? bits : (bits + 0x1000) & ~0x1fffu;
 }
+inline float rounded_product(float a, float b) { return a * b; }
 inline void commit_async() { emulator::commit(); }
 template <int left> void wait_async() { emulator::wait(left); }
 }  // namespace kernels::cuda
