@@ -1,5 +1,6 @@
 // Ops whose kernels read computed indices, keep a state or round their operands, on the device that the host emulates.
 #include "engine/device.h"
+#include "engine/passes/target.h"
 #include "engine/session.h"
 #include "tests/device/backend.h"
 #include "tests/engine/compiled.h"
@@ -15,10 +16,11 @@ struct Compared {
   std::vector<std::string> host;
 };
 Compared compare(const Graph& graph, const std::vector<ConstantPtr>& inputs, double tolerance = 1e-5,
-                 kernels::Precision precision = kernels::Precision::f32) {
+                 kernels::Precision precision = kernels::Precision::f32,
+                 std::vector<std::string> disabled_passes = {}) {
   CompileOptions device, reference;
   device.device = Device::open(backend_of_tests(), 0);
-  device.precision = precision;
+  device.precision = precision, device.disabled_passes = std::move(disabled_passes);
   reference.reference_only = true;
   Session got(std::make_shared<const Model>(graph, device)), want(std::make_shared<const Model>(graph, reference));
   for (size_t k = 0; k < inputs.size(); ++k) got.set_input(k, inputs[k]->view()), want.set_input(k, inputs[k]->view());
@@ -268,7 +270,7 @@ TEST(DeviceOps, AttentionWithAState) {
           std::vector<ConstantPtr> given;
           const auto input = [&](const Shape& shape) {
             given.push_back(random_constant(shape, unsigned(given.size() + 1)));
-            return b.input(shape);
+            return typed_input(b, DType::f32, shape);
           };
           ValueIds in{input({batch, length, heads * keys}), input({batch, length, kv_heads * keys}),
                       input({batch, length, kv_heads * values})};
@@ -334,10 +336,10 @@ TEST(DeviceOps, ConvolutionsWhoseTapsAreMoved) {
         op.offset_groups = offset_groups;
         const int64_t height = (9 + 1 - 3) / 2 + 1, width = 8 + 3 - 4;
         const Shape offsets{2, offset_groups * 3 * 3 * 2, height, width}, weights{2, offset_groups * 9, height, width};
-        ValueIds in{b.input({2, 20, 9, 8}), b.constant({6, 20 / groups, 3, 3}), b.input(offsets), ValueId::none,
+        ValueIds in{b.input({2, 20, 9, 8}), b.constant({6, 20 / groups, 3, 3}), typed_input(b, DType::f32, offsets), ValueId::none,
                     ValueId::none};
         std::vector<ConstantPtr> given{random_constant({2, 20, 9, 8}, 1), random_constant(offsets, 2)};
-        if (masked) in[3] = b.constant({6}), in[4] = b.input(weights), given.push_back(random_constant(weights, 3));
+        if (masked) in[3] = b.constant({6}), in[4] = typed_input(b, DType::f32, weights), given.push_back(random_constant(weights, 3));
         b.output(b.r.add(op, in, {"deform"})[0]);
         expect_on_device(compare(b.graph, given, 2e-5), "deform_conv_cuda");
       }
@@ -386,7 +388,7 @@ TEST(DeviceOps, NonMaxSuppressionEndsASegment) {
                   {"suppress"})[0];
       b.output(found);
       b.output(b.r.add(schema::Gather{.axis = 1}, {found, scalar(make_ints({2}))}, {"boxes"})[0]);
-      const auto c = compare(b.graph, {random_constant({2, 50, 4}, 1), random_constant({2, 3, 50}, 2)}, 0);
+      const auto c = compare(b.graph, {random_constant({2, 50, 4}, 1), random_constant({2, 3, 50}, 2)}, 0, kernels::Precision::f32, {weigh_copies});
       EXPECT_EQ(c.kernels, (std::vector<std::string>{"non_max_suppression_cuda", "gather_cuda"}));
       EXPECT_EQ(c.host, std::vector<std::string>{"Slice"});
     }
@@ -394,12 +396,14 @@ TEST(DeviceOps, NonMaxSuppressionEndsASegment) {
 // Numbers that say how large results are, and that only the run knows.
 TEST(DeviceOps, SizesThatTheRunGives) {
   Built b;
+  schema::Resize linear;
+  linear.mode = schema::ResizeMode::linear;
   const ValueId x = b.input({3, 4, 6}), axes = typed_input(b, DType::i64, {1}), k = typed_input(b, DType::i64, {1}),
                 sizes = typed_input(b, DType::i64, {3}), depth = typed_input(b, DType::i64, {}),
                 rows = typed_input(b, DType::i64, {2});
   b.output(b.r.add(schema::Reduce{ReduceKind::sum}, {x, axes}, {"reduce"})[0]);
   b.output(b.r.add(schema::TopK{.axis = 1}, {x, k}, {"top"}, 2)[1]);
-  b.output(b.r.add(schema::Resize{.mode = schema::ResizeMode::linear}, {x, ValueId::none, ValueId::none, sizes},
+  b.output(b.r.add(linear, {x, ValueId::none, ValueId::none, sizes},
                    {"resize"})[0]);
   b.output(b.r.add(schema::OneHot{}, {rows, depth, b.graph.add_constant(f32({2}, {0, 1}))}, {"one hot"})[0]);
   const auto c = compare(b.graph, {random_constant({3, 4, 6}, 1), i64({1}, {-1}), i64({1}, {3}), i64({3}, {3, 8, 12}),
@@ -412,11 +416,11 @@ TEST(DeviceOps, NonMaxSuppressionByWhatTheRunGives) {
                 limit = b.input({1});
   b.output(b.r.add(schema::NonMaxSuppression{}, {boxes, scores, most, limit}, {"suppress"})[0]);
   EXPECT_EQ(compare(b.graph,
-                    {random_constant({1, 20, 4}, 1), random_constant({1, 2, 20}, 2), i64({1}, {3}), f32({1}, {0.4})}, 0)
+                    {random_constant({1, 20, 4}, 1), random_constant({1, 2, 20}, 2), i64({1}, {3}), f32({1}, {0.4})}, 0, kernels::Precision::f32, {weigh_copies})
                 .kernels,
             std::vector<std::string>{"non_max_suppression_cuda"});
   CompileOptions options;
-  options.device = Device::open(backend_of_tests(), 0);
+  options.device = Device::open(backend_of_tests(), 0), options.disabled_passes = {weigh_copies};
   Session session(std::make_shared<const Model>(b.graph, options));
   const auto given = random_constant({1, 20, 4}, 1), score = random_constant({1, 2, 20}, 2), three = i64({1}, {3}),
              bad = f32({1}, {1.5});
