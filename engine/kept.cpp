@@ -1,12 +1,14 @@
 #include "engine/kept.h"
 #include <algorithm>
+#include "engine/packing.h"
 
 namespace engine {
 namespace {
 class Keeper {
  public:
   Keeper(const Graph& graph, const std::vector<bool>& on_device, std::span<const Inside> inside, const DeviceTarget& target, const CompileOptions& options)
-      : graph_(graph), on_device_(on_device), inside_(inside), probe_{target.device, true, target.precision}, options_(options), root_(graph.values.size()), own_(graph.values.size()) {}
+      : graph_(graph), on_device_(on_device), inside_(inside), probe_{target.device, true, target.precision}, options_(options), root_(graph.values.size()), own_(graph.values.size()),
+        taken_(graph.nodes.size()) {}
 
   std::vector<DType> run() {
     for (size_t v = 0; v < root_.size(); ++v) root_[v] = v, own_[v] = !may_keep(ValueId(v));
@@ -14,7 +16,7 @@ class Keeper {
     for (size_t n = 0; n < graph_.nodes.size(); ++n) {
       const Node& node = graph_.nodes[n];
       if (is_alias(node.op)) join(node.inputs[0], node.outputs[0]);
-      else if (!on_device_[n] || !lowers_kept(node.op)) leave(node);
+      else if (!lies_in_place(node, inside_) && !may_take(n)) leave(node);
       if (is_alias(node.op))  // what else it reads says no more than a shape
         for (ValueId v : std::span(node.inputs).subspan(1)) leave(v);
     }
@@ -31,6 +33,12 @@ class Keeper {
   bool may_keep(ValueId v) const {
     const Type& type = graph_[v].type;
     return type.is_tensor() && type.dtype == DType::f32 && type.determined() && !graph_[v].constant && graph_[v].producer != NodeId::none;
+  }
+  bool may_take(size_t n) const {
+    const Node& node = graph_.nodes[n];
+    if (probe_.device) return on_device_[n] && lowers_kept(node.op, true);
+    const auto determined = [&](ValueId v) { return v == ValueId::none || graph_[v].type.determined(); };
+    return lowers_kept(node.op, false) && std::ranges::all_of(node.inputs, determined) && std::ranges::all_of(node.outputs, determined);
   }
   void leave(ValueId v) {
     if (v != ValueId::none) own_[size_t(v)] = true;
@@ -55,12 +63,20 @@ class Keeper {
   bool all_take_it() {
     for (size_t n = 0; n < graph_.nodes.size(); ++n) {
       const Node& node = graph_.nodes[n];
-      if (!on_device_[n] || is_alias(node.op)) continue;
+      if (is_alias(node.op) || lies_in_place(node, inside_)) continue;
       std::vector<ValueId> values(node.outputs.begin(), node.outputs.end());
       values.insert(values.end(), node.inputs.begin(), node.inputs.end());
       const auto last = std::ranges::find_if(values.rbegin(), values.rend(), [&](ValueId v) { return is_kept(v); });
       if (last == values.rend()) continue;
-      if (lower({graph_, node, options_.isa, options_.strict, inside_, &probe_, nullptr, kernels::Precision::f32, kept_})) continue;
+      std::vector<bool> asked;
+      for (ValueId v : values) asked.push_back(is_kept(v));
+      if (asked == taken_[n]) continue;
+      Packing unused;  // nothing is packed for a question
+      const bool device = probe_.device != nullptr;
+      if (lower({graph_, node, options_.isa, options_.strict, inside_, device ? &probe_ : nullptr, &unused, device ? kernels::Precision::f32 : options_.rounding(), kept_})) {
+        taken_[n] = std::move(asked);
+        continue;
+      }
       own_[root(size_t(*last))] = true;
       fill();
       return false;
@@ -76,11 +92,15 @@ class Keeper {
   std::vector<size_t> root_;
   std::vector<bool> own_;  // by root: all of its values lie as their types say
   std::vector<DType> kept_;
+  std::vector<std::vector<bool>> taken_;  // by node: which of its values it took as kept
 };
 }  // namespace
 
 std::vector<DType> kept_types(const Graph& graph, const std::vector<bool>& on_device, std::span<const Inside> inside, const DeviceTarget& target, const CompileOptions& options) {
-  if (!target.device || (target.precision != kernels::Precision::f16 && target.precision != kernels::Precision::bf16)) return {};
+  using kernels::Precision;
+  const bool device = target.device && (target.precision == Precision::f16 || target.precision == Precision::bf16);
+  const bool cpu = !options.device && !options.strict && !options.reference_only && options.rounding() == Precision::f16 && kernels::isa::runs(kernels::isa::neon_fp16, options.isa);
+  if (!device && !cpu) return {};
   return Keeper(graph, on_device, inside, target, options).run();
 }
 }  // namespace engine
