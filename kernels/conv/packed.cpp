@@ -66,7 +66,12 @@ class PixelRows final : public gemm::Rows {
     if (first % s_.out_width() + backend_.group > s_.out_width()) return false;
     const Pixel p = pixel(first);
     if (p.top < 0 || p.top + reach_h_ >= args_.height || p.left < 0 || p.left + last + s_.kernel_w > s_.width) return false;
-    for (; line < end; ++line, to += order_.line * column_) backend_.pack_shifted(to, p.x + at_line(line), order_.line, s_.stride_w);
+    const int64_t plane = args_.height * s_.width, row = s_.dilation_h * row_;
+    const float* channel = p.x + line / s_.kernel_h * plane;
+    for (int64_t kh = line % s_.kernel_h; line < end; ++line, to += order_.line * column_) {
+      backend_.pack_shifted(to, channel + kh * row, order_.line, s_.stride_w);
+      if (++kh == s_.kernel_h) kh = 0, channel += plane;
+    }
     return true;
   }
 

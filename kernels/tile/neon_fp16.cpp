@@ -87,30 +87,48 @@ __attribute__((noinline)) float16x8_t load_first(const __fp16* from, int n) {
 __attribute__((noinline)) void store_first(__fp16* to, float16x8_t v, int n) { __builtin_memcpy(to, &v, static_cast<size_t>(n) * 2); }
 
 // f(sum, what lies at from) for each sum, as combine() of f32 does; `n` elements of the last vector.
-template <int M, int V, class F> INLINE void combine(Halves<M, V>& sum, const float* at, int64_t stride, bool broadcast, int n, F f) {
-  UNROLL(int m = 0; m < M; ++m, at = offset(at, stride)) {
-    const auto* from = reinterpret_cast<const __fp16*>(at);
-    if (broadcast) {
-      const float16x8_t value = vld1q_dup_f16(from);
-      UNROLL(int v = 0; v < V; ++v) sum[m * V + v] = f(sum[m * V + v], value);
-    } else {
-      UNROLL(int v = 0; v < V; ++v) sum[m * V + v] = f(sum[m * V + v], v < V - 1 || n == half_lanes ? vld1q_f16(from + v * half_lanes) : load_first(from + v * half_lanes, n));
+template <int M, int V, class F> INLINE void combine(Halves<M, V>& sum, const float* from, int64_t stride, bool broadcast, int n, F f) {
+  const auto rows = [&](auto load) __attribute__((always_inline)) {
+    UNROLL(int m = 0; m < M; ++m, from = offset(from, stride)) {
+      UNROLL(int v = 0; v < V; ++v) sum[m * V + v] = f(sum[m * V + v], load(reinterpret_cast<const __fp16*>(from), v));
     }
+  };
+  if (broadcast) rows([](const __fp16* at, int) __attribute__((always_inline)) { return vld1q_dup_f16(at); });
+  else if (n == half_lanes) rows([](const __fp16* at, int v) __attribute__((always_inline)) { return vld1q_f16(at + v * half_lanes); });
+  else rows([n](const __fp16* at, int v) __attribute__((always_inline)) { return v < V - 1 ? vld1q_f16(at + v * half_lanes) : load_first(at + v * half_lanes, n); });
+}
+template <int M, int V> INLINE float* store_rows(float* c, int64_t ldc, const Halves<M, V>& sum, int n) {
+  UNROLL(int m = 0; m < M; ++m) {
+    auto* to = reinterpret_cast<__fp16*>(c);
+    UNROLL(int v = 0; v < V; ++v, to += half_lanes) v == V - 1 && n < half_lanes ? store_first(to, sum[m * V + v], n) : vst1q_f16(to, sum[m * V + v]);
+    c = const_cast<float*>(offset(c, ldc));
   }
+  return c;
 }
 
-// What follows the sums of M rows whose C is kept as half, and the way to the next ones.
-template <int M, int V> INLINE void finish_halves(Args& args, const Shape& s, Halves<M, V>& sum, const float* bias, int operands, int64_t a_step) {
-  const int n = s.tail ? s.tail : half_lanes;
-  float* c = args.c;
-  const int64_t ldc = args.ldc;
-  if (s.bias) {
-    UNROLL(int v = 0; v < V; ++v) {
-      const float16x8_t value = pointwise::neon_narrow(bias + v * half_lanes);
-      UNROLL(int m = 0; m < M; ++m) sum[m * V + v] = vaddq_f16(sum[m * V + v], value);
+// An epilogue as most are: perhaps an operand is added, and what comes out lies between two numbers, which are the largest that halves
+// have where the chain says no others.
+struct Bounds {
+  int added = -1;  // an operand
+  float least = -pointwise::most_half, most = pointwise::most_half;
+  bool whole;  // else the chain is more than that
+  explicit Bounds(const pointwise::Chain& chain) {
+    const pointwise::Stage *at = chain.begin(), *const end = chain.end();
+    const auto row = [](pointwise::Mode m) { return m == pointwise::Mode::full || m == pointwise::Mode::per_column; };
+    if (at != end && at->binary && at->op == schema::BinaryKind::add && row(at->mode)) added = at++->operand;
+    if (at != end && !at->binary && (at->unary == schema::UnaryKind::relu || at->unary == schema::UnaryKind::clip)) {
+      const bool clip = at->unary == schema::UnaryKind::clip;
+      least = clip ? std::max(at->a, least) : 0, most = clip ? std::min(at->b, most) : most;
+      ++at;
     }
+    whole = at == end;
   }
-  if (s.accumulate) combine<M, V>(sum, c, ldc, false, n, vaddq_f16);
+};
+
+// Any other epilogue, of sums that lie in memory: in registers beside all of its cases, they would be spilled for each.
+template <int M, int V> __attribute__((noinline)) void apply(const Args& args, const Shape& s, __fp16* sums, int n) {
+  Halves<M, V> sum;
+  UNROLL(int i = 0; i < M * V; ++i) sum[i] = vld1q_f16(sums + i * half_lanes);
   for (const pointwise::Stage& stage : s.epilogue) {
     if (!stage.binary) {
       pointwise::neon_unary(stage, sum);
@@ -121,15 +139,34 @@ template <int M, int V> INLINE void finish_halves(Args& args, const Shape& s, Ha
     const auto combined = [&](auto f) __attribute__((always_inline)) { combine<M, V>(sum, operand.data, operand.stride, broadcast, n, f); };
     stage.op == schema::BinaryKind::add ? combined(vaddq_f16) : combined(vmulq_f16);
   }
-  for (int i = 0; i < operands; ++i) args.cursors[i].data = offset(args.cursors[i].data, M * args.cursors[i].stride);
-  pointwise::neon_saturate({s.epilogue.begin(), s.epilogue.end()}, sum);
-  UNROLL(int m = 0; m < M; ++m) {
-    auto* to = reinterpret_cast<__fp16*>(c);
-    UNROLL(int v = 0; v < V; ++v, to += half_lanes) v == V - 1 && n < half_lanes ? store_first(to, sum[m * V + v], n) : vst1q_f16(to, sum[m * V + v]);
-    c = const_cast<float*>(offset(c, ldc));
+  store<M, V>(sums, sum);
+}
+
+// What follows the sums of M rows whose C is kept as half, and the way to the next ones.
+template <int M, int V> INLINE void finish_halves(Args& args, const Shape& s, Halves<M, V>& sum, const __fp16* bias, const Bounds& bounds, int operands, int64_t a_step) {
+  const int n = s.tail ? s.tail : half_lanes;
+  float* const c = args.c;
+  const int64_t ldc = args.ldc;
+  if (s.bias) {
+    UNROLL(int v = 0; v < V; ++v) {
+      const float16x8_t value = vld1q_f16(bias + v * half_lanes);
+      UNROLL(int m = 0; m < M; ++m) sum[m * V + v] = vaddq_f16(sum[m * V + v], value);
+    }
   }
+  if (s.accumulate) combine<M, V>(sum, c, ldc, false, n, vaddq_f16);
+  if (!bounds.whole) {
+    __fp16 sums[M * V * half_lanes];
+    store<M, V>(sums, sum);
+    apply<M, V>(args, s, sums, n);
+    UNROLL(int i = 0; i < M * V; ++i) sum[i] = vld1q_f16(sums + i * half_lanes);
+  } else if (bounds.added >= 0) {
+    combine<M, V>(sum, args.cursors[bounds.added].data, args.cursors[bounds.added].stride, false, n, vaddq_f16);
+  }
+  for (int i = 0; i < operands; ++i) args.cursors[i].data = offset(args.cursors[i].data, M * args.cursors[i].stride);
+  const float16x8_t least = vdupq_n_f16(static_cast<__fp16>(bounds.least)), most = vdupq_n_f16(static_cast<__fp16>(bounds.most));
+  UNROLL(int i = 0; i < M * V; ++i) sum[i] = vminq_f16(vmaxq_f16(sum[i], least), most);
+  args.c = n == half_lanes ? store_rows<M, V>(c, ldc, sum, half_lanes) : store_rows<M, V>(c, ldc, sum, n);
   args.a = offset(args.a, a_step);
-  args.c = c;
 }
 
 template <int M, int W> void run(Args* args) {
@@ -139,9 +176,11 @@ template <int M, int W> void run(Args* args) {
   const int64_t pieces = std::max<int64_t>(1, (args->k + most_k - 1) / most_k), piece = std::max<int64_t>(8, ((args->k + pieces - 1) / pieces + 7) / 8 * 8);
   const int64_t a_step = (M + group - 1) / group * args->lda;
   const bool halves = s.kept != schema::DType::f32;
+  const Bounds bounds(s.epilogue);
   float bias[V * half_lanes] = {};
-  __fp16 partial[M * V * half_lanes];
+  __fp16 half_bias[V * half_lanes], partial[M * V * half_lanes];
   if (s.bias) std::copy_n(args->bias, (tail ? W - 1 : W) * lanes + tail, bias);
+  UNROLL(int v = 0; v < V; ++v) vst1q_f16(half_bias + v * half_lanes, pointwise::neon_narrow(bias + v * half_lanes));
   for (int64_t tile = 0; tile < args->tiles; ++tile) {
     const auto *a = reinterpret_cast<const __fp16*>(args->a), *b = reinterpret_cast<const __fp16*>(args->b);
     const int64_t step = args->lda / static_cast<int64_t>(sizeof(__fp16));
@@ -153,7 +192,7 @@ template <int M, int W> void run(Args* args) {
       store<M, V>(partial, sum);
     }
     if (halves) {
-      finish_halves<M, V>(*args, s, sum, bias, operands, a_step);
+      finish_halves<M, V>(*args, s, sum, half_bias, bounds, operands, a_step);
       continue;
     }
     Sums<R, W> wide;
