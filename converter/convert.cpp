@@ -12,6 +12,7 @@ std::span<const Pass> pipeline() {
     all.push_back({"fuse_activations", fuse_activations, 1});
     all.push_back({"fuse_norms", fuse_norms, 1});
     all.push_back({"fuse_one_hot", fuse_one_hot, 1});
+    all.push_back({"fuse_cells", fuse_cells, 1});
     for (Pass pass : general) {
       pass.stage = 1;
       all.push_back(pass);

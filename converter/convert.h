@@ -15,6 +15,7 @@ bool fold_batch_norm(
 bool fuse_quantized(engine::Graph&);  // DequantizeLinear, Conv or MatMul, QuantizeLinear: a product of integers
 bool fuse_activations(engine::Graph&);  // SiLU, hard swish, mish, GELU: from several nodes to one
 bool fuse_one_hot(engine::Graph&);      // a product of one-hot rows: a Gather
+bool fuse_cells(engine::Graph&);        // steps of an LSTM, one by one or in a Loop: the op
 bool fuse_norms(engine::Graph&);        // layer normalisation, with and without a mean: from several nodes to one
 
 // What narrow_weights did: how many products it changed, the elements of their weights, and the root mean square of the error

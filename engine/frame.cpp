@@ -126,13 +126,22 @@ void Frame::bind_addresses() {
   if (device_) device_->reserve(plan);
   addresses_.assign(plan.values.size(), nullptr);
   moved_.assign(plan.values.size(), nullptr);  // by root
+  pitches_.assign(plan.values.size(), 0);
   bind_device();
   for (size_t k = 0; k < redirects_.size(); ++k) {
     if (!redirects_[k].data || redirects_[k].on_device || plan.outputs[k].from_tail) continue;
     const PlannedValue& out = plan.values[plan.outputs[k].index];
     const PlannedValue& root = plan.values[out.root];  // more than the output, if that is a part of something
     if (out.place.kind != Place::arena || moved_[out.root] || largest_bytes(root.type) != largest_bytes(out.type)) continue;
-    if (redirects_[k].bytes >= bytes_of(out.type.dtype, shapes_[plan.outputs[k].index])) moved_[out.root] = redirects_[k].data;
+    const Shape& shape = shapes_[plan.outputs[k].index];
+    if (const int64_t pitch = redirects_[k].pitch) {
+      const int64_t matrix = shape.end()[-1] * shape.end()[-2], matrices = matrix ? elements(shape) / matrix : 0;
+      if (matrix > pitch || matrices * pitch * bits_of(out.type.dtype) / 8 > redirects_[k].bytes || std::ranges::none_of(plan.growing, [&](const Plan::Growing& g) { return g.output == k; })) continue;
+      pitches_[plan.outputs[k].index] = pitch;
+    } else if (redirects_[k].bytes < bytes_of(out.type.dtype, shape)) {
+      continue;
+    }
+    moved_[out.root] = redirects_[k].data;
   }
   for (size_t v = 0; v < plan.values.size(); ++v) {
     const Place& place = plan.values[v].place;
@@ -154,7 +163,7 @@ void Frame::bind_addresses() {
     for (size_t k = 0; k < step.outputs.size(); ++k) {
       const uint32_t v = step.outputs[k];
       const PlannedValue& value = plan.values[v];
-      View view{value.type.dtype, shapes_[v], addresses_[v], nullptr};
+      View view{value.type.dtype, shapes_[v], addresses_[v], nullptr, pitches_[v]};
       if (value.place.kind == Place::object) {
         Object& object = objects_[value.place.index];
         view = value.type.is_tensor() && !value.found_at_run ? object.set_tensor(value.type.dtype, shapes_[v]) : View{value.type.dtype, {}, nullptr, &object};
@@ -253,7 +262,7 @@ void Frame::change_stream() {
 ConstView Frame::view(uint32_t v, std::span<const ConstView> inputs) const {
   const PlannedValue& value = plan_->values[v];
   if (value.place.kind == Place::object) return objects_[value.place.index].view();
-  ConstView view{value.type.dtype, shapes_[v], addresses_[v], nullptr};
+  ConstView view{value.type.dtype, shapes_[v], addresses_[v], nullptr, pitches_[v]};
   if (value.place.kind == Place::input && !inputs.empty()) {
     view.data = inputs[value.place.index].data;
     view.object = inputs[value.place.index].object;
@@ -261,9 +270,10 @@ ConstView Frame::view(uint32_t v, std::span<const ConstView> inputs) const {
   return view;
 }
 
-void Frame::redirect(size_t k, std::byte* data, int64_t bytes, bool on_device) {
-  if (redirects_[k].data == data && redirects_[k].bytes == bytes && redirects_[k].on_device == on_device) return;
-  redirects_[k] = {data, bytes, on_device};
+void Frame::redirect(size_t k, std::byte* data, int64_t bytes, bool on_device, int64_t pitch) {
+  const Redirect to{data, bytes, on_device, pitch};
+  if (redirects_[k] == to) return;
+  redirects_[k] = to;
   addresses_stale_ = true;
 }
 
@@ -275,7 +285,7 @@ std::span<const ConstView> Frame::run(std::span<const ConstView> inputs) {
     inputs = fetched_;
   }
   for (size_t k = 0; k < inputs.size(); ++k)
-    for (ConstView* view : input_views_[k]) view->data = inputs[k].data, view->object = inputs[k].object;
+    for (ConstView* view : input_views_[k]) view->data = inputs[k].data, view->object = inputs[k].object, view->pitch = inputs[k].pitch;
   run_steps();
   std::span<const ConstView> rest;
   if (tail_) {

@@ -39,8 +39,9 @@ class Frame final : public BodyRunner {
   const Plan& prepare(std::span<const ConstView> inputs);
 
   // Memory that output k is written to instead of the frame's own, of the host or of the device; null: no more. Where the plan
-  // cannot (the output is an input or a constant, or is found at run), nothing changes, and its view lies elsewhere.
-  void redirect(size_t k, std::byte* data, int64_t bytes, bool on_device = false);
+  // cannot (the output is an input or a constant, or is found at run), nothing changes, and its view lies elsewhere. `pitch`: of an
+  // output that grows (Plan::growing); its view has it then, and an input's may have it.
+  void redirect(size_t k, std::byte* data, int64_t bytes, bool on_device = false, int64_t pitch = 0);
   // Where input k lies on the device, which a run's view of it does not say then; null: no more. Steps there read it in place.
   void place_input(size_t k, const std::byte* on_device);
   // Runs go to another stream from now on: RunOptions has changed.
@@ -57,6 +58,8 @@ class Frame final : public BodyRunner {
     std::byte* data = nullptr;
     int64_t bytes = 0;
     bool on_device = false;
+    int64_t pitch = 0;
+    bool operator==(const Redirect&) const = default;
   };
   // An input that lies on the device.
   struct Placed {
@@ -94,6 +97,7 @@ class Frame final : public BodyRunner {
   std::vector<Shape> bound_;
   bool is_bound_ = false;
   std::vector<std::byte*> addresses_, moved_;  // by value of the plan; null: an input, or an object; moved by redirect()
+  std::vector<int64_t> pitches_;           // by value of the plan: View::pitch
   std::vector<RunContext> contexts_;       // by step
   std::vector<std::unique_ptr<Frame>> bodies_;
   std::unique_ptr<Frame> tail_;

@@ -286,6 +286,37 @@ class Compiler {
   std::vector<int> inplace_;      // by step: the input whose buffer the output may take, or -1
   std::vector<Buffer> life_;      // by root
 };
+
+// See Plan::growing.
+bool grows(const Plan& plan, const State& state) {
+  const Plan::Output& out = plan.outputs[state.output];
+  if (out.from_tail) return false;
+  const PlannedValue& to = plan.values[out.index];
+  if (to.place.kind != Place::arena || to.type.determined()) return false;
+  std::optional<uint32_t> from;
+  for (uint32_t v = 0; v < plan.values.size(); ++v) {
+    if (v != out.index && plan.values[v].root == to.root) return false;
+    if (plan.values[v].place.kind != Place::input || plan.values[v].place.index != state.input) continue;
+    if (from) return false;  // another shape of it
+    from = v;
+  }
+  const auto same = [&](const Plan::Output& o) { return !o.from_tail && (o.index == from || o.index == out.index); };
+  if (!from || std::ranges::count_if(plan.outputs, same) != 1) return false;
+  if (std::ranges::any_of(plan.crossing, [&](uint32_t v) { return v == from || v == out.index; })) return false;
+  int64_t makers = 0;
+  for (const Step& step : plan.steps) {
+    const int64_t rank = to.type.rank();
+    const bool makes = step.outputs[0] == out.index && step.op.get_if<schema::Concat>();
+    makers += makes && step.inputs[0] == from;
+    for (size_t k = 0; k < step.inputs.size(); ++k) {
+      const bool old = step.inputs[k] == from;
+      if (!old && step.inputs[k] != out.index) continue;
+      if ((old && (!makes || k)) || step.kernel == "reference" || !takes_room(step.op, rank, int(k))) return false;
+    }
+    if (std::ranges::count(step.outputs, out.index) && (!makes || step.kernel == "reference" || !takes_room(step.op, rank, -1))) return false;
+  }
+  return makers == 1;
+}
 }  // namespace
 
 double work_of(const Op& op, std::span<const Type> in, std::span<const Type> out) {
@@ -334,6 +365,8 @@ Plan compile(const Graph& graph, const Types& inputs, const CompileOptions& opti
     for (size_t k : parts.crossing) plan.crossing.push_back(outputs[k]);
     plan.tail = std::make_shared<PlanCache>(std::move(parts.tail), options);
   }
+  for (const State& s : graph.states)
+    if (grows(plan, s)) plan.growing.push_back({uint32_t(s.input), uint32_t(s.output)});
   return plan;
 }
 

@@ -186,6 +186,9 @@ std::vector<Part> parts(const Graph& graph, const Node& node) {
 bool takes_pitch(const Graph& graph, const Node& node, int port) {
   return visit([&](const auto& p) { return def(p).takes_pitch && def(p).takes_pitch(p, graph, node, port); }, node.op);
 }
+bool takes_room(const Op& op, int64_t rank, int port) {
+  return visit([&](const auto& p) { return def(p).takes_room && def(p).takes_room(p, rank, port); }, op);
+}
 void simplify(NodeId n, Rewriter& rewriter) {
   const Op op = rewriter.graph[n].op;  // keeps the parameters alive: simplify may add nodes
   visit([&](const auto& p) { if (def(p).simplify) def(p).simplify(p, n, rewriter); }, op);

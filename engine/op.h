@@ -196,6 +196,8 @@ template <class T> struct OpDef {
   // Whether lower() gives a kernel that honours a pitch of f32 input `port`, or of output 0 if that is -1. Where it does not
   // after all, the plan has no values inside others.
   bool (*takes_pitch)(const T&, const Graph&, const Node&, int port) = nullptr;
+  // Whether lower()'s kernel honours View::pitch of input `port`, or of output 0 if that is -1, whose rank is given.
+  bool (*takes_room)(const T&, int64_t rank, int port) = nullptr;
   // Its outputs do not follow from its inputs: it is not evaluated before the run, and equal nodes stay apart.
   bool random = false;
   // Null: one operation per element of output 0.
@@ -220,5 +222,6 @@ bool is_alias(const Op&);
 bool is_random(const Op&);
 std::vector<Part> parts(const Graph&, const Node&);
 bool takes_pitch(const Graph&, const Node&, int port);
+bool takes_room(const Op&, int64_t rank, int port);
 void simplify(NodeId, Rewriter&);
 }  // namespace engine

@@ -107,6 +107,12 @@ struct Plan {
   std::vector<Buffer> device_buffers;
   MemoryPlan device_memory;
   bool bounded = false;  // some extent is a bounded symbol
+  // States that one step continues by a Concat along the last dim but one, and only kernels touch that can leave room between
+  // matrices (View::pitch). Where both have the same memory and pitch, that step writes what is new, and the rest stays.
+  struct Growing {
+    uint32_t input, output;  // of the plan
+  };
+  std::vector<Growing> growing;
   std::vector<PackedFor> packed;        // weights that steps hold in a kernel's form
   std::vector<ContentHash::Bits> keys;  // by step: Tuning::key_of it; empty unless asked for, or tuned
 };

@@ -70,7 +70,7 @@ Session::Session(std::shared_ptr<const Model> model, SessionOptions options)
   options_.threads = options.threads ? options.threads : options_.pool->size();
   options_.stop = &stop_;
   if (options.own_states)
-    for (const State& s : model_->graph().states) states_.push_back({s, {}, {}, extends_in_place(model_->graph(), s)});
+    for (const State& s : model_->graph().states) states_.push_back({s, {}, {}, extends_in_place(model_->graph(), s), 0});
   reset_states();
 }
 
@@ -86,7 +86,7 @@ void Session::reset_states() {
   for (OwnedState& s : states_) {
     const Type& type = model_->input(s.at.input).type;
     inputs_[s.at.input].given = false;
-    s.value = {};
+    s.value = {}, s.pitch = 0;
     if (!type.is_tensor() || !type.determined()) continue;  // the first value is the caller's
     const View zeros = s.value.set_tensor(type.dtype, type.shape());
     std::fill_n(zeros.data, type.dtype == DType::string ? 0 : zeros.bytes(), std::byte{});
@@ -155,7 +155,7 @@ void Session::gather_inputs() {
       fail(Code::invalid_argument, "input '", model_->input(k).name, "' (", to_text(model_->input(k).type), ") is not set",
            state ? ", and a state of unknown shape needs a first value" : "");
     }
-    views_[k] = {inputs_[k].view.dtype, inputs_[k].shape, inputs_[k].view.data, inputs_[k].view.object};
+    views_[k] = {inputs_[k].view.dtype, inputs_[k].shape, inputs_[k].view.data, inputs_[k].view.object, inputs_[k].view.pitch};
   }
 }
 
@@ -170,7 +170,7 @@ void Session::run_armed() {
   const RunScope scope(budget_, model_->plans()->options());
   start_budget(deadline_);
   gather_inputs();
-  redirect_states();
+  if (std::ranges::any_of(states_, [&](const OwnedState& s) { return moves(s); })) redirect_states(frame_.prepare(views_));
   const auto outputs = frame_.run(views_);
   for (size_t k = 0; k < results_.size(); ++k) {
     results_[k] = outputs[k];
@@ -188,16 +188,43 @@ void Session::run_armed() {
   keep_states();
 }
 
-// A cache that grows is written where the next run reads it; to copy it would take as long as to attend to it.
-void Session::redirect_states() {
+// Whether the run writes a state where it is kept: to copy a cache that grows would take as long as to attend to it.
+bool Session::moves(const OwnedState& s) const {
+  const Type& type = model_->output_type(s.at.output);
+  return !bound_[s.at.output].view.data && type.is_tensor() && type.dtype != DType::string && type.placeable() && (!type.determined() || s.in_place);
+}
+
+void Session::redirect_states(const Plan& plan) {
   for (OwnedState& s : states_) {
     const Type& type = model_->output_type(s.at.output);
-    if (bound_[s.at.output].view.data || !type.is_tensor() || type.dtype == DType::string || !type.placeable() || (type.determined() && !s.in_place)) continue;
-    const int64_t bytes = largest_bytes(type);
-    Object& to = s.in_place ? s.value : s.next;
-    to.bytes.resize(size_t(bytes));
-    frame_.redirect(s.at.output, to.bytes.data(), bytes);
+    const bool grows = moves(s) && !options_.observer &&  // which sees dense tensors
+                       std::ranges::any_of(plan.growing, [&](const Plan::Growing& g) { return g.input == s.at.input && g.output == s.at.output; });
+    if (s.pitch && !grows && inputs_[s.at.input].view.pitch) make_dense(s);
+    if (!moves(s)) continue;
+    Object& to = s.in_place || s.pitch ? s.value : s.next;
+    to.bytes.resize(size_t(largest_bytes(type)));
+    frame_.redirect(s.at.output, to.bytes.data(), largest_bytes(type), false, grows ? type.dims.end()[-1].upper() * type.dims.end()[-2].upper() : 0);
   }
+}
+
+// `value` without room in it.
+void Session::make_dense(OwnedState& s) {
+  Input& input = inputs_[s.at.input];
+  const View to = s.next.set_tensor(input.view.dtype, input.shape);
+  copy_tensor(to, input.view);
+  std::swap(s.value, s.next);
+  s.pitch = 0;
+  input.view = std::as_const(s.value).view();
+  views_[s.at.input] = input.view;
+}
+
+const ConstView& Session::output(size_t k) {
+  if (!results_[k].pitch) return results_[k];
+  const BudgetScope scope(budget_);
+  OwnedState& s = *std::ranges::find_if(states_, [&](const OwnedState& state) { return state.at.output == k; });
+  s.next.bytes.resize(size_t(largest_bytes(model_->output_type(k))));  // for all that it may become
+  copy_tensor(s.next.set_tensor(results_[k].dtype, results_[k].shape), results_[k]);
+  return results_[k] = std::as_const(s.next).view();
 }
 
 void Session::keep_states() {
@@ -205,14 +232,19 @@ void Session::keep_states() {
     const ConstView& result = results_[s.at.output];
     if (result.data && s.in_place && result.data == s.value.bytes.data()) {
       s.value.set_tensor(result.dtype, result.shape);
+    } else if (result.data && result.pitch) {
+      if (result.data == s.next.bytes.data()) std::swap(s.value, s.next), s.next = {};
+      s.value.dtype = result.dtype, s.value.shape.assign(result.shape.begin(), result.shape.end());
     } else if (result.data && result.data == s.next.bytes.data()) {
       s.next.set_tensor(result.dtype, result.shape);
       std::swap(s.value, s.next);
     } else {
       s.value.assign(result);
     }
+    s.pitch = result.pitch;
     inputs_[s.at.input].shape = s.value.shape;
     inputs_[s.at.input].view = std::as_const(s.value).view();
+    inputs_[s.at.input].view.pitch = s.pitch;
   }
 }
 }  // namespace engine

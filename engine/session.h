@@ -75,8 +75,9 @@ class Session {
     deadline_ = deadline;
   }
   void run_armed();
-  // Of the last run; without data if it failed. Valid until the next run or prepare().
-  const ConstView& output(size_t k) const { return results_[k]; }
+  // Of the last run; without data if it failed. Valid until the next run or prepare(). Copies a state that grows in place, when it
+  // is asked for.
+  const ConstView& output(size_t k);
 
   // Forgets the states: each starts from zeros, or from what set_input gives it.
   void reset_states();
@@ -108,8 +109,11 @@ class Session {
     Object value;
     Object next;            // of one that grows up to a bound: what the run writes to, while it reads `value`
     bool in_place = false;  // the run may write to what it reads
+    int64_t pitch = 0;      // View::pitch of `value`
   };
-  void redirect_states();
+  bool moves(const OwnedState&) const;
+  void redirect_states(const Plan&);
+  void make_dense(OwnedState&);
   void keep_states();
   void gather_inputs();
   void start_budget(Budget::Clock::time_point deadline);

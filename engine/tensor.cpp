@@ -22,7 +22,14 @@ void copy_elements(const View& to, int64_t to_first, const ConstView& from, int6
 
 void copy_tensor(const View& to, const ConstView& from) {
   if (to.dtype == DType::string) return copy_elements(to, 0, from, 0, from.elements());
-  if (from.bytes() > 0) std::memmove(to.data, from.data, from.bytes());
+  if (from.bytes() <= 0) return;
+  if (!from.pitch) {
+    std::memmove(to.data, from.data, from.bytes());
+    return;
+  }
+  const int64_t element = bits_of(from.dtype) / 8, matrix = from.shape.end()[-1] * from.shape.end()[-2], matrices = from.elements() / matrix;
+  for (int64_t m = 0; m < matrices; ++m)
+    std::memcpy(to.data + m * matrix * element, from.data + m * from.pitch * element, size_t(matrix * element));
 }
 
 std::vector<int64_t> to_ints(const ConstView& view) {

@@ -20,12 +20,14 @@ namespace engine {
 struct Object;
 
 // A value of any kind. A tensor is dense and row-major, and `data` points to its elements (std::string objects for
-// strings). Any other kind of value is `object`.
+// strings). Any other kind of value is `object`. A state that grows may have room behind each of its matrices, its last two
+// dims: see Plan::growing.
 template <class Byte, class Obj> struct BasicView {
   DType dtype = DType::f32;
   std::span<const int64_t> shape;
   Byte* data = nullptr;
   Obj* object = nullptr;
+  int64_t pitch = 0;  // elements from matrix to matrix; 0: as many as one has
 
   int64_t rank() const { return static_cast<int64_t>(shape.size()); }
   int64_t elements() const {
@@ -38,7 +40,7 @@ template <class Byte, class Obj> struct BasicView {
     using Element = std::conditional_t<std::is_const_v<Byte>, const T, T>;
     return std::span<Element>(reinterpret_cast<Element*>(data), static_cast<size_t>(elements()));
   }
-  operator BasicView<const Byte, const Obj>() const requires(!std::is_const_v<Byte>) { return {dtype, shape, data, object}; }
+  operator BasicView<const Byte, const Obj>() const requires(!std::is_const_v<Byte>) { return {dtype, shape, data, object, pitch}; }
 };
 using View = BasicView<std::byte, Object>;
 using ConstView = BasicView<const std::byte, const Object>;
@@ -50,7 +52,7 @@ template <class Carrier> void store(const View& v, int64_t i, Carrier value, boo
 
 // Copies `count` elements, of any dtype but string also within bytes.
 void copy_elements(const View& to, int64_t to_first, const ConstView& from, int64_t from_first, int64_t count);
-// Copies a whole tensor of equal dtype and element count.
+// Copies a whole tensor of equal dtype and element count. `to` is dense.
 void copy_tensor(const View& to, const ConstView& from);
 // The elements of a small integer or boolean tensor.
 std::vector<int64_t> to_ints(const ConstView&);

@@ -61,7 +61,7 @@ BenchResult bench(const BenchArguments& arguments, const Shapes& shapes, int thr
   result.load = timed([&] { model = std::make_shared<const Model>(load_graph(arguments.model).graph, arguments.compile); });
   result.precision = precision_text(model->plans()->options());
   const Values values = synthetic_inputs(model->graph(), shapes, arguments.inputs);
-  Session session(model, {.threads = 0, .pool = &pool, .own_states = true});
+  Session session(model, to_repeat(model->graph(), pool));
   set_inputs(session, values);
   result.compile = timed([&] { session.prepare(); });
   result.first_run = timed([&] { session.run(); });

@@ -188,4 +188,9 @@ void set_inputs(Session& session, const Values& values) {
   require(missing.empty(), Code::invalid_argument, "these inputs have no value: ", missing,
           "; give each one with -i NAME=FILE.npy");
 }
+
+SessionOptions to_repeat(const Graph& graph, kernels::ThreadPool& pool) {
+  const auto grows = [&](const State& s) { return !(graph[graph.inputs[s.input]].type == graph[graph.outputs[s.output].value].type); };
+  return {.threads = 0, .pool = &pool, .own_states = std::ranges::none_of(graph.states, grows)};
+}
 }  // namespace tools

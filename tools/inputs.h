@@ -21,4 +21,7 @@ Values synthetic_inputs(const Graph&, Shapes shapes, const std::vector<std::stri
 // Throws an error that lists every input without a value, with its type. `session` keeps views of the values.
 void set_inputs(Session& session, const Values&);
 void set_inputs(Session&, Values&&) = delete;
+
+// Options of a session that runs many times on the same inputs: it owns its states, unless they grow from run to run.
+SessionOptions to_repeat(const Graph&, kernels::ThreadPool&);
 }  // namespace tools

@@ -125,7 +125,7 @@ std::vector<std::string> read_labels(const std::string& path) {
   return labels;
 }
 
-std::vector<Ranked> top(const Session& session, const std::vector<std::string>& labels, size_t count) {
+std::vector<Ranked> top(Session& session, const std::vector<std::string>& labels, size_t count) {
   const ConstView* found = nullptr;
   for (size_t k = 0; k < session.model().outputs() && !found; ++k) {
     const ConstView& x = session.output(k);

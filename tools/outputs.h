@@ -29,6 +29,6 @@ struct Ranked {
 };
 // The `count` largest elements of the first output that is a tensor of reals with as many elements as there are labels.
 // Without labels, of the first one that is a tensor of reals; its indices are the labels.
-std::vector<Ranked> top(const Session&, const std::vector<std::string>& labels, size_t count);
+std::vector<Ranked> top(Session&, const std::vector<std::string>& labels, size_t count);
 std::vector<std::string> read_labels(const std::string& path);
 }  // namespace tools

@@ -236,7 +236,7 @@ void profile(ProfileArguments arguments) {
   compile.keep_refusals = arguments.dispatch;
   const auto model = std::make_shared<const Model>(std::move(graph), std::move(compile));
   const Values values = synthetic_inputs(model->graph(), shapes, arguments.inputs);
-  Session session(model, {.threads = 0, .pool = &pool, .own_states = true});
+  Session session(model, to_repeat(model->graph(), pool));
   set_inputs(session, values);
   session.prepare();
   Report report{.threads = pool.size(),

@@ -29,7 +29,7 @@ Json to_json(const std::vector<Ranked>& ranked) {
   return list;
 }
 
-void print_results(const RunArguments& arguments, const Session& session, const std::vector<Ranked>& ranked,
+void print_results(const RunArguments& arguments, Session& session, const std::vector<Ranked>& ranked,
                    OutputFolder* folder) {
   Json list = Json::array();
   std::string text;

@@ -91,7 +91,7 @@ class Tuner {
 
  private:
   std::unique_ptr<Session> open(const CompileOptions& options) {
-    auto session = std::make_unique<Session>(std::make_shared<const Model>(graph_, options), SessionOptions{.threads = 0, .pool = &pool_, .own_states = true});
+    auto session = std::make_unique<Session>(std::make_shared<const Model>(graph_, options), to_repeat(graph_, pool_));
     set_inputs(*session, values_);
     session->run();
     return session;

@@ -13,9 +13,10 @@ template <class D> struct Heads {
 template <class Dims> auto heads_of(const Dims& d, bool rows_first) {
   return Heads<std::decay_t<decltype(d[0])>>{d[0], d[rows_first ? 2 : 1], d[rows_first ? 1 : 2], d[3]};
 }
-kernels::attention::Strides strides_of(const Heads<int64_t>& t, bool rows_first) {
-  const int64_t head = rows_first ? t.columns : t.rows * t.columns, row = rows_first ? t.heads * t.columns : t.columns;
-  return {t.heads * t.rows * t.columns, head, row};
+// `pitch`: see View.
+kernels::attention::Strides strides_of(const Heads<int64_t>& t, bool rows_first, int64_t pitch = 0) {
+  const int64_t matrix = pitch ? pitch : rows_first ? t.heads * t.columns : t.rows * t.columns;
+  return rows_first ? kernels::attention::Strides{t.rows * matrix, t.columns, matrix} : kernels::attention::Strides{t.heads * matrix, matrix, t.columns};
 }
 
 Types infer(const Attention& op, const InferContext& in) {
@@ -114,7 +115,7 @@ std::optional<Lowered> lower(const Attention& op, const LowerContext& c) {
     kernels::attention::Args a{};
     a.batch = q.batch, a.heads = q.heads, a.queries = q.rows, a.keys = k.rows, a.shared = q.heads / std::max<int64_t>(1, k.heads);
     a.sight = {op.causal, k.rows - q.rows, 0};
-    a.q_strides = strides_of(q, op.q_rows_first), a.k_strides = strides_of(k, op.k_rows_first), a.v_strides = strides_of(v, op.v_rows_first);
+    a.q_strides = strides_of(q, op.q_rows_first), a.k_strides = strides_of(k, op.k_rows_first, r.in(1).pitch), a.v_strides = strides_of(v, op.v_rows_first, r.in(2).pitch);
     a.y_strides = strides_of({q.batch, q.heads, q.rows, v.columns}, op.y_rows_first);
     a.q = floats(0), a.k = floats(1), a.v = floats(2), a.y = reinterpret_cast<float*>(r.out(0).data), a.scratch = r.scratch();
     if (r.has(3)) {
@@ -125,6 +126,8 @@ std::optional<Lowered> lower(const Attention& op, const LowerContext& c) {
   }, scratch};
 }
 
+bool takes_room(const Attention& op, int64_t, int port) { return port == 1 ? !op.k_rows_first : port == 2 && !op.v_rows_first; }
+
 double flops(const Attention& op, std::span<const Type> in, std::span<const Type>) {
   if (!in[0].determined() || !in[1].determined() || !in[2].determined()) return 0;
   const auto q = heads_of(in[0].shape(), op.q_rows_first), k = heads_of(in[1].shape(), op.k_rows_first), v = heads_of(in[2].shape(), op.v_rows_first);
@@ -133,7 +136,7 @@ double flops(const Attention& op, std::span<const Type> in, std::span<const Type
 }  // namespace
 
 const OpDef<Attention>& def(const Attention&) {
-  static constexpr OpDef<Attention> def{.infer = infer, .reference = reference, .lower = lower, .bounded = true, .on_device = true, .keeps_half = true, .flops = flops};
+  static constexpr OpDef<Attention> def{.infer = infer, .reference = reference, .lower = lower, .bounded = true, .on_device = true, .keeps_half = true, .takes_room = takes_room, .flops = flops};
   return def;
 }
 }  // namespace engine

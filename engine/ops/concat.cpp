@@ -85,19 +85,20 @@ std::optional<Lowered> lower(const Concat& op, const LowerContext& c) {
     const View& y = r.out(0);
     check_extents(r, axis);
     const AxisSplit whole(y.shape, axis);
-    const int64_t to_pitch = (y_pitch ? y_pitch : whole.extent * whole.inner) * size;
+    const int64_t to_pitch = (y.pitch ? y.pitch : y_pitch ? y_pitch : whole.extent * whole.inner) * size;
     const auto run_of = [&](size_t k) { return r.in(k).shape[size_t(axis)] * whole.inner * size; };
+    const auto needed = [&](size_t k) { return copies[k].needed && !(y.pitch && y.pitch == r.in(k).pitch && y.data == r.in(k).data); };
     int64_t bytes = 0;
-    for (size_t k = 0; k < copies.size(); ++k) bytes += copies[k].needed ? run_of(k) * whole.outer : 0;
+    for (size_t k = 0; k < copies.size(); ++k) bytes += needed(k) ? run_of(k) * whole.outer : 0;
     if (bytes == 0) return;
     kernels::run_divided(r.pool(), r.threads(), {.rows = whole.outer, .work = 4 * 2 * bytes}, [&](int64_t from, int64_t to, int64_t, int64_t) {
       int64_t first = 0;
       for (size_t k = 0; k < copies.size(); ++k) {
-        const int64_t run = run_of(k), pitch = copies[k].pitch ? copies[k].pitch * size : run;
+        const int64_t apart = r.in(k).pitch ? r.in(k).pitch : copies[k].pitch, run = run_of(k), pitch = apart ? apart * size : run;
         const std::byte* x = r.in(k).data + from * pitch;
         std::byte* out = y.data + from * to_pitch + first;
         first += run;
-        if (!copies[k].needed || run == 0) continue;
+        if (!needed(k) || run == 0) continue;
         if (pitch == run && to_pitch == run) std::memcpy(out, x, size_t(run * (to - from)));
         else if (run == sizeof(float)) for (int64_t row = from; row < to; ++row, x += pitch, out += to_pitch) std::memcpy(out, x, sizeof(float));
         else for (int64_t row = from; row < to; ++row, x += pitch, out += to_pitch) std::memcpy(out, x, size_t(run));
@@ -111,6 +112,8 @@ bool takes_pitch(const Concat& op, const Graph& graph, const Node& node, int) {
   return y.dtype == DType::f32 && y.determined() && normal_axis(op.axis, y.rank()) + 1 == y.rank();
 }
 
+bool takes_room(const Concat& op, int64_t rank, int port) { return rank >= 2 && port <= 0 && normal_axis(op.axis, rank) == rank - 2; }
+
 void simplify(const Concat&, NodeId n, Rewriter& rewriter) {
   const Node& node = rewriter.graph[n];
   if (node.inputs.size() == 1) rewriter.replace(node.outputs[0], node.inputs[0]);
@@ -118,7 +121,7 @@ void simplify(const Concat&, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Concat>& def(const Concat&) {
-  static constexpr OpDef<Concat> def{.infer = infer, .reference = reference, .lower = lower, .bounded = true, .on_device = true, .keeps_half = true, .cpu_keeps_half = true, .simplify = simplify, .takes_pitch = takes_pitch};
+  static constexpr OpDef<Concat> def{.infer = infer, .reference = reference, .lower = lower, .bounded = true, .on_device = true, .keeps_half = true, .cpu_keeps_half = true, .simplify = simplify, .takes_pitch = takes_pitch, .takes_room = takes_room};
   return def;
 }
 }  // namespace engine

@@ -21,7 +21,7 @@ struct Spec {
   int64_t x_pitch = 0, y_pitch = 0;  // 0: C, OC
   bool bias = false;
   bool strict = false;  // no algorithm whose error is larger than a direct sum's
-  bool by_rows = false;  // the kernel must take Args::rows
+  bool by_rows = false;  // the kernel must take Args::rows, and one thread runs it
   Precision precision = Precision::f32;
   pointwise::KeptTypes kept = {};  // for the CPU's rows, of which each refuses what it does not read or write
   int64_t rows = 0;      // of y, all images together, where all runs have as many: the kernel is made for these. 0: any

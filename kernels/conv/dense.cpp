@@ -23,7 +23,7 @@ class PixelGemm final : public Conv {
         pitch_(gathers_ ? spec.channels + (spec.channels % 512 == 0 ? 16 : 0) : spec.in_pitch()),
         gemm_(gemm::make(backend,
                          {.n = spec.out_channels, .k = spec.channels, .transposed_b = true, .bias = spec.bias, .epilogue = spec.epilogue,
-                          .rows = spec.rows * spec.out_width(), .precision = backend.precision, .kept = spec.kept},
+                          .rows = spec.rows * spec.out_width(), .multiple = spec.by_rows ? spec.out_width() : 0, .precision = backend.precision, .kept = spec.kept},
                          pitch_)) {}
   bool ok() const { return gemm_ != nullptr; }
 

@@ -180,7 +180,7 @@ Support supports_planar(const Spec& s, int lanes) {
   // Two products a cycle at best, unless loads that cross a cache line are more than them; columns and outputs that nobody
   // asked for; and each element of x and y moved once, those of x for the rows that bands share as well.
   const auto outputs = static_cast<double>(s.out_channels), channels = static_cast<double>(s.channels);
-  const double taps = static_cast<double>(s.kernel_h) * s.kernel_w, moves = s.nchw_input && s.stride_w > 1 ? 1.5 : 0.4;
+  const double taps = static_cast<double>(s.kernel_h) * s.kernel_w, moves = s.nchw_input && s.stride_w > 1 ? 1.5 : 0.55;
   const auto width = static_cast<double>(s.out_width()), block = static_cast<double>(per_block(s.out_channels));
   const double padded = static_cast<double>(divide_up(s.out_channels, per_block(s.out_channels))) * block / outputs *
                         std::ceil(width / lanes) * lanes / width;

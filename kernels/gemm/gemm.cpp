@@ -9,6 +9,7 @@ using tile::Place;
 constexpr int64_t bytes = sizeof(float);
 constexpr int64_t k_limit = 768;              // a longer reduction is cut evenly, to keep a panel's block in cache
 constexpr int64_t a_block_bytes = 512 << 10;  // of A, read again for each panel
+constexpr int64_t side_by_side_bytes = 2 << 20;  // of B, read by panels side by side: what a second-level cache has
 constexpr int64_t packed_a_bytes = 64 << 10;  // of A, on the stack: 48 rows of the longest block of k in f32
 
 class TiledGemm final : public Gemm {
@@ -25,7 +26,7 @@ class TiledGemm final : public Gemm {
     direct_ = spec.b == B::dynamic && !spec.transposed_b;
     find_heights(backend);
     ok_ = (narrow_ || fill(backend, packed_tiles_, {})) && (!direct_ || fill(backend, direct_tiles_, {.direct = true})) &&
-          (!group_ || fill(backend, group_tiles_, {.packed = true}));
+          (!group_ || fill(backend, group_tiles_, {.packed = true})) && fill_side_by_side(backend);
   }
   bool ok() const { return ok_; }
 
@@ -81,24 +82,28 @@ class TiledGemm final : public Gemm {
     step.work = m * spec_.n * spec_.k + 4 * (step.for_rows + step.for_blocks);
     return step;
   }
-  // Those of the tiles that the known rows are cut into, for any number of threads; a height of one serves what comes otherwise.
+  // Those of the tiles that the known rows are cut into, for any number of threads, or that multiples of rows are for one thread; a
+  // height of one serves what comes otherwise.
   void find_heights(const tile::Backend& backend) {
-    constexpr int64_t most_threads = 64;
+    constexpr int64_t most_threads = 64, most_multiples = 64;
+    const bool known = spec_.rows > 0, multiples = !known && spec_.multiple > 0;
     full_rows_ = backend.max_rows[panels_.count == 1 ? panels_.last_vectors : panels_.vectors];
-    heights_.assign(*std::ranges::max_element(backend.max_rows) + size_t{1}, spec_.rows <= 0);
+    heights_.assign(*std::ranges::max_element(backend.max_rows) + size_t{1}, !known && !multiples);
     heights_[1] = true;
-    if (spec_.rows <= 0 || full_rows_ <= 0) return;
-    for (int64_t threads = 1; threads <= most_threads; ++threads) {
-      const int64_t parts = std::max<int64_t>(Division::of(divisible(spec_.rows, panels_.count), threads).rows, 1);
-      for (const int64_t rows : {spec_.rows / parts, divide_up(spec_.rows, parts)})
-        for (const int last : {0, 1}) {
-          const int most = backend.max_rows[last ? panels_.last_vectors : panels_.vectors];
-          if (rows <= 0 || most <= 0) continue;
-          const tile::RowSplit split(rows, most);
-          heights_[static_cast<size_t>(split.rows)] = true;
-          if (split.smaller) heights_[static_cast<size_t>(split.rows - 1)] = true;
-        }
-    }
+    if (full_rows_ <= 0) return;
+    for (int64_t threads = 1; known && threads <= most_threads; ++threads) add_heights(backend, spec_.rows, threads);
+    for (int64_t count = 1; multiples && count <= most_multiples; ++count) add_heights(backend, count * spec_.multiple, 1);
+  }
+  void add_heights(const tile::Backend& backend, int64_t m, int64_t threads) {
+    const int64_t parts = std::max<int64_t>(Division::of(divisible(m, panels_.count), threads).rows, 1);
+    for (const int64_t rows : {m / parts, divide_up(m, parts)})
+      for (const int last : {0, 1}) {
+        const int most = backend.max_rows[last ? panels_.last_vectors : panels_.vectors];
+        if (rows <= 0 || most <= 0) continue;
+        const tile::RowSplit split(rows, most);
+        heights_[static_cast<size_t>(split.rows)] = true;
+        if (split.smaller) heights_[static_cast<size_t>(split.rows - 1)] = true;
+      }
   }
   bool direct(int64_t m) const { return direct_ && m <= 4 * full_rows(); }
   int panels(int64_t n) const { return static_cast<int>(divide_up(n, static_cast<int64_t>(panels_.vectors) * panels_.lanes)); }  // that hold n columns
@@ -121,6 +126,22 @@ class TiledGemm final : public Gemm {
     }
     return true;
   }
+
+  // One row waits for each multiply-add of its few sums, and for the call of each panel's tile: where B comes from a cache, several
+  // panels side by side are twice as fast.
+  bool fill_side_by_side(const tile::Backend& backend) {
+    const int64_t count = whole_panels();
+    if (backend.panels < 2 || count < backend.panels || spec_.rows > 1 || spec_.multiple > 1 || spec_.n * spec_.k * bytes > side_by_side_bytes) return true;
+    tile::Shape shape{.vectors = panels_.vectors * backend.panels, .panels = backend.panels};
+    for (const Place place : places()) {
+      tile::Tile& tile = side_by_side_[static_cast<int>(place)];
+      if (tile) continue;
+      set_place(shape, place, spec_.bias, epilogue_.in_tile);
+      if (!(tile = backend.make(shape))) return false;
+    }
+    return true;
+  }
+  int whole_panels() const { return panels_.count - (panels_.last_vectors != panels_.vectors || panels_.tail); }
 
   std::vector<Place> places() const {
     if (spec_.shorter && k_.count() > 1) return {Place::only, Place::first, Place::middle, Place::last};
@@ -166,7 +187,10 @@ class TiledGemm final : public Gemm {
     for (int i = 0; i < blocks.count(); ++i) {
       const int64_t k0 = blocks.begin(i);
       const Place place = tile::place(i, blocks.count());
-      for (int p = first; p < last; ++p) {
+      const tile::Tile& several = side_by_side_[static_cast<int>(place)];
+      const int at_once = several && m == 1 && !direct ? several.shape->panels : 1;
+      for (int p = first, count = 1; p < last; p += count) {
+        count = p + at_once <= std::min(last, whole_panels()) ? at_once : 1;
         const auto& by_rows = tiles.by_rows[p == panels_.count - 1][static_cast<int>(place)];
         pointwise::Cursors cursors(epilogue_.in_tile, args.operands, m0, panels_.column(p));
         tile::Args t = start(args, cursors, blocks.size(i), p, m0);
@@ -175,13 +199,18 @@ class TiledGemm final : public Gemm {
         t.b_stride = args.ldb * bytes;
         const float* panel = direct ? b + k0 * args.ldb + panels_.column(p) : packed_b(b, i, p);
         if (!direct) {
-          const int next_i = p + 1 < last ? i : i + 1 < blocks.count() ? i + 1 : 0;
-          const int next_p = p + 1 < last ? p + 1 : next_i ? first : last;
+          const int next_i = p + count < last ? i : i + 1 < blocks.count() ? i + 1 : 0;
+          const int next_p = p + count < last ? p + count : next_i ? first : last;
           if (next_p < panels_.count) t.prefetch = packed_b(b, next_i, next_p);
           else t.prefetch = static_cast<const float*>(args.next);
           if (t.prefetch) t.prefetch_end = t.prefetch + blocks.size(next_i) * panels_.width(next_p < panels_.count ? next_p : 0);
         }
-        run_rows(t, by_rows, panel, m);
+        if (count == 1) {
+          run_rows(t, by_rows, panel, m);
+          continue;
+        }
+        t.b_stride = panels_.width(p) * spec_.k * bytes;
+        run_tiles(t, several, panel, 1);
       }
     }
     pass(args, m0, m, first, last);
@@ -263,6 +292,7 @@ class TiledGemm final : public Gemm {
   tile::Backend::Pack pack_group_;
   void (*narrow_)(void*, const float*, int64_t);  // null: operands are in f32
   Tiles packed_tiles_, direct_tiles_, group_tiles_;
+  tile::Tile side_by_side_[4];  // by place in the reduction; none: panels one by one
   bool direct_ = false, ok_ = false;
 };
 

@@ -21,6 +21,7 @@ struct Spec {
   bool bias = false;
   pointwise::Chain epilogue = {};  // rows and columns are those of C
   int64_t rows = 0;  // of A, where all runs have as many: only tiles of the heights that these are cut into are made. 0: any
+  int64_t multiple = 0;  // where `rows` is 0, and runs have a multiple of so many rows, and one thread: the same. 0: any number
   bool shorter = false;  // a run may have fewer columns and a shorter reduction than these: see Args
   Precision precision = Precision::f32;
   pointwise::KeptTypes kept = {};  // of A as x, of C as y, and of operands; a row refuses what it does not read or write

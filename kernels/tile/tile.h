@@ -33,6 +33,7 @@ struct Shape {
   bool strided = false;  // k_step is read; else it is one float
   bool direct = false;
   bool packed = false;  // rows of A are: Backend::group
+  int panels = 1;       // of B, side by side in C; `vectors` are those of all. More than one: of one row, and packed
   std::vector<Tap> taps{{}};
   pointwise::Chain epilogue = {};
   schema::DType kept = schema::DType::f32;  // C and operands, for backends that take halves
@@ -44,7 +45,7 @@ struct Args {
   const float* b;
   float* c;
   const float* bias;
-  int64_t lda, ldc, b_stride, k_step, outer_step;  // bytes
+  int64_t lda, ldc, b_stride, k_step, outer_step;  // bytes; b_stride: from k to k of a direct B, from panel to panel of several
   int64_t k;                                       // per tap
   int64_t outer;                                   // vertical taps
   int64_t tiles;                                   // consecutive tiles of `rows` rows
@@ -87,6 +88,7 @@ struct Backend {
   // up in f32; and what rounds numbers to it.
   Precision precision = Precision::f32;
   void (*narrow)(void* to, const float* from, int64_t n) = nullptr;
+  int panels = 1;  // as many as Shape::panels may be
   Pack pack_halves = nullptr;  // of rows that are kept so; such a backend's tiles take C and operands that are kept so, too
 
   int64_t element() const { return narrow ? 2 : 4; }  // bytes of a packed number

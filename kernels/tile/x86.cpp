@@ -20,7 +20,7 @@ struct ShapeHash {
   size_t operator()(const Shape& s) const {
     size_t seed = pointwise::Hash()(s.epilogue);
     const int flags = s.accumulate | s.bias << 1 | s.strided << 2 | s.direct << 3;
-    for (const int value : {s.rows, s.vectors, s.tail, flags}) hash_combine(seed, static_cast<size_t>(value));
+    for (const int value : {s.rows, s.vectors, s.tail, s.panels, flags}) hash_combine(seed, static_cast<size_t>(value));
     for (const Tap& tap : s.taps)
       for (const int64_t value : {tap.offset, int64_t{tap.first}, int64_t{tap.last}})
         hash_combine(seed, static_cast<size_t>(value));
@@ -39,6 +39,7 @@ template <class Isa> class TileGenerator : public jit::Generator {
     mov(lda, field(offsetof(Args, lda))), lea(lda3, ptr[lda + lda * 2]);
     mov(c, field(offsetof(Args, c))), mov(ldc, field(offsetof(Args, ldc)));
     mov(first_row, field(offsetof(Args, a)));
+    if (s_.panels > 1) mov(apart, field(offsetof(Args, b_stride))), lea(apart3, ptr[apart + apart * 2]);
     L(tile);
     prefetch_rows();
     begin();
@@ -102,6 +103,18 @@ template <class Isa> class TileGenerator : public jit::Generator {
   bool prefetches() const { return !s_.strided && !s_.direct; }
   // As much in a tile as brings a panel within four.
   int prefetched_lines() const { return std::clamp(unroll * s_.vectors * vector_bytes / (4 * line), 1, 3); }
+
+  int per_panel() const { return s_.vectors / s_.panels; }
+  int k_bytes() const { return per_panel() * vector_bytes; }  // of B, from k to k
+  // Vector v of B, and what lies `offset` bytes behind it.
+  Xbyak::Address in_b(int v, int offset) const {
+    const int p = v / per_panel(), at = offset + v % per_panel() * vector_bytes;
+    switch (p) {
+      case 0: return ptr[b + at];
+      case 3: return ptr[b + apart3 + at];
+      default: return ptr[b + apart * p + at];
+    }
+  }
 
   // The operand whose rows are asked for along with C's, or -1.
   int walked() const {
@@ -174,7 +187,7 @@ template <class Isa> class TileGenerator : public jit::Generator {
     Xbyak::Label block, single, rest, done;
     const int last = std::min(tap.last, s_.rows);
     if (tap.first >= last) {
-      imul(rax, field(offsetof(Args, k)), s_.vectors * vector_bytes), add(b, rax);
+      imul(rax, field(offsetof(Args, k)), k_bytes()), add(b, rax);
       return;
     }
     lea(a[0], ptr[image + static_cast<int>(tap.offset)]);
@@ -192,7 +205,7 @@ template <class Isa> class TileGenerator : public jit::Generator {
       if (prefetches()) walk();
       if (prefetches()) add(next, prefetched_lines() * line);
       for (int i = 0; i < pointers(last); ++i) add(a[i], 4 * unroll);
-      if (!s_.direct) add(b, unroll * s_.vectors * vector_bytes);
+      if (!s_.direct) add(b, unroll * k_bytes());
       sub(k, unroll), jae(block, T_NEAR);
       L(rest);
       add(k, unroll), jz(done, T_NEAR);
@@ -200,7 +213,7 @@ template <class Isa> class TileGenerator : public jit::Generator {
     L(single);
     multiply(tap.first, last, 0);
     for (int i = 0; i < pointers(last); ++i) s_.strided ? add(a[i], step) : add(a[i], 4);
-    if (!s_.direct) add(b, s_.vectors * vector_bytes);
+    if (!s_.direct) add(b, k_bytes());
     dec(k), jnz(single, T_NEAR);
     L(done);
   }
@@ -208,7 +221,12 @@ template <class Isa> class TileGenerator : public jit::Generator {
   // One k for the rows of a tap.
   void multiply(int first, int last, int u) {
     const int spare = s_.vectors, spares = std::min(4, Isa::registers - (s_.rows + 1) * s_.vectors);
-    const int b_offset = s_.direct ? 0 : u * s_.vectors * vector_bytes;
+    const int b_offset = s_.direct ? 0 : u * k_bytes();
+    if (s_.panels > 1) {
+      vbroadcastss(Vmm(0), element(first, u));
+      for (int v = 0; v < s_.vectors; ++v) vfmadd231ps(sum(first, v), Vmm(0), in_b(v, b_offset));
+      return;
+    }
     for (int v = 0; v < s_.vectors; ++v) {
       const Xbyak::Address from = ptr[b + b_offset + v * vector_bytes];
       s_.direct ? load(Vmm(v), from, v, Vmm(spare)) : vmovups(Vmm(v), from);
@@ -266,6 +284,7 @@ template <class Isa> class TileGenerator : public jit::Generator {
   const Xbyak::Reg64 c_row = r15, operand_row = rbx;  // while there are prefetches, in place of step and outer_count
   const Xbyak::Reg64 step = r15;  // of k in A, or in a direct B
   const Xbyak::Reg64 a[3] = {rsi, r12, r13};
+  const Xbyak::Reg64 apart = r12, apart3 = r13;  // panels, of which a row has several
 };
 
 template <class Isa> Tile make_tile(const Shape& shape) {
@@ -282,8 +301,8 @@ template <class Isa> Tile make_tile(const Shape& shape) {
 }  // namespace
 
 const Backend jit_avx512{
-    "jit", isa::avx512, 16, {0, 14, 14, 9, 6}, 2, 1.0 / 32, make_tile<jit::Avx512>, pointwise::emit_refusal};
+    "jit", isa::avx512, 16, {0, 14, 14, 9, 6}, 2, 1.0 / 32, make_tile<jit::Avx512>, pointwise::emit_refusal, 0, nullptr, nullptr, Precision::f32, nullptr, 4};
 const Backend jit_avx2{
-    "jit", isa::avx2, 8, {0, 10, 6, 4, 0}, 2, 1.0 / 16, make_tile<jit::Avx2>, pointwise::emit_refusal};
+    "jit", isa::avx2, 8, {0, 10, 6, 4, 0}, 2, 1.0 / 16, make_tile<jit::Avx2>, pointwise::emit_refusal, 0, nullptr, nullptr, Precision::f32, nullptr, 4};
 }  // namespace kernels::tile
 #endif

@@ -77,6 +77,37 @@ TEST(Decoder, AThousandTokensPlanOnceAndAllocateNothing) {
   EXPECT_EQ(allocations_so_far(), before);
   EXPECT_EQ(session.frame().plan(), plan);
   EXPECT_TRUE(std::ranges::none_of(plan->steps, [](const Step& s) { return s.kernel == "reference"; }));
+  EXPECT_EQ(plan->growing.size(), 4u);
+}
+
+// A cache is written where it lies; what needs it dense gets it so, and it may come from elsewhere at any time.
+TEST(Decoder, ACacheThatGrowsInPlaceIsDenseWhereAsked) {
+  const auto model = model_of(Decoder(Dim::symbol("past", 0, 64), 1).graph);
+  Session own(model), fed(model, {.own_states = false});
+  const ConstantPtr none = f32_iota({1, heads, 0, size});
+  for (Session* s : {&own, &fed})
+    for (size_t k = 1; k <= 4; ++k) s->set_input(k, none->view());
+  std::vector<Object> kept(5);
+  Object bound;
+  int64_t observed = 0;
+  for (unsigned i = 0; i < 24; ++i) {
+    const ConstantPtr x = random_constant({1, 1, width}, i);
+    own.set_input(0, x->view()), fed.set_input(0, x->view());
+    if (i == 4) own.set_observer([&](const Plan&, size_t, double, const RunContext& c) {
+      ++observed;
+      for (size_t k = 0; k < c.inputs(); ++k) EXPECT_EQ(c.in(k).pitch, 0);
+    });
+    if (i == 6) own.set_observer(nullptr);
+    if (i == 9) { bound.set_tensor(DType::f32, Shape{1, heads, 10, size}), own.set_output(2, {DType::f32, bound.shape, bound.bytes.data(), nullptr}); }
+    if (i == 10) own.set_output(2, {});
+    if (i == 15) own.set_input(3, std::as_const(kept[3]).view());
+    own.run(), fed.run();
+    for (size_t k = 0; k < 5; k += i % 4 ? 4 : 1) ASSERT_EQ(numbers(own.output(k)), numbers(fed.output(k))) << "output " << k << " of run " << i;
+    for (size_t k = 1; k <= 4; ++k) kept[k].assign(fed.output(k)), fed.set_input(k, std::as_const(kept[k]).view());
+    if (i == 9) { EXPECT_EQ(numbers(std::as_const(bound).view()), numbers(fed.output(2))); }
+  }
+  EXPECT_GT(observed, 0);
+  EXPECT_FALSE(own.frame().plan()->growing.empty());
 }
 
 // A caller that owns the caches gets the same.

@@ -141,6 +141,16 @@ TEST_P(GemmRow, LongReductionsAndManyPanels) {
   check(row, {.spec = {.n = 300, .k = 96, .epilogue = chain}, .m = 260, .pad = 5});
 }
 
+// Panels side by side, what is left of them, and a last one that is narrower.
+TEST_P(GemmRow, OneRow) {
+  const Chain chain{Stage::of(BinaryKind::mul, 1, Mode::per_column), Stage::of(BinaryKind::add, 0, Mode::full), Stage::of(UnaryKind::relu)};
+  for (const int64_t n : {63, 64, 127, 128, 129, 160, 255, 256, 257, 291})
+    for (const int64_t k : {0, 1, 3, 4, 5, 64, 800, 1700}) {
+      check(row, {.spec = {.n = n, .k = k, .bias = n % 2 == 0, .epilogue = k == 5 || k == 800 ? chain : Chain(), .rows = k % 2}, .m = 1});
+      if (HasFatalFailure()) return;
+    }
+}
+
 // Made for so many rows of A, and run with those and with others.
 TEST_P(GemmRow, KnownRows) {
   const Chain chain{Stage::of(BinaryKind::add, 0, Mode::full), Stage::of(UnaryKind::relu)};
@@ -148,6 +158,16 @@ TEST_P(GemmRow, KnownRows) {
     for (const int64_t m : {rows, rows + 1, int64_t{37}})
       for (const int64_t n : {9, 40, 130}) {
         check(row, {.spec = {.n = n, .k = n == 40 ? 800 : 70, .b = n == 9 ? gemm::B::dynamic : gemm::B::packed, .bias = n == 40, .epilogue = n == 40 ? chain : Chain(), .rows = rows}, .m = m});
+        if (HasFatalFailure()) return;
+      }
+}
+
+// Made for multiples of so many rows, and run with those by one thread, and with others.
+TEST_P(GemmRow, MultiplesOfRows) {
+  for (const int64_t multiple : {1, 7, 12, 28, 33})
+    for (const int64_t m : {multiple, 3 * multiple, 10 * multiple, 10 * multiple + 1})
+      for (const int64_t n : {9, 40, 130}) {
+        check(row, {.spec = {.n = n, .k = n == 40 ? 800 : 70, .bias = n == 40, .multiple = multiple}, .m = m});
         if (HasFatalFailure()) return;
       }
 }

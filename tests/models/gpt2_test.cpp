@@ -38,7 +38,7 @@ class Gpt2 : public testing::Test {
 
 // What ONNX Runtime gives with its AttentionFusion disabled, that is, with the divisors that the model has.
 TEST_F(Gpt2, DividesByWhatTheModelSays) {
-  decode(graph_, 1, [](int, const Session& session) {
+  decode(graph_, 1, [](int, Session& session) {
     const Shape shape{1, 1, 4};
     const float want[] = {0.2948087f, 2.10276f, -2.3236299f, -0.6044185f};
     const ConstView expected{DType::f32, shape, reinterpret_cast<const std::byte*>(want), nullptr};
@@ -49,7 +49,7 @@ TEST_F(Gpt2, DividesByWhatTheModelSays) {
 TEST_F(Gpt2, OnePlanServesAGrowingPast) {
   constexpr int steps = 4;  // positions 4 to 7: the model has 8
   std::vector<std::vector<Object>> want;
-  decode(graph_, steps, [&](int, const Session& session) {
+  decode(graph_, steps, [&](int, Session& session) {
     auto& outputs = want.emplace_back(session.model().outputs());
     for (size_t k = 0; k < outputs.size(); ++k) outputs[k].assign(session.output(k));
   });
@@ -58,7 +58,7 @@ TEST_F(Gpt2, OnePlanServesAGrowingPast) {
     if (bounded[v].name.starts_with("past_")) bounded[v].type.dims[3] = Dim::symbol("past", 0, 7);
   infer_types(bounded);
   const Plan* plan = nullptr;
-  decode(bounded, steps, [&](int step, const Session& session) {
+  decode(bounded, steps, [&](int step, Session& session) {
     if (step == 0) plan = session.frame().plan();
     EXPECT_EQ(session.frame().plan(), plan) << "step " << step << " needed another plan";
     EXPECT_FALSE(session.frame().tail()) << "a size was left to the run";

@@ -31,7 +31,7 @@ INSTANTIATE_TEST_SUITE_P(, Models, testing::ValuesIn(rows), [](const auto& row) 
   return name;
 });
 
-std::vector<Object> outputs_of(const Session& session) {
+std::vector<Object> outputs_of(Session& session) {
   std::vector<Object> all(session.model().outputs());
   for (size_t k = 0; k < all.size(); ++k) all[k].assign(session.output(k));
   return all;

@@ -5,6 +5,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sys/wait.h>
+#include "engine/graph_text.h"
+#include "engine/model_file.h"
 
 namespace {
 using Json = nlohmann::json;
@@ -160,5 +162,19 @@ TEST(Kernels, RefusesWhatIsNoProblem) {
                                     "nosuch --bench m1",
                                     "--bench m1,n1,k1"})
     EXPECT_EQ(inlay("kernels " + problem).status, 2) << problem;
+}
+// More runs than the cache has room for.
+TEST(Bench, CachesThatGrowStartAnewInEachRun) {
+  const std::string path = testing::TempDir() + "growing.inlay";
+  engine::save_model(engine::parse_graph("input x f32[1,2,1,4]\n"
+                                         "input past f32[1,2,past:0..8,4]\n"
+                                         "present = Concat axis=2 (past, x)\n"
+                                         "output present\n"
+                                         "state 1 0\n"),
+                     path);
+  const std::string arguments = "'" + path + "' --warmup 1ms --duration 10ms --json --shape past=1x2x7x4";
+  EXPECT_GT(json_of("bench " + arguments).at(0).at("runs").get<double>(), 8);
+  EXPECT_GT(json_of("profile " + arguments).at("runs").get<double>(), 8);
+  std::remove(path.c_str());
 }
 }  // namespace
