@@ -166,7 +166,7 @@ TEST_P(PointwiseRow, ValuesThatAreKeptAsHalf) {
   if (!half::select({})) GTEST_SKIP() << "no kernel between f32 and half here";
   using enum schema::DType;
   const Chain chain{Stage::of(BinaryKind::mul, 0, Mode::full), Stage::of(BinaryKind::add, 1, Mode::per_column), Stage::of(BinaryKind::sub, 2, Mode::scalar), Stage::of(UnaryKind::relu)};
-  for (const auto& kept : {KeptTypes{.x = f16}, {.y = f16}, {.operands = {f16}}, {.x = f16, .y = f16, .operands = {f16, f16, f16}}})
+  for (const auto& kept : {pointwise::KeptTypes{.x = f16}, {.y = f16}, {.operands = {f16}}, {.x = f16, .y = f16, .operands = {f16, f16, f16}}})
     for (const int64_t rows : {1, 3, 70})
       for (const int64_t columns : {1, 7, 255, 256, 257, 600}) {
         SCOPED_TRACE(std::to_string(rows) + "x" + std::to_string(columns) + " seed " + std::to_string(test::seed()));
