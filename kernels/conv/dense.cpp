@@ -153,6 +153,8 @@ class ImplicitGemm final : public Conv {
     const int64_t rows = std::max<int64_t>(1, image_part_terms / (s_.kernel_w * in_));
     return static_cast<int>((s_.kernel_h + rows - 1) / rows);
   }
+  // A column of the kernel begins in x where the one before ends.
+  bool taps_join() const { return !s_.nchw_input && k_.count() == 1 && s_.dilation_w * pixel_ == in_; }
   int sums() const { return k_.count() * parts_; }
 
   bool plan_row(const tile::Backend& backend, bool last) {
@@ -167,7 +169,14 @@ class ImplicitGemm final : public Conv {
     for (int64_t i = 0; i < split.larger + split.smaller; ++i, pixel += shape.rows) {
       const int rows = i < split.larger ? split.rows : split.rows - 1;
       std::vector<tile::Tap> taps;
-      for (int kw = 0; kw < s_.kernel_w; ++kw) taps.push_back(tap(kw, pixel, rows));
+      for (int kw = 0; kw < s_.kernel_w; ++kw) {
+        const tile::Tap next = tap(kw, pixel, rows);
+        const auto joins = [&](const tile::Tap& t) {
+          return t.first == next.first && t.last == next.last && ((t.first == 0 && t.last >= rows) || (t.count + 1) * in_ <= tile::max_tap_k);
+        };
+        if (taps_join() && !taps.empty() && joins(taps.back())) ++taps.back().count;
+        else taps.push_back(next);
+      }
       if (!segments.empty() && taps == previous && rows == shape.rows) {
         ++segments.back().tiles;
         continue;

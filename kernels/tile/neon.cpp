@@ -103,7 +103,7 @@ template <int M, int V> void run(Args* args) {
         if (!whole<M>(tap)) {
           UNROLL(int m = 0; m < M; ++m) row[m] = m >= tap.first && m < tap.last ? row[m] : zeros;
         }
-        b = s.direct ? direct<M, V>(sum, row, b, args->k, args->b_stride, s.tail) : dense<M, V>(sum, row, b, args->k);
+        b = s.direct ? direct<M, V>(sum, row, b, args->k, args->b_stride, s.tail) : dense<M, V>(sum, row, b, args->k * tap.count);
       }
     }
     finish<M, V>(*args, s, sum, s.tail, operands, M * lda);

@@ -58,7 +58,7 @@ template <int M, int V> struct Tile {
       row[m] = inside ? offset(a, m * args.lda) : &zero;
       step[m] = inside ? k_step : 0;
     }
-    for (int64_t k = args.k; k > 0; --k, b += V * lanes) {
+    for (int64_t k = args.k * tap.count; k > 0; --k, b += V * lanes) {
       Vec columns[V];
       UNROLL(int v = 0; v < V; ++v) columns[v] = hn::LoadU(vector, b + v * lanes);
       UNROLL(int m = 0; m < M; ++m) {
@@ -87,7 +87,7 @@ template <int M, int V> struct Tile {
           if (s.direct) {
             b = t.dense(from, lda, b, args->k, args->b_stride, s.tail);
           } else if (tap.first == 0 && tap.last >= M && !s.strided) {
-            b = t.dense(from, lda, b, args->k, V * lanes * static_cast<int64_t>(sizeof(float)), 0);
+            b = t.dense(from, lda, b, args->k * tap.count, V * lanes * static_cast<int64_t>(sizeof(float)), 0);
           } else {
             b = t.general(from, *args, tap, b, s.strided ? args->k_step : static_cast<int64_t>(sizeof(float)));
           }

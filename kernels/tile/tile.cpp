@@ -22,7 +22,7 @@ void run_scalar(Args* args) {
     for (int64_t outer = 0; outer < args->outer; ++outer, image = offset(image, args->outer_step)) {
       for (const Tap& tap : s.taps) {
         const int last = std::min(tap.last, s.rows);
-        for (int64_t k = 0; k < args->k; ++k) {
+        for (int64_t k = 0; k < args->k * tap.count; ++k) {
           for (int r = tap.first; r < last; ++r) {
             const float a = *offset(image, tap.offset + r * args->lda + k * k_step);
             for (int n = 0; n < columns; ++n) sum[r][n] += a * b[n];

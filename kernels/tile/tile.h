@@ -20,6 +20,7 @@ namespace kernels::tile {
 struct Tap {
   int64_t offset = 0;             // bytes
   int first = 0, last = 1 << 20;  // or the tile's last row
+  int count = 1;  // of as many taps, each of k, that lie behind each other in A and in B: of max_tap_k in all, if not of all rows
   bool operator==(const Tap&) const = default;
 };
 

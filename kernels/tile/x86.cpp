@@ -22,7 +22,7 @@ struct ShapeHash {
     const int flags = s.accumulate | s.bias << 1 | s.strided << 2 | s.direct << 3;
     for (const int value : {s.rows, s.vectors, s.tail, s.panels, flags}) hash_combine(seed, static_cast<size_t>(value));
     for (const Tap& tap : s.taps)
-      for (const int64_t value : {tap.offset, int64_t{tap.first}, int64_t{tap.last}})
+      for (const int64_t value : {tap.offset, int64_t{tap.first}, int64_t{tap.last}, int64_t{tap.count}})
         hash_combine(seed, static_cast<size_t>(value));
     return seed;
   }
@@ -187,12 +187,13 @@ template <class Isa> class TileGenerator : public jit::Generator {
     Xbyak::Label block, single, rest, done;
     const int last = std::min(tap.last, s_.rows);
     if (tap.first >= last) {
-      imul(rax, field(offsetof(Args, k)), k_bytes()), add(b, rax);
+      imul(rax, field(offsetof(Args, k)), tap.count * k_bytes()), add(b, rax);
       return;
     }
     lea(a[0], ptr[image + static_cast<int>(tap.offset)]);
     for (int i = 1; i < pointers(last); ++i) lea(a[i], ptr[a[i - 1] + lda * 4]), add(a[i], lda);
     mov(k, field(offsetof(Args, k)));
+    if (tap.count > 1) imul(k, k, tap.count);
     if (s_.strided) mov(step, field(offsetof(Args, k_step)));
     if (s_.direct) mov(step, field(offsetof(Args, b_stride)));
     if (!s_.strided) {
