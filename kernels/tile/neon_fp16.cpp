@@ -36,28 +36,38 @@ template <int first, int M, int V> INLINE void multiply(Halves<M, V>& sum, const
   }
 }
 
-// sum = Σ of k products, from packed rows whose groups are `step` apart and a packed panel, which are left behind them.
-template <int M, int V> INLINE void multiply(Halves<M, V>& sum, const __fp16*& a, int64_t step, const __fp16*& b, int64_t k) {
-  if constexpr (M == 8 && V == 2) {
-    sums_of_8x16(sum, a, a + step, b, k);
-    a += group * k, b += V * half_lanes * k;
-  } else {
-    constexpr int groups = (M + group - 1) / group;
-    float16x8_t rows[groups], column[2 * V];
-    const float16x8_t start = vdupq_n_f16(k >= 8 ? static_cast<__fp16>(-0.0f) : static_cast<__fp16>(0.0f));  // the sign of a zero is sums_of_8x16's
-    UNROLL(int i = 0; i < M * V; ++i) sum[i] = start;
-    for (; k >= 2; k -= 2, a += 2 * group, b += 2 * V * half_lanes) {
-      UNROLL(int g = 0; g < groups; ++g) rows[g] = vld1q_f16(a + g * step);
-      UNROLL(int i = 0; i < 2 * V; ++i) column[i] = vld1q_f16(b + i * half_lanes);
-      multiply<0, M, V>(sum, rows, column);
-      multiply<4, M, V>(sum, rows, column + V);
-    }
-    if (!k) return;
+// to[i] = Σ of k products, from packed rows whose groups are `step` apart and a packed panel. In a function of its own: beside epilogues,
+// compilers leave the sums in memory.
+template <int M, int V> __attribute__((noinline)) void sums_of(__fp16* to, const __fp16* a, int64_t step, const __fp16* b, int64_t k) {
+  constexpr int groups = (M + group - 1) / group;
+  float16x8_t rows[groups], column[2 * V];
+  Halves<M, V> sum;
+  const float16x8_t start = vdupq_n_f16(k >= 8 ? static_cast<__fp16>(-0.0f) : static_cast<__fp16>(0.0f));  // the sign of a zero is sums_of_8x16's
+  UNROLL(int i = 0; i < M * V; ++i) sum[i] = start;
+  for (; k >= 2; k -= 2, a += 2 * group, b += 2 * V * half_lanes) {
+    UNROLL(int g = 0; g < groups; ++g) rows[g] = vld1q_f16(a + g * step);
+    UNROLL(int i = 0; i < 2 * V; ++i) column[i] = vld1q_f16(b + i * half_lanes);
+    multiply<0, M, V>(sum, rows, column);
+    multiply<4, M, V>(sum, rows, column + V);
+  }
+  if (k) {
     UNROLL(int g = 0; g < groups; ++g) rows[g] = vcombine_f16(vld1_f16(a + g * step), vdup_n_f16(0));
     UNROLL(int i = 0; i < V; ++i) column[i] = vld1q_f16(b + i * half_lanes);
     multiply<0, M, V>(sum, rows, column);
-    a += group, b += V * half_lanes;
   }
+  UNROLL(int i = 0; i < M * V; ++i) vst1q_f16(to + i * half_lanes, sum[i]);
+}
+
+// The same in registers; a and b are left behind what was read.
+template <int M, int V> INLINE void multiply(Halves<M, V>& sum, const __fp16*& a, int64_t step, const __fp16*& b, int64_t k) {
+  if constexpr (M == 8 && V == 2) {
+    sums_of_8x16(sum, a, a + step, b, k);
+  } else {
+    __fp16 sums[M * V * half_lanes];
+    sums_of<M, V>(sums, a, step, b, k);
+    UNROLL(int i = 0; i < M * V; ++i) sum[i] = vld1q_f16(sums + i * half_lanes);
+  }
+  a += group * k, b += V * half_lanes * k;
 }
 
 // sum += what lies at `from`, as store() has it.
