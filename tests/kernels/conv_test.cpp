@@ -145,9 +145,10 @@ void check_kept(const conv::Row& row, const Problem& p) {
   const double reduction = static_cast<double>(data.in_group) * p.spec.kernel_h * p.spec.kernel_w;
   // The transforms of F(4×4) lose some bits, and what they give is rounded in half precision: see WinogradError.
   const bool rounds = row.name.starts_with("winograd") && p.spec.precision == Precision::f16;
-  const bool stores_halves = p.spec.kept.y != schema::DType::f32;  // rounded there, and behind each stage
+  // Rounded there, behind each stage, and between blocks of the reduction, where the sum of so many quarters is some √n / 3.
+  const bool stores_halves = p.spec.kept.y != schema::DType::f32;
   const double exact = (2e-6 * std::sqrt(reduction) + 4e-6) * (row.name.starts_with("winograd4") ? 2 : 1) * (rounds ? 4096 : 1);
-  const double tolerance = exact + (stores_halves ? 6e-4 * (1 + p.spec.epilogue.size) : 0);
+  const double tolerance = exact + (stores_halves ? 6e-4 * (1 + p.spec.epilogue.size) * (1 + std::sqrt(reduction) / 3) : 0);
   for (int64_t pixel = 0; pixel < data.pixels; ++pixel)
     for (int64_t c = 0; c < p.spec.out_channels; ++c)
       ASSERT_TRUE(test::near(y[pixel * p.spec.out_pitch() + c], data.want(pixel, c), tolerance))
