@@ -43,10 +43,10 @@ struct Data {
         scalar(1, 6),
         operands{{full.data(), full_pitch}, {column.data(), 0}, {scalar.data(), 0}} {
     if (p.spec.precision == Precision::f16) test::make_quarters(x), test::make_quarters(w), test::make_quarters(full);
+    if (p.spec.kept.any()) full_kept = test::kept_as(full, p.spec.kept.operands[0]), operands[0].data = full_kept.data();
     if (p.spec.nchw_input) return;  // what lies between pixels may not matter
     for (int64_t pixel = 0; pixel < p.batch * p.height * p.spec.width - 1; ++pixel)
       for (int64_t c = p.spec.channels; c < p.spec.in_pitch(); ++c) x[pixel * p.spec.in_pitch() + c] = NAN;
-    if (p.spec.kept.any()) full_kept = test::kept_as(full, p.spec.kept.operands[0]), operands[0].data = full_kept.data();
   }
 
   double at(int64_t n, int64_t c, int64_t h, int64_t col) const {
