@@ -125,8 +125,7 @@ void save_model(const Graph& graph, const std::string& path, std::span<const Pac
   };
   // What runs read as it is stored, biases above all, lies together: a touch of it may bring in megabytes of weights around it, which
   // nothing reads once they are packed.
-  constexpr int64_t small = 16 << 10;
-  write_graph(graph, [&](const Constant& c) { return c.bytes() <= small ? place(c) : 0; });
+  write_graph(graph, [&](const Constant& c) { return c.bytes() <= Constant::small ? place(c) : 0; });
   const std::string text = write_graph(graph, place);
   XXH3_state_t state;
   XXH3_64bits_reset(&state);

@@ -84,6 +84,7 @@ class StoredPackings;
 
 // A tensor that never changes: a weight of the model, or one that folding computed.
 struct Constant {
+  static constexpr int64_t small = 16 << 10;  // bytes: those of a file that have no more lie together, and are read where others are only mapped
   DType dtype = DType::f32;
   Shape shape;
   const std::byte* data = nullptr;

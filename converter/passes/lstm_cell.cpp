@@ -58,9 +58,10 @@ bool LstmCells::read_products(std::vector<Product> products, const std::function
   if (products.size() == 1) {
     const auto [node, op] = made_by<schema::Concat>(products[0].a);
     if (!op || node->inputs.size() != 2 || (op->axis != 1 && op->axis != -1)) return false;
-    const Dim width = graph_[node->inputs[0]].type.dims[1];
-    if (!width.known()) return false;
+    const Type& first = graph_[node->inputs[0]].type;
     const CellWeights whole = products[0].b;
+    if (first.rank() != 2 || !first.dims[1].known() || first.dims[1].value() < 0 || first.dims[1].value() > whole.rows) return false;
+    const Dim width = first.dims[1];
     products = {{node->inputs[0], whole}, {node->inputs[1], whole}};
     products[0].b.rows = width.value(), products[1].b.first = width.value(), products[1].b.rows = whole.rows - width.value();
   }

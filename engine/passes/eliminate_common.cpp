@@ -13,8 +13,8 @@ size_t hash_of(const Constant& c) {
   if (c.dtype == DType::string) {
     for (const std::string& s : c.view().as<std::string>()) key += s;
   } else if (const int64_t bytes = c.bytes(); bytes > 0) {
-    constexpr int64_t part = 64, small = 16 << 10;
-    if (c.mapping && bytes > small) return std::hash<const void*>()(c.data);
+    constexpr int64_t part = 64;
+    if (c.mapping && bytes > Constant::small) return std::hash<const void*>()(c.data);
     const auto* data = reinterpret_cast<const char*>(c.data);
     key.append(data, size_t(std::min(part, bytes)));
     key.append(data + std::max<int64_t>(0, bytes / 2 - part), size_t(std::min(part, bytes / 2)));

@@ -111,6 +111,12 @@ TEST(FuseCells, NotWhatOnlyLooksLikeOne) {
   EXPECT_EQ(one(constant("k", "4", hidden, 9) + replaced(cell, "si@ = Unary kind=sigmoid (i@)", "kc@ = Binary kind=mul (k, c@)\nki@ = Binary (i@, kc@)\nsi@ = Unary kind=sigmoid (ki@)")).rnn, 0);
 }
 
+// Extents that only a run knows may not fit what is there.
+TEST(FuseCells, WeightsOfFewerRowsThanTheState) {
+  Graph graph = parse_graph("input u f32[2,n]\n" + head + constant("wr", "3,16", 3 * width, 7) + at("hu@ = Concat axis=1 (h@, u)\nz@ = MatMul (hu@, wr)\n" + gates(), "") + tail);
+  EXPECT_FALSE(fuse_cells(graph));
+}
+
 // Three steps over a sequence, each from what the one before made.
 std::string steps(const std::string& more = "") {
   std::string text = "input xs f32[3,2,3]\ninput h0 f32[2,4]\ninput c0 f32[2,4]\n" + weights;
