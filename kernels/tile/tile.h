@@ -37,6 +37,7 @@ struct Shape {
   int panels = 1;       // of B, side by side in C; `vectors` are those of all. More than one: of one row, and packed
   std::vector<Tap> taps{{}};
   pointwise::Chain epilogue = {};
+  schema::DType kept = schema::DType::f32;  // C and operands, for backends that take halves
   bool operator==(const Shape&) const = default;
 };
 
@@ -78,8 +79,9 @@ struct Backend {
   std::string (*epilogue_refusal)(const pointwise::Chain&);  // why the chain cannot be part of a tile, or empty
   // Where it pays to pack rows of A first: how many are a group, and what makes [line][k][row] of a group's rows,
   // whose lines of k floats are `step` apart.
+  using Pack = void (*)(void* to, const void* const* rows, int64_t k, int64_t lines, int64_t step);
   int group = 0;
-  void (*pack)(void* to, const float* const* rows, int64_t k, int64_t lines, int64_t step) = nullptr;
+  Pack pack = nullptr;
   // The same of one line, where each row of the group begins `shift` floats, 1 or 2, behind the one before, as neighbouring pixels
   // of a plane do.
   void (*pack_shifted)(void* to, const float* row, int64_t k, int shift) = nullptr;
@@ -88,6 +90,7 @@ struct Backend {
   Precision precision = Precision::f32;
   void (*narrow)(void* to, const float* from, int64_t n) = nullptr;
   int panels = 1;  // as many as Shape::panels may be
+  Pack pack_halves = nullptr;  // of rows that are kept so; such a backend's tiles take C and operands that are kept so, too
 
   int64_t element() const { return narrow ? 2 : 4; }  // bytes of a packed number
   int64_t float_lanes() const { return lanes * element() / 4; }
@@ -156,7 +159,7 @@ struct KBlocks {
 struct Epilogue {
   pointwise::Chain in_tile;
   pointwise::Kernel pass;
-  Epilogue(const Backend&, const pointwise::Chain&);
+  Epilogue(const Backend&, const pointwise::Chain&, const pointwise::KeptTypes& = {});
 };
 
 // The tiles of one panel width, by place in the reduction: the first block starts from bias, the last finishes.
