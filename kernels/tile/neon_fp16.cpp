@@ -2,7 +2,7 @@
 // instruction. A and B are packed as halves; C is in f32, or kept as half.
 //
 // A sum in half precision loses a bit with every fourfold of its terms, so a reduction is cut into pieces of most_k, whose sums are added
-// up once they are complete. Every element's sum is made in the same order, whatever tile it lies in. Nothing here may be shared with files that are
+// up in f32. Every element's sum is made in the same order, whatever tile it lies in. Nothing here may be shared with files that are
 // compiled for less (tests/kernels/weak_symbols.sh): the Backend is in neon.cpp.
 #if defined(__aarch64__)
 #include "kernels/pointwise/neon_fp16.h"
@@ -70,9 +70,14 @@ template <int M, int V> INLINE void multiply(Halves<M, V>& sum, const __fp16*& a
   a += group * k, b += V * half_lanes * k;
 }
 
-// sum += what lies at `from`, as store() has it.
-template <int M, int V> INLINE void add(Halves<M, V>& sum, const __fp16* from) {
-  UNROLL(int i = 0; i < M * V; ++i) sum[i] = vaddq_f16(sum[i], vld1q_f16(from + i * half_lanes));
+// to += sum, or = sum, in f32: 2 * M * V vectors.
+template <int M, int V> INLINE void add_wide(float* to, const Halves<M, V>& sum, bool begun) {
+  UNROLL(int i = 0; i < M * V; ++i) {
+    float* const at = to + i * half_lanes;
+    const float32x4_t low = vcvt_f32_f16(vget_low_f16(sum[i])), high = vcvt_high_f32_f16(sum[i]);
+    vst1q_f32(at, begun ? vaddq_f32(low, vld1q_f32(at)) : low);
+    vst1q_f32(at + lanes, begun ? vaddq_f32(high, vld1q_f32(at + lanes)) : high);
+  }
 }
 template <int M, int V> INLINE void store(__fp16* to, const Halves<M, V>& sum) {
   UNROLL(int i = 0; i < M * V; ++i) vst1q_f16(to + i * half_lanes, sum[i]);
@@ -85,6 +90,12 @@ template <int R, int W, int first, int M, int V> INLINE void widen(Sums<R, W>& t
       const float16x8_t from = sum[(first + m) * V + w / 2];
       to[m * W + w] = vaddq_f32(w % 2 ? vcvt_high_f32_f16(from) : vcvt_f32_f16(vget_low_f16(from)), vld1q_f32(bias + w * lanes));
     }
+  }
+}
+// The same of sums that add_wide() made.
+template <int R, int W, int first, int V> INLINE void load_wide(Sums<R, W>& to, const float* sums, const float* bias) {
+  UNROLL(int m = 0; m < R; ++m) {
+    UNROLL(int w = 0; w < W; ++w) to[m * W + w] = vaddq_f32(vld1q_f32(sums + (first + m) * V * half_lanes + w * lanes), vld1q_f32(bias + w * lanes));
   }
 }
 
@@ -188,7 +199,8 @@ template <int M, int W> void run(Args* args) {
   const bool halves = s.kept != schema::DType::f32;
   const Bounds bounds(s.epilogue);
   float bias[V * half_lanes] = {};
-  __fp16 half_bias[V * half_lanes], partial[M * V * half_lanes];
+  __fp16 half_bias[V * half_lanes];
+  float partial[M * V * half_lanes];
   if (s.bias) std::copy_n(args->bias, (tail ? W - 1 : W) * lanes + tail, bias);
   UNROLL(int v = 0; v < V; ++v) vst1q_f16(half_bias + v * half_lanes, pointwise::neon_narrow(bias + v * half_lanes));
   for (int64_t tile = 0; tile < args->tiles; ++tile) {
@@ -197,20 +209,23 @@ template <int M, int W> void run(Args* args) {
     Halves<M, V> sum;
     for (int64_t k = args->k;; k -= piece) {
       multiply<M, V>(sum, a, step, b, std::min(k, piece));
-      if (k < args->k) add<M, V>(sum, partial);
+      if (args->k > piece) add_wide<M, V>(partial, sum, k < args->k);
       if (k <= piece) break;
-      store<M, V>(partial, sum);
     }
+    const bool in_pieces = args->k > piece;
     if (halves) {
+      if (in_pieces) {
+        UNROLL(int i = 0; i < M * V; ++i) sum[i] = pointwise::neon_narrow(partial + i * half_lanes);
+      }
       finish_halves<M, V>(*args, s, sum, half_bias, bounds, operands, a_step);
       continue;
     }
     Sums<R, W> wide;
-    widen<R, W, 0, M, V>(wide, sum, bias);
+    in_pieces ? load_wide<R, W, 0, V>(wide, partial, bias) : widen<R, W, 0, M, V>(wide, sum, bias);
     finish<R, W>(*args, s, wide, tail, operands, M > R ? 0 : a_step);
     if constexpr (M > R) {
       Sums<M - R, W> rest;
-      widen<M - R, W, R, M, V>(rest, sum, bias);
+      in_pieces ? load_wide<M - R, W, R, V>(rest, partial, bias) : widen<M - R, W, R, M, V>(rest, sum, bias);
       finish<M - R, W>(*args, s, rest, tail, operands, a_step);
     }
   }
