@@ -20,7 +20,7 @@ void reference(const ConstantOfShape&, RunContext& c) {
 }  // namespace
 
 const OpDef<ConstantOfShape>& def(const ConstantOfShape&) {
-  static constexpr OpDef<ConstantOfShape> def{.infer = infer, .reference = reference, .sized_by = 1u << 0};
+  static constexpr OpDef<ConstantOfShape> def{.infer = infer, .reference = reference};
   return def;
 }
 }  // namespace engine

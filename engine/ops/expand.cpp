@@ -111,8 +111,7 @@ const OpDef<Expand>& def(const Expand&) {
                                      .lower = lower,
                                      .on_device = true,
                                      .keeps_half = true,
-                                     .simplify = simplify,
-                                     .sized_by = 1u << 1};
+                                     .simplify = simplify};
   return def;
 }
 const OpDef<Tile>& def(const Tile&) {
@@ -121,8 +120,7 @@ const OpDef<Tile>& def(const Tile&) {
                                    .lower = lower,
                                    .on_device = true,
                                    .keeps_half = true,
-                                   .simplify = simplify,
-                                   .sized_by = 1u << 1};
+                                   .simplify = simplify};
   return def;
 }
 }  // namespace engine
