@@ -307,7 +307,7 @@ bool grows(const Plan& plan, const State& state) {
   int64_t makers = 0;
   for (const Step& step : plan.steps) {
     const int64_t rank = to.type.rank();
-    const bool makes = step.outputs[0] == out.index && step.op.get_if<schema::Concat>();
+    const bool makes = step.op.get_if<schema::Concat>() && step.outputs[0] == out.index;
     makers += makes && step.inputs[0] == from;
     for (size_t k = 0; k < step.inputs.size(); ++k) {
       const bool old = step.inputs[k] == from;

@@ -86,6 +86,7 @@ void Session::reset_states() {
   for (OwnedState& s : states_) {
     const Type& type = model_->input(s.at.input).type;
     inputs_[s.at.input].given = false;
+    if (results_[s.at.output].data == s.value.bytes.data()) results_[s.at.output] = {};  // it lies there
     s.value = {}, s.pitch = 0;
     if (!type.is_tensor() || !type.determined()) continue;  // the first value is the caller's
     const View zeros = s.value.set_tensor(type.dtype, type.shape());

@@ -76,7 +76,7 @@ class Session {
   }
   void run_armed();
   // Of the last run; without data if it failed. Valid until the next run or prepare(). Copies a state that grows in place, when it
-  // is asked for.
+  // is asked for; reset_states() forgets it.
   const ConstView& output(size_t k);
 
   // Forgets the states: each starts from zeros, or from what set_input gives it.

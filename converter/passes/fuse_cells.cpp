@@ -1,6 +1,7 @@
 // Steps of an LSTM become the op: one for each chain of steps that hand on their state, and one for a Loop that is nothing else.
 #include <algorithm>
 #include <functional>
+#include <unordered_map>
 #include "converter/convert.h"
 #include "converter/passes/lstm_cell.h"
 
@@ -11,7 +12,12 @@ using Chain = std::vector<LstmCell>;
 
 class CellFuser : Match {
  public:
-  explicit CellFuser(Graph& graph) : Match(graph), rewriter_(graph) {}
+  explicit CellFuser(Graph& graph) : Match(graph), rewriter_(graph), uses_(graph.values.size()) {
+    for (const GraphOutput& out : graph.outputs) ++uses_[size_t(out.value)];
+    for (const Node& node : graph.nodes)
+      for (ValueId v : node.inputs)
+        if (v != ValueId::none) ++uses_[size_t(v)];
+  }
 
   bool run() {
     for (size_t n = 0, count = graph_.nodes.size(); n < count; ++n)
@@ -28,27 +34,23 @@ class CellFuser : Match {
 
  private:
   Graph& graph() { return rewriter_.graph; }
-  int64_t uses(ValueId v) const {
-    int64_t count = std::ranges::count(graph_.outputs, v, &GraphOutput::value);
-    for (const Node& node : graph_.nodes) count += std::ranges::count(node.inputs, v);
-    return count;
-  }
 
   std::vector<Chain> chains() const {
     std::vector<Chain> all;
+    std::unordered_map<ValueId, size_t> ending;  // by the h that a chain ends with
     const LstmCells cells(graph_);
     for (const Node& node : graph_.nodes) {
       if (!node.op.get_if<schema::Binary>()) continue;
-      const auto is_state = [&](ValueId v) {
-        return graph_[v].producer == NodeId::none || std::ranges::any_of(all, [&](const Chain& chain) { return chain.back().next_h == v; });
-      };
-      auto cell = cells.find(node.outputs[0], is_state);
+      auto cell = cells.find(node.outputs[0], [&](ValueId v) { return graph_[v].producer == NodeId::none || ending.contains(v); });
       if (!cell) continue;
-      const auto before = std::ranges::find_if(all, [&](const Chain& chain) {
-        return chain.back().next_h == cell->h && chain.back().next_c == cell->c && graph_[chain.back().x].type == graph_[cell->x].type && chain.back().same_weights(*cell);
-      });
-      if (before != all.end()) before->push_back(std::move(*cell));
-      else all.push_back({std::move(*cell)});
+      const auto before = ending.find(cell->h);
+      const LstmCell* const last = before == ending.end() ? nullptr : &all[before->second].back();
+      const bool continues = last && last->next_c == cell->c && graph_[last->x].type == graph_[cell->x].type && last->same_weights(*cell);
+      const size_t at = continues ? before->second : all.size();
+      if (continues) ending.erase(before);
+      else all.emplace_back();
+      ending[cell->next_h] = at;
+      all[at].push_back(std::move(*cell));
     }
     return all;
   }
@@ -56,16 +58,16 @@ class CellFuser : Match {
   // No x follows from a state of the chain, and nobody else wants the c in between.
   bool one_sequence(const Chain& chain) const {
     for (size_t t = 0; t + 1 < chain.size(); ++t)
-      if (uses(chain[t].next_c) != 2) return false;  // tanh(c), and the next step
-    std::vector<bool> seen(graph_.values.size());
+      if (uses_[size_t(chain[t].next_c)] != 2) return false;  // tanh(c), and the next step
+    std::vector<bool> seen(graph_.values.size()), made(graph_.values.size());
     std::vector<ValueId> open;
-    for (const LstmCell& cell : chain) open.push_back(cell.x);
+    for (const LstmCell& cell : chain) open.push_back(cell.x), made[size_t(cell.next_h)] = made[size_t(cell.next_c)] = true;
     while (!open.empty()) {
       const ValueId v = open.back();
       open.pop_back();
       if (v == ValueId::none || seen[size_t(v)]) continue;
       seen[size_t(v)] = true;
-      if (std::ranges::any_of(chain, [&](const LstmCell& cell) { return v == cell.next_h || v == cell.next_c; })) return false;
+      if (made[size_t(v)]) return false;
       if (const Node* node = producer(v)) open.insert(open.end(), node->inputs.begin(), node->inputs.end());
     }
     return true;
@@ -168,6 +170,7 @@ class CellFuser : Match {
   }
 
   Rewriter rewriter_;
+  std::vector<int64_t> uses_;  // by value
 };
 }  // namespace
 

@@ -80,56 +80,64 @@ TEST(Decoder, AThousandTokensPlanOnceAndAllocateNothing) {
   EXPECT_EQ(plan->growing.size(), 4u);
 }
 
+// A session that owns its caches beside one whose caller feeds them.
+struct Twins {
+  std::shared_ptr<const Model> model = model_of(Decoder(Dim::symbol("past", 0, 64), 1).graph);
+  Session own{model}, fed{model, {.own_states = false}};
+  ConstantPtr none = f32_iota({1, heads, 0, size}), x;
+  std::vector<Object> kept = std::vector<Object>(5);
+  Twins() { empty(own), empty(fed); }
+  void empty(Session& s) const {
+    for (size_t k = 1; k <= 4; ++k) s.set_input(k, none->view());
+  }
+  void run(unsigned token) {
+    x = random_constant({1, 1, width}, token);
+    own.set_input(0, x->view()), fed.set_input(0, x->view());
+    own.run(), fed.run();
+  }
+  void feed() {
+    for (size_t k = 1; k <= 4; ++k) kept[k].assign(fed.output(k)), fed.set_input(k, std::as_const(kept[k]).view());
+  }
+};
+
 // A cache is written where it lies; what needs it dense gets it so, and it may come from elsewhere at any time.
 TEST(Decoder, ACacheThatGrowsInPlaceIsDenseWhereAsked) {
-  const auto model = model_of(Decoder(Dim::symbol("past", 0, 64), 1).graph);
-  Session own(model), fed(model, {.own_states = false});
-  const ConstantPtr none = f32_iota({1, heads, 0, size});
-  for (Session* s : {&own, &fed})
-    for (size_t k = 1; k <= 4; ++k) s->set_input(k, none->view());
-  std::vector<Object> kept(5);
+  Twins t;
   Object bound;
   int64_t observed = 0;
   for (unsigned i = 0; i < 24; ++i) {
-    const ConstantPtr x = random_constant({1, 1, width}, i);
-    own.set_input(0, x->view()), fed.set_input(0, x->view());
-    if (i == 4) own.set_observer([&](const Plan&, size_t, double, const RunContext& c) {
+    if (i == 4) t.own.set_observer([&](const Plan&, size_t, double, const RunContext& c) {
       ++observed;
       for (size_t k = 0; k < c.inputs(); ++k) EXPECT_EQ(c.in(k).pitch, 0);
     });
-    if (i == 6) own.set_observer(nullptr);
-    if (i == 9) { bound.set_tensor(DType::f32, Shape{1, heads, 10, size}), own.set_output(2, {DType::f32, bound.shape, bound.bytes.data(), nullptr}); }
-    if (i == 10) own.set_output(2, {});
-    if (i == 15) own.set_input(3, std::as_const(kept[3]).view());
-    own.run(), fed.run();
-    for (size_t k = 0; k < 5; k += i % 4 ? 4 : 1) ASSERT_EQ(numbers(own.output(k)), numbers(fed.output(k))) << "output " << k << " of run " << i;
-    for (size_t k = 1; k <= 4; ++k) kept[k].assign(fed.output(k)), fed.set_input(k, std::as_const(kept[k]).view());
-    if (i == 9) { EXPECT_EQ(numbers(std::as_const(bound).view()), numbers(fed.output(2))); }
+    if (i == 6) t.own.set_observer(nullptr);
+    if (i == 9) { bound.set_tensor(DType::f32, Shape{1, heads, 10, size}), t.own.set_output(2, {DType::f32, bound.shape, bound.bytes.data(), nullptr}); }
+    if (i == 10) t.own.set_output(2, {});
+    if (i == 15) t.own.set_input(3, std::as_const(t.kept[3]).view());
+    t.run(i);
+    for (size_t k = 0; k < 5; k += i % 4 ? 4 : 1) ASSERT_EQ(numbers(t.own.output(k)), numbers(t.fed.output(k))) << "output " << k << " of run " << i;
+    if (i == 9) { EXPECT_EQ(numbers(std::as_const(bound).view()), numbers(t.fed.output(2))); }
+    t.feed();
   }
   EXPECT_GT(observed, 0);
-  EXPECT_FALSE(own.frame().plan()->growing.empty());
+  EXPECT_FALSE(t.own.frame().plan()->growing.empty());
 }
 
 // A caller that owns the caches gets the same.
 TEST(Decoder, AgainstCachesOfTheCallers) {
-  const auto model = model_of(Decoder(Dim::symbol("past", 0, 64), 1).graph);
-  Session own(model), fed(model, {.own_states = false});
-  const ConstantPtr none = f32_iota({1, heads, 0, size});
-  for (Session* s : {&own, &fed})
-    for (size_t k = 1; k <= 4; ++k) s->set_input(k, none->view());
-  std::vector<Object> kept(5);
+  Twins t;
   for (unsigned i = 0; i < 20; ++i) {
-    const ConstantPtr x = random_constant({1, 1, width}, i);
-    own.set_input(0, x->view()), fed.set_input(0, x->view());
-    own.run(), fed.run();
-    for (size_t k = 0; k < 5; ++k) EXPECT_EQ(numbers(own.output(k)), numbers(fed.output(k))) << "output " << k << " of run " << i;
-    for (size_t k = 1; k <= 4; ++k) kept[k].assign(fed.output(k)), fed.set_input(k, std::as_const(kept[k]).view());
+    t.run(i);
+    for (size_t k = 0; k < 5; ++k) EXPECT_EQ(numbers(t.own.output(k)), numbers(t.fed.output(k))) << "output " << k << " of run " << i;
+    t.feed();
   }
-  own.reset_states();
-  EXPECT_ERROR(own.run(), "past", "first value");
-  for (size_t k = 1; k <= 4; ++k) own.set_input(k, none->view());
-  own.run();
-  EXPECT_EQ(own.output(1).shape[2], 1);
+  t.own.reset_states();
+  EXPECT_ERROR(t.own.run(), "past", "first value");
+  t.empty(t.own);
+  t.own.run();
+  EXPECT_EQ(t.own.output(1).shape[2], 1);
+  t.own.reset_states();  // nobody has asked for the cache, which lies with room
+  EXPECT_EQ(t.own.output(2).data, nullptr);
 }
 
 }  // namespace
