@@ -1,9 +1,11 @@
 // Register tiles in half precision, for 64-bit ARM that computes in it: eight columns to a vector, eight products to an
 // instruction. A and B are packed as halves; C is in f32, or kept as half.
 //
-// A sum in half precision loses a bit with every fourfold of its terms, so a reduction is cut into pieces of most_k, whose sums are added
-// up in f32. Every element's sum is made in the same order, whatever tile it lies in. Nothing here may be shared with files that are
-// compiled for less (tests/kernels/weak_symbols.sh): the Backend is in neon.cpp.
+// A sum in half precision loses a bit with every fourfold of its terms, so those of most_k products are added up once they are complete,
+// as FABsum does (Blanchard, Higham, Mary, A Class of Fast and Accurate Summation Algorithms, 2020, section 3), both in half precision: of
+// the 320 products that a block of a reduction has (gemm::Rows), the error is that of a sum of 42. Every element's sum is made in
+// the same order, whatever tile it lies in. Nothing here may be shared with files that are compiled for less
+// (tests/kernels/weak_symbols.sh): the Backend is in neon.cpp.
 #if defined(__aarch64__)
 #include "kernels/pointwise/neon_fp16.h"
 #include "kernels/tile/neon-inl.h"
@@ -13,7 +15,7 @@
 namespace kernels::tile {
 namespace {
 constexpr int half_lanes = HalfTiles::lanes, most_rows = HalfTiles::most_rows, group = HalfTiles::group;
-constexpr int64_t most_k = 64;  // of one sum in half precision
+constexpr int64_t most_k = 32;
 
 template <int M, int V> using Halves = float16x8_t[M * V];  // of row m in [m * V, (m + 1) * V)
 
@@ -70,14 +72,9 @@ template <int M, int V> INLINE void multiply(Halves<M, V>& sum, const __fp16*& a
   a += group * k, b += V * half_lanes * k;
 }
 
-// to += sum, or = sum, in f32: 2 * M * V vectors.
-template <int M, int V> INLINE void add_wide(float* to, const Halves<M, V>& sum, bool begun) {
-  UNROLL(int i = 0; i < M * V; ++i) {
-    float* const at = to + i * half_lanes;
-    const float32x4_t low = vcvt_f32_f16(vget_low_f16(sum[i])), high = vcvt_high_f32_f16(sum[i]);
-    vst1q_f32(at, begun ? vaddq_f32(low, vld1q_f32(at)) : low);
-    vst1q_f32(at + lanes, begun ? vaddq_f32(high, vld1q_f32(at + lanes)) : high);
-  }
+// sum += what lies at `from`, as store() has it.
+template <int M, int V> INLINE void add(Halves<M, V>& sum, const __fp16* from) {
+  UNROLL(int i = 0; i < M * V; ++i) sum[i] = vaddq_f16(sum[i], vld1q_f16(from + i * half_lanes));
 }
 template <int M, int V> INLINE void store(__fp16* to, const Halves<M, V>& sum) {
   UNROLL(int i = 0; i < M * V; ++i) vst1q_f16(to + i * half_lanes, sum[i]);
@@ -90,12 +87,6 @@ template <int R, int W, int first, int M, int V> INLINE void widen(Sums<R, W>& t
       const float16x8_t from = sum[(first + m) * V + w / 2];
       to[m * W + w] = vaddq_f32(w % 2 ? vcvt_high_f32_f16(from) : vcvt_f32_f16(vget_low_f16(from)), vld1q_f32(bias + w * lanes));
     }
-  }
-}
-// The same of sums that add_wide() made.
-template <int R, int W, int first, int V> INLINE void load_wide(Sums<R, W>& to, const float* sums, const float* bias) {
-  UNROLL(int m = 0; m < R; ++m) {
-    UNROLL(int w = 0; w < W; ++w) to[m * W + w] = vaddq_f32(vld1q_f32(sums + (first + m) * V * half_lanes + w * lanes), vld1q_f32(bias + w * lanes));
   }
 }
 
@@ -199,8 +190,7 @@ template <int M, int W> void run(Args* args) {
   const bool halves = s.kept != schema::DType::f32;
   const Bounds bounds(s.epilogue);
   float bias[V * half_lanes] = {};
-  __fp16 half_bias[V * half_lanes];
-  float partial[M * V * half_lanes];
+  __fp16 half_bias[V * half_lanes], partial[M * V * half_lanes];
   if (s.bias) std::copy_n(args->bias, (tail ? W - 1 : W) * lanes + tail, bias);
   UNROLL(int v = 0; v < V; ++v) vst1q_f16(half_bias + v * half_lanes, pointwise::neon_narrow(bias + v * half_lanes));
   for (int64_t tile = 0; tile < args->tiles; ++tile) {
@@ -209,23 +199,20 @@ template <int M, int W> void run(Args* args) {
     Halves<M, V> sum;
     for (int64_t k = args->k;; k -= piece) {
       multiply<M, V>(sum, a, step, b, std::min(k, piece));
-      if (args->k > piece) add_wide<M, V>(partial, sum, k < args->k);
+      if (k < args->k) add<M, V>(sum, partial);
       if (k <= piece) break;
+      store<M, V>(partial, sum);
     }
-    const bool in_pieces = args->k > piece;
     if (halves) {
-      if (in_pieces) {
-        UNROLL(int i = 0; i < M * V; ++i) sum[i] = pointwise::neon_narrow(partial + i * half_lanes);
-      }
       finish_halves<M, V>(*args, s, sum, half_bias, bounds, operands, a_step);
       continue;
     }
     Sums<R, W> wide;
-    in_pieces ? load_wide<R, W, 0, V>(wide, partial, bias) : widen<R, W, 0, M, V>(wide, sum, bias);
+    widen<R, W, 0, M, V>(wide, sum, bias);
     finish<R, W>(*args, s, wide, tail, operands, M > R ? 0 : a_step);
     if constexpr (M > R) {
       Sums<M - R, W> rest;
-      in_pieces ? load_wide<M - R, W, R, V>(rest, partial, bias) : widen<M - R, W, R, M, V>(rest, sum, bias);
+      widen<M - R, W, R, M, V>(rest, sum, bias);
       finish<M - R, W>(*args, s, rest, tail, operands, a_step);
     }
   }
