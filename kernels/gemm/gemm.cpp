@@ -190,7 +190,7 @@ class TiledGemm final : public Gemm {
       const tile::Tile& several = side_by_side_[static_cast<int>(place)];
       const int at_once = several && m == 1 && !direct ? several.shape->panels : 1;
       for (int p = first, count = 1; p < last; p += count) {
-        count = p + at_once <= std::min(last, whole_panels()) ? at_once : 1;
+        count = at_once > 1 ? std::max(1, (std::min(last, whole_panels()) - p) / at_once * at_once) : 1;
         const auto& by_rows = tiles.by_rows[p == panels_.count - 1][static_cast<int>(place)];
         pointwise::Cursors cursors(epilogue_.in_tile, args.operands, m0, panels_.column(p));
         tile::Args t = start(args, cursors, blocks.size(i), p, m0);
@@ -210,7 +210,7 @@ class TiledGemm final : public Gemm {
           continue;
         }
         t.b_stride = panels_.width(p) * spec_.k * bytes;
-        run_tiles(t, several, panel, 1);
+        run_tiles(t, several, panel, count / at_once);
       }
     }
     pass(args, m0, m, first, last);

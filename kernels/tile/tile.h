@@ -49,8 +49,8 @@ struct Args {
   int64_t lda, ldc, b_stride, k_step, outer_step;  // bytes; b_stride: from k to k of a direct B, from panel to panel of several
   int64_t k;                                       // per tap
   int64_t outer;                                   // vertical taps
-  int64_t tiles;                                   // consecutive tiles of `rows` rows
-  pointwise::Cursor* cursors;                      // advanced as rows are finished
+  int64_t tiles;                                   // consecutive tiles of `rows` rows, or of one row where panels lie side by side
+  pointwise::Cursor* cursors;                      // advanced as tiles are finished, and so are b and bias from tile to tile of a row
   const Shape* shape;
   // What will be read next, brought into the second-level cache along the way: [prefetch, prefetch_end). Advanced.
   const float *prefetch, *prefetch_end;
@@ -85,8 +85,8 @@ struct Backend {
   // The same of one line, where each row of the group begins `shift` floats, 1 or 2, behind the one before, as neighbouring pixels
   // of a plane do.
   void (*pack_shifted)(void* to, const float* row, int64_t k, int shift) = nullptr;
-  // What A and B are packed as. Where that is not f32: tiles of packed rows only, whose sums are in pieces of `precision` that are added
-  // up in f32; and what rounds numbers to it.
+  // What A and B are packed as. Where that is not f32: tiles of packed rows only, whose sums are of that `precision`; and what
+  // rounds numbers to it.
   Precision precision = Precision::f32;
   void (*narrow)(void* to, const float* from, int64_t n) = nullptr;
   int panels = 1;  // as many as Shape::panels may be
