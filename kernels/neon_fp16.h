@@ -40,8 +40,11 @@ INLAY_WORD Vector all(float x) { return vdupq_n_f16(static_cast<Element>(x)); }
 INLAY_WORD Vector add(Vector a, Vector b) { return vaddq_f16(a, b); }
 INLAY_WORD Vector sub(Vector a, Vector b) { return vsubq_f16(a, b); }
 INLAY_WORD Vector mul(Vector a, Vector b) { return vmulq_f16(a, b); }
-INLAY_WORD Vector multiply_add(Vector sum, Vector a, Vector b) { return vfmaq_f16(sum, a, b); }
-// GCC 12 copies a lane into a vector first.
+// GCC 12 moves sums from register to register between intrinsics, and copies a lane into a vector first.
+INLAY_WORD Vector multiply_add(Vector sum, Vector a, Vector b) {
+  asm("fmla\t%0.8h, %1.8h, %2.8h" : "+w"(sum) : "w"(a), "w"(b));
+  return sum;
+}
 template <int lane> INLAY_WORD Vector product(Vector a, Vector k) {
   Vector v;
   asm("fmul\t%0.8h, %1.8h, %2.h[%3]" : "=w"(v) : "w"(a), "x"(k), "i"(lane));
