@@ -174,6 +174,9 @@ Cost cost(const Op& op, std::span<const Type> in, std::span<const Type> out) {
 int inplace_input(const Node& node) {
   return visit([&](const auto& p) { return def(p).inplace_input ? def(p).inplace_input(p, node) : -1; }, node.op);
 }
+int continued_input(const Op& op, size_t output) {
+  return visit([&](const auto& p) { return def(p).continued_input ? def(p).continued_input(p, output) : -1; }, op);
+}
 bool sizes_outputs(const Op& op, size_t input) {
   return input < 32 && visit([](const auto& p) { return def(p).sized_by; }, op) >> input & 1;
 }
