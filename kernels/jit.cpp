@@ -1,7 +1,9 @@
 #include "kernels/jit.h"
 #include <atomic>
+#include <bit>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
 #include <unistd.h>
 
@@ -67,6 +69,61 @@ constexpr Operand::Code saved[] = {Operand::RBX, Operand::RBP, Operand::R12, Ope
 }  // namespace
 
 Generator::Generator() : CodeGenerator(capacity, bytes.get()) {}
+
+// Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, sections 2.3 (VEX) and 2.7 (EVEX).
+bool Generator::encode(Encoding e, const Xmm& r, const Xmm* v, const Operand& rm) {
+  constexpr size_t longest = 15;
+  const auto plain = [&](const Operand& x) {
+    return x.getBit() == r.getBit() && x.isYMM() | x.isZMM() && !x.getOpmaskIdx() && !x.getRounding();
+  };
+  if (!plain(r) || (v && !plain(*v)) || getSize() + longest > capacity) return false;
+  const bool memory = rm.isMEM();
+  const Xbyak::Address* const address = memory ? static_cast<const Xbyak::Address*>(&rm) : nullptr;
+  const Xbyak::RegExp at = memory ? address->getRegExp(false) : Xbyak::RegExp();
+  const bool indexed = memory && at.getIndex().getBit();
+  if (memory ? address->getMode() != Xbyak::Address::M_ModRM || address->isBroadcast() || address->getOpmaskIdx() ||
+                   !at.getBase().isREG(64) || (indexed && !at.getIndex().isREG(64))
+             : !plain(rm))
+    return false;
+  const int reg = r.getIdx(), vvvv = v ? v->getIdx() : 0, base = memory ? at.getBase().getIdx() : rm.getIdx(),
+            index = indexed ? at.getIndex().getIdx() : 0;
+  const bool evex = r.isZMM() || (reg | vvvv | base) > 15;
+  const unsigned not_r = ~reg >> 3 & 1, not_b = ~base >> 3 & 1,
+                 not_x = memory ? ~index >> 3 & 1
+                         : evex ? ~base >> 4 & 1
+                                : 1;
+  uint8_t* const start = top_ + size_;
+  uint8_t* to = start;
+  const auto put = [&](unsigned byte) { *to++ = static_cast<uint8_t>(byte); };
+  if (evex) {
+    put(0x62), put(not_r << 7 | not_x << 6 | not_b << 5 | (~reg >> 4 & 1) << 4 | e.map);
+    put((~vvvv & 15) << 3 | 4 | e.prefix), put((r.isZMM() ? 0x40 : 0x20) | (~vvvv >> 4 & 1) << 3);
+  } else if (e.map == 1 && not_x && not_b) {
+    put(0xc5), put(not_r << 7 | (~vvvv & 15) << 3 | 4 | e.prefix);
+  } else {
+    put(0xc4), put(not_r << 7 | not_x << 6 | not_b << 5 | e.map), put((~vvvv & 15) << 3 | 4 | e.prefix);
+  }
+  put(e.opcode);
+  const unsigned field = (reg & 7) << 3;
+  if (!memory) {
+    put(0xc0 | field | (base & 7));
+  } else {
+    const auto offset = static_cast<int32_t>(at.getDisp());
+    const int unit = !evex ? 1 : e.element ? e.element : static_cast<int>(r.getBit()) / 8;
+    const bool none = !offset && (base & 7) != 5,
+               near = offset % unit == 0 && offset / unit >= -128 && offset / unit < 128;
+    const unsigned mode = none ? 0 : near ? 0x40 : 0x80;
+    if (indexed || (base & 7) == 4)
+      put(mode | field | 4),
+          put((indexed ? std::countr_zero(static_cast<unsigned>(at.getScale())) << 6 | (index & 7) << 3 : 4 << 3) |
+              (base & 7));
+    else put(mode | field | (base & 7));
+    if (!none && near) put(static_cast<unsigned>(offset / unit));
+    else if (!none) std::memcpy(to, &offset, 4), to += 4;
+  }
+  size_ += static_cast<size_t>(to - start);
+  return true;
+}
 
 void Generator::save() {
   for (const Operand::Code r : saved) push(Xbyak::Reg64(r));

@@ -53,6 +53,42 @@ struct Buffer {
 };
 
 class Generator : private Buffer, public Xbyak::CodeGenerator {
+ public:
+  // What most of generated code consists of, by an encoder of its own: Xbyak takes ten times as long, which is felt
+  // where a model is loaded. Its functions of these names serve whatever this encoder does not take, and give the same
+  // bytes.
+  using Xmm = Xbyak::Xmm;
+  void vmovups(const Xmm& to, const Xbyak::Operand& from) {
+    encode({0, 1, 0x10}, to, nullptr, from) || (CodeGenerator::vmovups(to, from), true);
+  }
+  void vmovups(const Xbyak::Address& to, const Xmm& from) {
+    encode({0, 1, 0x11}, from, nullptr, to) || (CodeGenerator::vmovups(to, from), true);
+  }
+  void vmovaps(const Xmm& to, const Xbyak::Operand& from) {
+    encode({0, 1, 0x28}, to, nullptr, from) || (CodeGenerator::vmovaps(to, from), true);
+  }
+  void vmovaps(const Xbyak::Address& to, const Xmm& from) {
+    encode({0, 1, 0x29}, from, nullptr, to) || (CodeGenerator::vmovaps(to, from), true);
+  }
+  void vbroadcastss(const Xmm& to, const Xbyak::Operand& from) {
+    encode({1, 2, 0x18, 4}, to, nullptr, from) || (CodeGenerator::vbroadcastss(to, from), true);
+  }
+  void vaddps(const Xmm& to, const Xmm& a, const Xbyak::Operand& b) {
+    encode({0, 1, 0x58}, to, &a, b) || (CodeGenerator::vaddps(to, a, b), true);
+  }
+  void vmulps(const Xmm& to, const Xmm& a, const Xbyak::Operand& b) {
+    encode({0, 1, 0x59}, to, &a, b) || (CodeGenerator::vmulps(to, a, b), true);
+  }
+  void vminps(const Xmm& to, const Xmm& a, const Xbyak::Operand& b) {
+    encode({0, 1, 0x5d}, to, &a, b) || (CodeGenerator::vminps(to, a, b), true);
+  }
+  void vmaxps(const Xmm& to, const Xmm& a, const Xbyak::Operand& b) {
+    encode({0, 1, 0x5f}, to, &a, b) || (CodeGenerator::vmaxps(to, a, b), true);
+  }
+  void vfmadd231ps(const Xmm& to, const Xmm& a, const Xbyak::Operand& b) {
+    encode({1, 2, 0xb8}, to, &a, b) || (CodeGenerator::vfmadd231ps(to, a, b), true);
+  }
+
  protected:
   Generator();
   // Saves what belongs to the caller (System V: rbx, rbp, r12 to r15). In debug builds also fills the vector registers
@@ -69,6 +105,14 @@ class Generator : private Buffer, public Xbyak::CodeGenerator {
   void epilogue();  // restores, and returns
 
  private:
+  // An instruction of VEX or EVEX on floats: its prefix (0: none, 1: 66) and map (1: 0F, 2: 0F38), and the bytes of its
+  // operand in memory (0: a vector), which EVEX multiplies a short displacement by.
+  struct Encoding {
+    uint8_t prefix, map, opcode, element = 0;
+  };
+  // False, and nothing is written: masks, operands that are neither vectors of 256 or 512 bits nor [register + register
+  // * scale + offset], or no room.
+  bool encode(Encoding, const Xmm& r, const Xmm* v, const Xbyak::Operand& rm);
   void save();
 };
 

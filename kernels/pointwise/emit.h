@@ -17,7 +17,7 @@ template <class Isa> class Emitter {
  public:
   using Vmm = typename Isa::Vmm;
   static constexpr int temporaries = 4;
-  explicit Emitter(Xbyak::CodeGenerator& generator) : g(generator) {}
+  explicit Emitter(jit::Generator& generator) : g(generator) {}
 
   void unary(const Stage& s, const Vmm& v) {
     using enum schema::UnaryKind;
@@ -214,7 +214,7 @@ template <class Isa> class Emitter {
   // t3 · ((1 + v) / 2): 2·t3 may overflow.
   void half_of_product(const Vmm& v) { g.vaddps(v, v, value(1)), g.vmulps(v, v, value(0.5f)), g.vmulps(v, v, t3); }
 
-  Xbyak::CodeGenerator& g;
+  jit::Generator& g;
   std::map<uint32_t, Xbyak::Label> pool_;
 };
 }  // namespace kernels::pointwise
