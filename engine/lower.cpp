@@ -8,6 +8,7 @@
 #include "engine/plan.h"
 #include "engine/shape.h"
 #include "engine/tuning.h"
+#include "kernels/code.h"
 #include "kernels/tile/tile.h"
 
 namespace engine {
@@ -165,9 +166,14 @@ class Compiler {
   }
 
   void lower_steps() {
+    kernels::jit::Batch code;
     if (options_.keep_refusals) plan_.refusals.resize(plan_.steps.size());
     if (options_.keep_refusals || options_.tuned) plan_.keys.resize(plan_.steps.size());
-    run_all(options_.device ? Workers{} : workers_, int64_t(plan_.steps.size()), [&](int64_t s) { lower_step(size_t(s)); });
+    run_all(options_.device ? Workers{} : workers_, int64_t(plan_.steps.size()), [&](int64_t s) {
+      const kernels::jit::Batch::Scope generates(code);
+      lower_step(size_t(s));
+    });
+    require(code.seal(), Code::out_of_memory, "executable memory is denied");
   }
 
   // False: it has no kernel for values that lie inside others.

@@ -1,5 +1,5 @@
 #include "kernels/jit.h"
-#include <atomic>
+#include <algorithm>
 #include <bit>
 #include <cstdio>
 #include <cstdlib>
@@ -46,20 +46,59 @@ void dump(const void* address, size_t size, const std::string& name) {
 
 bool allowed() {
   static const bool possible = [] {
-    constexpr std::byte probe[16] = {};
-    return os::make_executable(probe) != nullptr;
+    os::CodePages probe = os::CodePages::allocate(1);
+    return probe && probe.seal();
   }();
   return possible && !forbidden();
 }
 
 bool forbid(bool value) { return forbidden().exchange(value); }
 
-std::shared_ptr<const Code> seal(const void* code, size_t size, const std::string& name) {
-  os::Executable memory = os::make_executable(std::span(static_cast<const std::byte*>(code), size));
-  if (!memory) return nullptr;
-  register_with_perf(memory.get(), size, name);
-  dump(memory.get(), size, name);
-  return std::make_shared<const Code>(std::move(memory), size);
+void Pages::seal() {
+  state.store(memory.seal() ? sealed : denied, std::memory_order_release);
+  state.notify_all();
+}
+
+bool Pages::wait() const {
+  state.wait(open, std::memory_order_acquire);
+  return state.load(std::memory_order_acquire) == sealed;
+}
+
+std::shared_ptr<const Code> Batch::add(const void* code, size_t size, const std::string& name) {
+  constexpr size_t line = 64;
+  const std::scoped_lock lock(mutex_);
+  if (pages_.empty() || pages_.back()->memory.size() - pages_.back()->used < size) {
+    os::CodePages memory = os::CodePages::allocate(std::max(chunk_, size));
+    if (!memory) return nullptr;
+    pages_.push_back(std::make_shared<Pages>(std::move(memory)));
+  }
+  Pages& pages = *pages_.back();
+  std::byte* const at = pages.memory.data() + pages.used;
+  pages.used = std::min(pages.memory.size(), (pages.used + size + line - 1) / line * line);
+  std::memcpy(at, code, size);
+  register_with_perf(at, size, name);
+  dump(at, size, name);
+  return std::make_shared<const Code>(pages_.back(), at, size);
+}
+
+void Batch::await(const Code& code) {
+  const std::scoped_lock lock(mutex_);
+  others_.push_back(code.pages());
+}
+
+// Its own first: so no two batches wait for each other.
+bool Batch::seal() {
+  bool all = true;
+  for (const auto& pages : std::exchange(pages_, {})) pages->seal(), all &= pages->wait();
+  for (const auto& pages : std::exchange(others_, {})) all &= pages->wait();
+  return all;
+}
+
+std::shared_ptr<const Code> finish(const void* code, size_t size, const std::string& name) {
+  if (Batch* const batch = Batch::Scope::current) return batch->add(code, size, name);
+  Batch alone(1);
+  const auto finished = alone.add(code, size, name);
+  return alone.seal() ? finished : nullptr;
 }
 
 #if defined(__x86_64__)
@@ -67,6 +106,8 @@ namespace {
 using Xbyak::Operand;
 constexpr Operand::Code saved[] = {Operand::RBX, Operand::RBP, Operand::R12, Operand::R13, Operand::R14, Operand::R15};
 }  // namespace
+
+thread_local std::unique_ptr<uint8_t[]> Buffer::kept;
 
 Generator::Generator() : CodeGenerator(capacity, bytes.get()) {}
 

@@ -1,39 +1,14 @@
-// The base of all generated code (Xbyak). A generator writes into ordinary memory; `seal` copies the finished code to
-// pages that can be executed and no longer written, names it for perf, and dumps it on request.
-//   INLAY_NO_JIT=1        pretend that executable pages are denied      INLAY_PERF_MAP=1   /tmp/perf-PID.map for perf
-//   INLAY_JIT_DUMP=DIR    each code as DIR/NAME.ADDRESS.bin
+// The base of all generated code (Xbyak). A generator writes into ordinary memory, from where it goes to pages of code.
 #pragma once
-#include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
-#include "kernels/os.h"
+#include "kernels/code.h"
 #if defined(__x86_64__)
 #define XBYAK_NO_OP_NAMES
 #include <xbyak/xbyak.h>
 #endif
 
 namespace kernels::jit {
-// Finished code. Position independent; what its functions point into, so keep it while they may run.
-class Code {
- public:
-  Code(os::Executable memory, size_t size) : memory_(std::move(memory)), size_(size) {}
-  template <class Function> Function entry() const {
-    return reinterpret_cast<Function>(reinterpret_cast<uintptr_t>(memory_.get()));
-  }
-  size_t size() const { return size_; }
-
- private:
-  os::Executable memory_;
-  size_t size_;
-};
-
-bool allowed();           // executable pages can be had
-bool forbid(bool value);  // for tests: as if they were denied; gives the value before
-
-std::shared_ptr<const Code> seal(const void* code, size_t size, const std::string& name);
-
 #if defined(__x86_64__)
 // Register file of a target, for generators that are templates over it.
 struct Avx2 {
@@ -47,9 +22,13 @@ struct Avx512 {
   static constexpr bool masks = true;
 };
 
+// Where code is generated: a thread keeps one, of which the system gives what is written.
 struct Buffer {
   static constexpr size_t capacity = 256 << 10;
-  std::unique_ptr<uint8_t[]> bytes{new uint8_t[capacity]};
+  Buffer() : bytes(kept ? std::move(kept) : std::make_unique_for_overwrite<uint8_t[]>(capacity)) {}
+  ~Buffer() { kept = std::move(bytes); }
+  std::unique_ptr<uint8_t[]> bytes;
+  static thread_local std::unique_ptr<uint8_t[]> kept;
 };
 
 class Generator : private Buffer, public Xbyak::CodeGenerator {
@@ -123,7 +102,7 @@ std::shared_ptr<const Code> generate(const std::string& name, const Arguments&..
   try {
     G generator(arguments...);
     generator.ready(Xbyak::CodeArray::PROTECT_RW);
-    return seal(generator.getCode(), generator.getSize(), name);
+    return finish(generator.getCode(), generator.getSize(), name);
   } catch (const Xbyak::Error&) {
     return nullptr;
   }

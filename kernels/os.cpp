@@ -256,27 +256,22 @@ Status write_file(const std::string& path, std::span<const std::span<const std::
   return sync_folder(path);
 }
 
-Executable make_executable(std::span<const std::byte> code) {
-  // The pages' size is kept in front of the code, so that the deleter is a plain function.
-  constexpr size_t header = 64;
-  const size_t bytes = (header + code.size() + page_size() - 1) / page_size() * page_size();
-  Executable none(nullptr, [](const std::byte*) {});
-  void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (at == MAP_FAILED) return none;
-  auto* const base = static_cast<std::byte*>(at);
-  std::memcpy(base, &bytes, sizeof bytes);
-  std::memcpy(base + header, code.data(), code.size());
-  if (mprotect(at, bytes, PROT_READ | PROT_EXEC) != 0) {
-    munmap(at, bytes);
-    return none;
-  }
-  __builtin___clear_cache(reinterpret_cast<char*>(base), reinterpret_cast<char*>(base) + bytes);
-  return Executable(base + header, [](const std::byte* entry) {
-    auto* const start = const_cast<std::byte*>(entry) - header;
-    size_t size;
-    std::memcpy(&size, start, sizeof size);
-    munmap(start, size);
-  });
+CodePages CodePages::allocate(size_t bytes) {
+  CodePages pages;
+  const size_t size = (bytes + page_size() - 1) / page_size() * page_size();
+  void* at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (at != MAP_FAILED) pages.data_ = static_cast<std::byte*>(at), pages.size_ = size;
+  return pages;
+}
+
+CodePages::~CodePages() {
+  if (data_) munmap(data_, size_);
+}
+
+bool CodePages::seal() {
+  if (mprotect(data_, size_, PROT_READ | PROT_EXEC) != 0) return false;
+  __builtin___clear_cache(reinterpret_cast<char*>(data_), reinterpret_cast<char*>(data_) + size_);
+  return true;
 }
 
 bool is_file(const std::string& path) { return ::access(path.c_str(), R_OK) == 0; }

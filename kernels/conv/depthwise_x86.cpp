@@ -340,7 +340,7 @@ template <class Isa> class DepthwiseBlocks final : public Conv {
                 emitted(s_.epilogue) ? s_.epilogue : pointwise::Chain()};
     const bool again = inputs_ > 1 && (Registers<Isa>::turns(inputs_, group_) || inputs_ % Isa::lanes == 0);
     block.copies = again && block.x_vectors() <= most_copied && collide(block.x_vectors());
-    return cache.get(block, [](const Block& key) {
+    return jit::shared(cache, block, [](const Block& key) {
       return jit::generate<BlockGenerator<Isa>>("depthwise_" + std::to_string(key.kernel_h) + "x" + std::to_string(key.kernel_w) +
                                                     (Isa::masks ? "_avx512" : "_avx2"), key);
     });

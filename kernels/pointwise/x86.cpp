@@ -118,7 +118,8 @@ class ChainGenerator : public jit::Generator {
 template <class Isa>
 Kernel make_kernel(const Chain& chain, const char* name) {
   static WeakCache<Chain, jit::Code, Hash> cache;
-  const auto code = cache.get(chain, [&](const Chain& key) { return jit::generate<ChainGenerator<Isa>>(name, key); });
+  const auto code =
+      jit::shared(cache, chain, [&](const Chain& key) { return jit::generate<ChainGenerator<Isa>>(name, key); });
   if (!code) return {};
   return {code->template entry<Kernel::Function>(), chain, code};
 }

@@ -290,7 +290,7 @@ template <class Isa> class TileGenerator : public jit::Generator {
 
 template <class Isa> Tile make_tile(const Shape& shape) {
   static WeakCache<Shape, jit::Code, ShapeHash> cache;
-  const auto code = cache.get(shape, [](const Shape& key) {
+  const auto code = jit::shared(cache, shape, [](const Shape& key) {
     return jit::generate<TileGenerator<Isa>>("tile_" + std::to_string(key.rows) + "x" +
                                                  std::to_string(key.vectors * Isa::lanes) +
                                                  (Isa::masks ? "_avx512" : "_avx2"),

@@ -1,5 +1,7 @@
 #include "kernels/jit.h"
 #include <gtest/gtest.h>
+#include <thread>
+#include "kernels/pointwise/pointwise.h"
 
 #if defined(__x86_64__)
 namespace {
@@ -75,6 +77,92 @@ TEST(Jit, LeavesTheRestToXbyak) {
   emit(ours), emit(theirs);
   EXPECT_EQ(std::vector<uint8_t>(ours.getCode(), ours.getCurr()),
             std::vector<uint8_t>(theirs.getCode(), theirs.getCurr()));
+}
+
+struct Answer : jit::Generator {
+  explicit Answer(int value) { mov(eax, value), ret(); }
+};
+int answer(const std::shared_ptr<const jit::Code>& code) { return code->entry<int (*)()>()(); }
+
+struct TooLong : jit::Generator {
+  TooLong() {
+    for (int i = 0; i < 1 << 20; ++i) vfmadd231ps(zmm1, zmm2, ptr[rax + i]);
+  }
+};
+
+class Code : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!jit::allowed()) GTEST_SKIP() << "executable memory is denied";
+  }
+};
+
+TEST_F(Code, RunsAtOnceWithoutABatch) { EXPECT_EQ(answer(jit::generate<Answer>("answer", 42)), 42); }
+
+TEST_F(Code, ThatIsTooLongIsNone) { EXPECT_EQ(jit::generate<TooLong>("too long"), nullptr); }
+
+// Codes of a batch share pages, more than one chunk of them, and outlive the batch and each other.
+TEST_F(Code, OfABatchRunsOnceItIsSealed) {
+  std::vector<std::shared_ptr<const jit::Code>> codes;
+  {
+    jit::Batch batch(4096);
+    std::vector<std::thread> threads;
+    std::mutex mutex;
+    for (int t = 0; t < 3; ++t)
+      threads.emplace_back([&, t] {
+        const jit::Batch::Scope generates(batch);
+        for (int i = 0; i < 100; ++i) {
+          auto code = jit::generate<Answer>("answer", 1000 * t + i);
+          ASSERT_TRUE(code);
+          const std::scoped_lock lock(mutex);
+          codes.push_back(std::move(code));
+        }
+      });
+    for (std::thread& t : threads) t.join();
+    EXPECT_TRUE(batch.seal());
+    EXPECT_EQ(codes[0]->pages()->state, jit::Pages::sealed);
+  }
+  ASSERT_EQ(codes.size(), 300u);
+  std::vector<int> answers;
+  for (size_t i = 0; i < codes.size(); ++i) {
+    answers.push_back(answer(codes[i]));
+    codes[i] = nullptr;
+  }
+  std::ranges::sort(answers);
+  for (int i = 0; i < 300; ++i) EXPECT_EQ(answers[size_t(i)], i / 100 * 1000 + i % 100);
+}
+
+// Who finds code of a batch that is not sealed waits for it: at once, or where its own batch is sealed.
+TEST_F(Code, IsSharedByBatches) {
+  WeakCache<int, jit::Code> cache;
+  const auto make = [](int value) { return jit::generate<Answer>("answer", value); };
+  const auto of_batch = [&](jit::Batch& batch, int key) {
+    const jit::Batch::Scope generates(batch);
+    return jit::shared(cache, key, make);
+  };
+  jit::Batch first, second;
+  const auto a = of_batch(first, 1), b = of_batch(second, 2);
+  EXPECT_EQ(of_batch(second, 1), a);
+  EXPECT_EQ(of_batch(first, 2), b);
+  std::jthread other([&] { EXPECT_TRUE(second.seal()), EXPECT_EQ(answer(a) + answer(b), 3); });
+  std::jthread alone([&] {
+    const auto found = jit::shared(cache, 1, make);
+    EXPECT_EQ(found, a), EXPECT_EQ(answer(found), 1);
+  });
+  EXPECT_TRUE(first.seal());
+  EXPECT_EQ(answer(a) + answer(b), 3);
+}
+
+// A batch that is given up is sealed all the same.
+TEST_F(Code, OfABatchThatEnds) {
+  WeakCache<int, jit::Code> cache;
+  std::shared_ptr<const jit::Code> code;
+  {
+    jit::Batch batch;
+    const jit::Batch::Scope generates(batch);
+    code = jit::shared(cache, 7, [](int value) { return jit::generate<Answer>("answer", value); });
+  }
+  EXPECT_EQ(answer(code), 7);
 }
 }  // namespace
 #endif
