@@ -209,6 +209,7 @@ template <class Isa> class BlockGenerator : public jit::Generator {
   void finish() {
     mov(rbp, field(offsetof(BlockArgs, y_pixel)));
     lea(column, ptr[y + channel]);
+    emit_.keep(b_.epilogue);
     for (int r = 0; r < b_.rows; ++r) {
       if (r) add(column, field(offsetof(BlockArgs, y_turn)));
       for (int c = 0; c < b_.columns; ++c) {

@@ -51,6 +51,7 @@ class ChainGenerator : public jit::Generator {
     } else {  // a window of the words (-1 × lanes, 0 × lanes) that begins with as many -1 as there are columns
       lea(rax, ptr[rip + sliding]), sub(rax, columns), vmovups(tail_mask, ptr[rax + 4 * Isa::lanes]);
     }
+    emit_.keep(chain_);
     L(row);
     xor_(at, at), test(whole, whole), jz(tail, T_NEAR);
     L(vector);

@@ -243,6 +243,7 @@ template <class Isa> class TileGenerator : public jit::Generator {
 
   void finish() {
     if (s_.epilogue.operand_count()) mov(cursors, field(offsetof(Args, cursors)));
+    emit_.keep(s_.epilogue);
     for (int m = 0; m < s_.rows; ++m) {
       for (int v = 0; v < s_.vectors; ++v) {
         const Xbyak::Address to = ptr[c + v * vector_bytes];
