@@ -136,7 +136,7 @@ class Compiler {
     }
     const Types most_in = at_bounds(in), most_out = at_bounds(out);
     step.cost = cost(node.op, most_in, most_out);
-    step.work = work_of(node.op, most_in, most_out);
+    step.work = work_of(step.cost, most_in, most_out);
     if (node.op.get_if<schema::Fused>()) {
       const Cost inside = body_cost(*node.bodies[0]);
       step.cost.flops = inside.flops, step.cost.border = inside.border;
@@ -330,7 +330,10 @@ bool grows(const Plan& plan, const State& state) {
 }  // namespace
 
 double work_of(const Op& op, std::span<const Type> in, std::span<const Type> out) {
-  const Cost c = cost(op, in, out);
+  return work_of(cost(op, in, out), in, out);
+}
+
+double work_of(const Cost& c, std::span<const Type> in, std::span<const Type> out) {
   double most = std::max({c.flops, c.bytes, 1000.0});
   for (const auto types : {in, out})
     for (const Type& t : types) {
