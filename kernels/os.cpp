@@ -167,9 +167,14 @@ void Memory::swap(Memory& other) noexcept {
   std::swap(mapped_, other.mapped_);
 }
 
+namespace {
+constexpr size_t large_page = 2 << 20;
+}  // namespace
+
 Memory Memory::allocate(size_t bytes) {
   Memory memory;
-  const size_t mapped = std::max<size_t>(bytes, 1);
+  // Linux aligns a mapping for large pages where its length is a multiple of theirs; what is not written takes no memory.
+  const size_t mapped = bytes < large_page ? std::max<size_t>(bytes, 1) : (bytes + large_page - 1) / large_page * large_page;
   void* at = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (at == MAP_FAILED) return memory;
   memory.data_ = static_cast<std::byte*>(at), memory.size_ = bytes, memory.mapped_ = mapped;
@@ -211,7 +216,8 @@ Status Memory::read_file(const std::string& path, Memory& out) {
 
 void Memory::prefer_large_pages() const {
 #if defined(MADV_HUGEPAGE)
-  if (mapped_ >= 2 << 20) madvise(data_, mapped_, MADV_HUGEPAGE);  // as large as one
+  const size_t rest = size_ % large_page, bytes = size_ - rest + (rest > large_page / 2 ? large_page : 0);
+  if (bytes && bytes <= mapped_) madvise(data_, bytes, MADV_HUGEPAGE);
 #endif
 }
 

@@ -44,7 +44,7 @@ class Memory {
   static Status map_file(const std::string& path, Memory& out);
   static Status read_file(const std::string& path, Memory& out);
 
-  // A hint for memory that is read again and again: fewer, larger pages where it spans some. Wasted is less than one of them.
+  // A hint for memory that is read again and again: fewer, larger pages where it spans some. Wasted is less than half of one.
   void prefer_large_pages() const;
 
   // A hint that [offset, offset + bytes) of a mapped file is read next: its pages are mapped at once instead of one by one.
