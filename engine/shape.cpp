@@ -148,8 +148,8 @@ class Specialiser {
   }
 
  private:
-  // Nothing is left to infer, to fold, to inline or to drop: the types were found for these inputs when the graph was
-  // made.
+  // Nothing is left to fold, to inline or to drop, and the types are those that these inputs give: a file may claim others where
+  // inference of unknown inputs cannot tell.
   static bool settled(const Graph& graph, std::span<const Type> inputs, std::span<const ConstantPtr> values) {
     if (input_types(graph) != Types(inputs.begin(), inputs.end()) ||
         std::ranges::any_of(values, [](const ConstantPtr& v) { return v != nullptr; }))
@@ -167,7 +167,8 @@ class Specialiser {
              std::ranges::any_of(node.outputs, [&](ValueId v) { return v != ValueId::none && used[size_t(v)]; }) &&
              std::ranges::all_of(node.outputs, [&](ValueId v) {
                return v != ValueId::none && extents_known(graph[v].type) && !graph[v].ints;
-             });
+             }) &&
+             with_context([&] { return infer(graph, node); }, [&] { return to_text(node.origins); }) == types_of(graph, node.outputs);
     });
   }
 

@@ -391,5 +391,19 @@ TEST(Specialise, OfKnownTypes) {
             "output y\n"
             "output s\n");
 }
+
+// What a file claims of a type that only the run tells is not believed.
+TEST(Specialise, OfClaimedTypes) {
+  Graph graph = parse_graph("input x f32[2,3]\n"
+                            "input s i64[2]\n"
+                            "y = Reshape (x, s)\n"
+                            "output y\n");
+  const Type claimed = Type::tensor(DType::f32, Shape{100, 100});
+  graph[graph.outputs[0].value].type = claimed;
+  verify(graph);
+  const Specialised parts = specialise(graph, input_types(graph));
+  for (const Graph* part : {&parts.head, &parts.tail})
+    for (const Value& v : part->values) EXPECT_NE(v.type, claimed) << v.name;
+}
 }  // namespace
 }  // namespace engine
