@@ -115,7 +115,7 @@ void simplify(const ConvTranspose& op, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<ConvTranspose>& def(const ConvTranspose&) {
-  static constexpr OpDef<ConvTranspose> def{.infer = infer, .reference = reference, .lower = lower_direct, .simplify = simplify, .on_device = true, .flops = flops};
+  static constexpr OpDef<ConvTranspose> def{.infer = infer, .reference = reference, .lower = lower_direct, .on_device = true, .simplify = simplify, .flops = flops};
   return def;
 }
 }  // namespace engine

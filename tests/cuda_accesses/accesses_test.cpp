@@ -7,7 +7,7 @@ namespace {
 struct Words {
   float at[64];
 };
-// Thread t reads what the thread beside it wrote.
+// Thread t reads what the thread in front of it wrote.
 enum class Between { nothing, block_barrier, warp_barrier, exchange };
 template <Between between> __global__ void neighbours(float* y) {
   auto& s = shared<Words>();
@@ -16,7 +16,7 @@ template <Between between> __global__ void neighbours(float* y) {
   if constexpr (between == Between::block_barrier) __syncthreads();
   if constexpr (between == Between::warp_barrier) __syncwarp();
   if constexpr (between == Between::exchange) __shfl_sync(~0u, t, 0);
-  y[t] = s.at[t ^ 1];
+  y[t] = s.at[t ? t - 1 : 0];
 }
 __global__ void overwrites_too_early(float* y) {
   auto& s = shared<Words>();
@@ -44,11 +44,11 @@ __global__ void reads_of_others(float* y) {
   if (blockIdx.x == 0) y[threadIdx.x] = 1;
   else y[64 + threadIdx.x] = y[threadIdx.x];
 }
-struct alignas(16) Four {
-  float at[4];
+struct alignas(8) Two {
+  float at[2];
 };
-__global__ void moves_four(const float* x, float* y, int64_t from) {
-  *reinterpret_cast<Four*>(y) = *reinterpret_cast<const Four*>(x + from);
+__attribute__((no_sanitize("undefined"))) __global__ void moves_two(const float* x, float* y, int64_t from) {
+  *reinterpret_cast<Two*>(y) = *reinterpret_cast<const Two*>(x + from);
 }
 __global__ void least(int* y) { atomicMax(y, int(linear_thread())); }
 
@@ -69,17 +69,22 @@ class Accesses : public testing::Test {
 void expect_part(const std::string& text, const char* part) { EXPECT_NE(text.find(part), std::string::npos) << text; }
 
 TEST_F(Accesses, SharedMemoryWithoutABarrier) {
-  const std::string text = mistake(launch<Words>(neighbours<Between::nothing>, 1, 64, stream_, y_.data()));
-  expect_part(text, "a read that races with a write in shared memory: thread ");
-  expect_part(text, " of block 0 at ");
-  expect_part(mistake(launch<Words>(neighbours<Between::exchange>, 1, 64, stream_, y_.data())), "a read that races");
-  EXPECT_EQ(mistake(launch<Words>(neighbours<Between::warp_barrier>, 1, 64, stream_, y_.data())), "");
-  EXPECT_EQ(mistake(launch<Words>(neighbours<Between::block_barrier>, 2, 64, stream_, y_.data() + 0)).find("shared"),
-            std::string::npos);
-  expect_part(mistake(launch<Words>(overwrites_too_early, 1, 64, stream_, y_.data())),
-              "a write that races with a read");
-  expect_part(mistake(launch<Words>(copies_too_early, 1, 64, stream_, x_.data(), y_.data())),
-              "a write that races with a read");
+  const auto neighbours_of = [&](auto kernel, unsigned threads) {
+    return mistake(launch<Words>(kernel, 1, threads, stream_, y_.data()));
+  };
+  const std::string text = neighbours_of(neighbours<Between::nothing>, 64);
+  expect_part(text, "a read that races with a write in shared memory: thread 0 of block 0 at ");
+  expect_part(text, ", then thread 1 of block 0 at ");
+  expect_part(neighbours_of(neighbours<Between::exchange>, 32), "a read that races with a write");
+  EXPECT_EQ(neighbours_of(neighbours<Between::warp_barrier>, 32), "");
+  expect_part(neighbours_of(neighbours<Between::warp_barrier>, 64), "thread 31 of block 0");
+  EXPECT_EQ(neighbours_of(neighbours<Between::block_barrier>, 64), "");
+  for (const bool reversed : {false, true}) {
+    emulator::reversed = reversed;
+    expect_part(mistake(launch<Words>(overwrites_too_early, 1, 64, stream_, y_.data())), " races with a ");
+    expect_part(mistake(launch<Words>(copies_too_early, 1, 64, stream_, x_.data(), y_.data())), " races with a ");
+  }
+  emulator::reversed = false;
 }
 TEST_F(Accesses, SharedMemoryThatIsNotThere) {
   expect_part(mistake(launch<Words>(reads_what_nobody_wrote, 1, 64, stream_, y_.data())), "that nobody has written");
@@ -97,8 +102,8 @@ TEST_F(Accesses, BlocksThatTouchTheSameElements) {
   EXPECT_EQ(most.read()[0], 127);
 }
 TEST_F(Accesses, Alignment) {
-  EXPECT_EQ(mistake(launch<void>(moves_four, 1, 1, stream_, x_.data(), y_.data(), 4)), "");
-  expect_part(mistake(launch<void>(moves_four, 1, 1, stream_, x_.data(), y_.data(), 1)), "that is not aligned");
+  EXPECT_EQ(mistake(launch<void>(moves_two, 1, 1, stream_, x_.data(), y_.data(), 4)), "");
+  expect_part(mistake(launch<void>(moves_two, 1, 1, stream_, x_.data(), y_.data(), 1)), "that is not aligned");
 }
 }  // namespace
 }  // namespace kernels::cuda

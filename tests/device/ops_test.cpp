@@ -187,6 +187,16 @@ TEST(DeviceOps, PoolsThatHaveNoChannelsLastForm) {
   }
 }
 
+TEST(DeviceOps, ProductsOfVectors) {
+  Built b;
+  const ValueId row = b.input({6}), column = b.input({5}), stack = b.input({2, 3, 5});
+  b.output(b.r.add(schema::MatMul{}, {row, b.constant({6, 5}, 1)}, {"row"})[0]);
+  b.output(b.r.add(schema::MatMul{}, {stack, column}, {"column"})[0]);
+  b.output(b.r.add(schema::MatMul{}, {column, column}, {"both"})[0]);
+  b.output(b.r.add(schema::MatMul{}, {column, b.input({4, 5, 2})}, {"stack"})[0]);
+  expect_on_device(compare(b.graph, {random_constant({6}, 1), random_constant({5}, 2), random_constant({2, 3, 5}, 3), random_constant({4, 5, 2}, 4)}), "gemm_f32_cuda");
+}
+
 TEST(DeviceOps, Scatters) {
   Built b;
   const ValueId x = b.input({4, 5}), i = typed_input(b, DType::i64, {2, 5}), u = b.input({2, 5}),

@@ -7,6 +7,7 @@
 // Atomic functions are not seen. Of the reads of a byte the last ones by one warp, or that several warps read it, are
 // remembered.
 #include <dlfcn.h>
+#include <algorithm>
 #include <cstdlib>
 #include <unordered_map>
 #include "kernels/cuda/device.h"
@@ -15,19 +16,26 @@ namespace kernels::cuda::emulator {
 namespace {
 constexpr int warp_size = 32, of_several = -1;
 
-struct Access {
-  int64_t launch = 0, block = 0;
-  int warp = 0, lane = 0;  // or of_several
-  int64_t block_barriers = 0, warp_barriers = 0;
+struct Access {  // in as few bytes as it takes: there are two for each byte of memory
+  uint32_t launch = 0, block = 0, block_barriers = 0, warp_barriers = 0;
+  int16_t warp = 0, lane = 0;  // or of_several
   const void* code = nullptr;
 
-  bool is_of(const Place& p) const { return warp == p.thread / warp_size && lane == p.thread % warp_size; }
-  // The thread that is at p now comes behind it.
-  bool before(const Place& p) const {
-    if (launch != p.launch) return true;
-    if (block != p.block) return false;
-    return block_barriers < p.block_barriers || is_of(p) ||
-           (warp == p.thread / warp_size && warp_barriers < p.warp_barriers);
+  Access() = default;
+  Access(const Place& p, const void* from)
+      : launch(p.launch),
+        block(p.block),
+        block_barriers(p.block_barriers),
+        warp_barriers(p.warp_barriers),
+        warp(int16_t(p.thread / warp_size)),
+        lane(int16_t(p.thread % warp_size)),
+        code(from) {}
+  // The access `now` comes behind it.
+  bool before(const Access& now) const {
+    if (launch != now.launch) return true;
+    if (block != now.block) return false;
+    return block_barriers < now.block_barriers ||
+           (warp == now.warp && (lane == now.lane || warp_barriers < now.warp_barriers));
   }
 };
 struct Byte {
@@ -41,30 +49,32 @@ class Shadow {
   Byte* find(const Place& p, const std::byte* at, bool shared) {
     if (launch_ != p.launch) forget(), launch_ = p.launch;
     const auto page = reinterpret_cast<uintptr_t>(at) / page_bytes;
-    if (page != last_page_) {
+    Recent& recent = recent_[page % std::size(recent_)];
+    if (page != recent.page) {
       const auto [it, is_new] = pages_.try_emplace(page, nullptr);
       if (is_new && (shared || is_device_memory(at)))
         it->second = static_cast<Byte*>(std::calloc(page_bytes, sizeof(Byte)));
-      last_page_ = page, last_ = it->second;
+      recent = {page, it->second};
     }
-    return last_ ? last_ + reinterpret_cast<uintptr_t>(at) % page_bytes : nullptr;
+    return recent.bytes ? recent.bytes + reinterpret_cast<uintptr_t>(at) % page_bytes : nullptr;
   }
 
  private:
   static constexpr uintptr_t page_bytes = 4096;
   void forget() {
     for (const auto& [page, bytes] : pages_) std::free(bytes);
-    pages_.clear(), last_page_ = 0, last_ = nullptr;
+    pages_.clear();
+    std::ranges::fill(recent_, Recent{});
   }
+  struct Recent {
+    uintptr_t page = 0;
+    Byte* bytes = nullptr;
+  };
   std::unordered_map<uintptr_t, Byte*> pages_;
-  uintptr_t last_page_ = 0;
-  Byte* last_ = nullptr;
-  int64_t launch_ = 0;
+  Recent recent_[64];
+  uint32_t launch_ = 0;
 };
-Shadow& shadow() {
-  static auto* const one = new Shadow;
-  return *one;
-}
+Shadow shadow;
 
 std::string name_of(const void* code) {
   Dl_info info{};
@@ -86,31 +96,31 @@ void refuse(const char* what, const Access& before, const Access& now, bool shar
 }
 
 void see(const void* address, size_t bytes, bool writes, bool aligned, const void* code) {
-  if (!in_kernel()) return;
-  const Place p = place();
+  if (!place) return;
+  const Place& p = *place;
   const auto* const at = static_cast<const std::byte*>(address);
   const bool shared = at >= p.memory && at < p.shared_end;
-  const Access now{p.launch,        p.block, p.thread / warp_size, p.thread % warp_size, p.block_barriers,
-                   p.warp_barriers, code};
-  if (!shadow().find(p, at, shared)) return;
+  const Access now(p, code);
+  if (!shadow.find(p, at, shared)) return;
   if (aligned && reinterpret_cast<uintptr_t>(at) % bytes)
     fail("an access of " + std::to_string(bytes) + " bytes that is not aligned: " + text_of(now));
   if (shared && at < p.shared) fail("an access in front of shared memory: " + text_of(now));
-  for (size_t i = 0; i < bytes; ++i) {
-    Byte* const b = shadow().find(p, at + i, shared);
+  const size_t word = bytes >= 4 && reinterpret_cast<uintptr_t>(at) % 4 == 0 ? 4 : 1;  // its first byte stands for it
+  for (size_t i = 0; i < bytes; i += word) {
+    Byte* const b = shadow.find(p, at + i, shared);
     if (!b) return;
-    if (shared && b->written.block != p.block) *b = {};  // another block's
-    if (!b->written.before(p))
+    if (shared && b->written.block != now.block) *b = {};  // another block's
+    if (!b->written.before(now))
       refuse(writes ? "two writes that race" : "a read that races with a write", b->written, now, shared);
     if (writes) {
-      if (!b->read.before(p)) refuse("a write that races with a read", b->read, now, shared);
+      if (!b->read.before(now)) refuse("a write that races with a read", b->read, now, shared);
       b->written = now;
       continue;
     }
-    if (shared && b->written.launch != p.launch)
+    if (shared && b->written.launch != now.launch)
       fail("a read of shared memory that nobody has written: " + text_of(now));
     Access& r = b->read;
-    const bool alone = r.before(p), one_warp = r.block == now.block && r.warp == now.warp;
+    const bool alone = r.before(now), one_warp = r.block == now.block && r.warp == now.warp;
     r = now;
     if (!alone) r.lane = of_several, r.warp = one_warp ? r.warp : of_several;
   }
@@ -142,5 +152,8 @@ void __tsan_write_range(void* at, size_t bytes) {
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
 void __tsan_init() {}
+unsigned char __tsan_atomic8_load(const volatile unsigned char* at, int) {  // whether a static variable is made
+  return __atomic_load_n(at, __ATOMIC_ACQUIRE);
+}
 void __tsan_vptr_update(void*, void*) {}
 }

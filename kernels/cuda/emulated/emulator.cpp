@@ -101,9 +101,8 @@ class Machine {
     shared_ =
         shared_memory_ + most_shared - (shared_bytes + shared_alignment - 1) / shared_alignment * shared_alignment;
     body_ = &body;
-    shared_end_ = shared_ + shared_bytes;
     error_.clear();
-    block_ = 0;
+    place_ = {uint32_t(launches), 0, 0, 0, 0, shared_memory_, shared_, shared_ + shared_bytes};
     gridDim = grid, blockDim = block;
     for (unsigned z = 0; z < grid.z; ++z)
       for (unsigned y = 0; y < grid.y; ++y)
@@ -112,10 +111,10 @@ class Machine {
           auto* floats = reinterpret_cast<float*>(shared_);
           std::fill_n(floats, shared_bytes / sizeof(float), NAN);
           std::string error = run_block(block.x * block.y * block.z);
-          current_ = nullptr;
+          place = nullptr;
           if (error.empty()) error = error_;
           if (!error.empty()) return error;
-          ++block_;
+          ++place_.block;
         }
     return {};
   }
@@ -133,12 +132,6 @@ class Machine {
   void* shared() const { return shared_; }
   void fail(std::string error) {
     if (error_.empty()) error_ = std::move(error);
-  }
-  bool runs() const { return current_; }
-  Place place() const {
-    const auto thread = current_ - threads_.data();
-    return {launches,       block_,  int(thread), block_barriers_, warp_barriers_[size_t(thread) / warp_size],
-            shared_memory_, shared_, shared_end_};
   }
 
  private:
@@ -160,11 +153,13 @@ class Machine {
 
   // Runs a warp as far as its threads get without the others of the block.
   void run_warp(unsigned first, unsigned last) {
+    place_.warp_barriers = warp_barriers_[first / warp_size];
     for (;;) {
       for (unsigned k = first; k < last; ++k) {
         Thread& thread = threads_[reversed ? first + last - 1 - k : k];
         if (thread.state != State::ready) continue;
         current_ = &thread;
+        place_.thread = int(&thread - threads_.data());
         threadIdx = thread.index;
         thread.fiber.resume();
       }
@@ -172,7 +167,7 @@ class Machine {
       if (state != State::at_warp_barrier && state != State::at_exchange) return;
       for (unsigned k = first; k < last; ++k)
         if (threads_[k].state != state) return;
-      if (state == State::at_warp_barrier) ++warp_barriers_[first / warp_size];
+      if (state == State::at_warp_barrier) place_.warp_barriers = ++warp_barriers_[first / warp_size];
       for (unsigned k = first; k < last; ++k) threads_[k].state = State::ready;
     }
   }
@@ -189,7 +184,7 @@ class Machine {
       thread.index = dim3(i % blockDim.x, i / blockDim.x % blockDim.y, i / (blockDim.x * blockDim.y));
       thread.open.clear(), thread.groups.clear();
     }
-    block_barriers_ = 0, warp_barriers_ = {};
+    place_.block_barriers = 0, warp_barriers_ = {}, place = &place_;
     const unsigned warps = (count + warp_size - 1) / warp_size;
     for (;;) {
       for (unsigned w = 0; w < warps; ++w) {
@@ -199,7 +194,7 @@ class Machine {
       if (in_state(State::finished) == count) return {};
       if (in_state(State::at_block_barrier) != count)
         return "threads wait at different barriers, or for some that have ended";
-      ++block_barriers_;
+      ++place_.block_barriers;
       for (unsigned i = 0; i < count; ++i) threads_[i].state = State::ready;
     }
   }
@@ -207,16 +202,16 @@ class Machine {
   std::mutex mutex_;
   std::byte* const stacks_ = fenced_memory(most_threads * stack_bytes);
   std::byte* const shared_memory_ = fenced_memory(most_shared);
-  std::byte *shared_ = nullptr, *shared_end_ = nullptr;
+  std::byte* shared_ = nullptr;
   std::vector<Thread> threads_ = [this] {
     std::vector<Thread> threads(most_threads);
     for (size_t i = 0; i < most_threads; ++i) threads[i].fiber.start(stacks_ + i * stack_bytes, stack_bytes, &enter);
     return threads;
   }();
   std::vector<std::array<std::byte, slot_bytes>> slots_{most_threads};
-  Thread* current_ = nullptr;  // null: no kernel runs
-  int64_t block_ = 0, block_barriers_ = 0;
-  std::array<int64_t, most_threads / warp_size> warp_barriers_{};
+  Thread* current_ = nullptr;
+  Place place_{};
+  std::array<uint32_t, most_threads / warp_size> warp_barriers_{};
   std::string error_;
   const std::function<void()>* body_ = nullptr;
 };
@@ -250,8 +245,6 @@ void block_barrier() { machine().wait_as(State::at_block_barrier); }
 void warp_barrier() { machine().wait_as(State::at_warp_barrier); }
 void exchange() { machine().wait_as(State::at_exchange); }
 void fail(std::string error) { machine().fail(std::move(error)); }
-bool in_kernel() { return machine().runs(); }
-Place place() { return machine().place(); }
 int lane() { return machine().lane(); }
 std::byte* slot(int lane) { return machine().slot(lane); }
 std::string run(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>& thread) {

@@ -62,13 +62,11 @@ void fail(std::string error);
 // Where the thread that runs now stands: what it did before is seen by threads of its block that stand behind another
 // block barrier, and by lanes of its warp behind another warp barrier.
 struct Place {
-  int64_t launch, block;
+  uint32_t launch, block, block_barriers, warp_barriers;
   int thread;
-  int64_t block_barriers, warp_barriers;
   const std::byte *memory, *shared, *shared_end;  // all that any block may have, and what this one has of it
 };
-bool in_kernel();
-Place place();
+inline const Place* place = nullptr;  // null: no kernel runs
 bool is_device_memory(const void*);
 // What is told of the accesses that the emulation makes for a thread; null: nothing.
 inline void (*on_access)(const void* at, size_t bytes, bool writes, const void* code) = nullptr;
