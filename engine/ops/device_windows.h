@@ -1,5 +1,5 @@
-// Convolutions, their transposes and pooling on a device, where no pass gives them a channels-last form: other numbers of spatial
-// dims than two, groups, weights that only the run knows.
+// Convolutions, their transposes and pooling on a device, where no pass gives them a channels-last form: other numbers
+// of spatial dims than two, groups, weights that only the run knows.
 #pragma once
 #include "engine/op.h"
 

@@ -197,6 +197,20 @@ TEST(DeviceOps, ProductsOfVectors) {
   expect_on_device(compare(b.graph, {random_constant({6}, 1), random_constant({5}, 2), random_constant({2, 3, 5}, 3), random_constant({4, 5, 2}, 4)}), "gemm_f32_cuda");
 }
 
+// Whatever the host has for bytes: a device multiplies them as floats, which have all of these sums.
+TEST(DeviceOps, ProductsOfBytes) {
+  Built b;
+  const auto number = [&](DType dtype, double v) { return b.graph.add_constant(tensor(dtype, {}, {v})); };
+  std::vector<double> bytes(64 * 16), biases(16);
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = double(i * 37 % 255) - 127;
+  for (size_t i = 0; i < biases.size(); ++i) biases[i] = double(i * 100) - 700;
+  const ValueId x = b.r.add(schema::QuantizeLinear{DType::u8}, {b.input({4, 64}), number(DType::f32, 0.02), number(DType::u8, 120)}, {"quantise"})[0];
+  const ValueId w = b.graph.add_constant(tensor(DType::i8, {64, 16}, bytes)), bias = b.graph.add_constant(tensor(DType::i32, {16}, biases));
+  b.output(b.r.add(schema::QuantizedMatMul{.to = DType::u8}, {x, w, number(DType::u8, 120), ValueId::none, bias, number(DType::f32, 0.001), number(DType::u8, 128)}, {"product"})[0]);
+  b.output(b.r.add(schema::QuantizedMatMul{}, {x, w, number(DType::u8, 120)}, {"sums"})[0]);
+  expect_on_device(compare(b.graph, {random_constant({4, 64}, 1)}, 0), "gemm_f32_cuda");
+}
+
 TEST(DeviceOps, Scatters) {
   Built b;
   const ValueId x = b.input({4, 5}), i = typed_input(b, DType::i64, {2, 5}), u = b.input({2, 5}),
