@@ -112,7 +112,8 @@ namespace {
 // Kernels read whole elements: what is not aligned would end all of the process' work on the device.
 void require_aligned(const char* which, size_t k, const void* data, DType dtype) {
   const auto bytes = uintptr_t(std::clamp(bits_of(dtype) / 8, 1, 8));
-  require(reinterpret_cast<uintptr_t>(data) % bytes == 0, Code::invalid_argument, which, " ", k, ": memory of the device that is not aligned to its elements (", schema::name(dtype), ")");
+  require(reinterpret_cast<uintptr_t>(data) % bytes == 0, Code::invalid_argument, which, " ", k,
+          ": memory of the device that is not aligned to its elements (", schema::name(dtype), ")");
 }
 }  // namespace
 

@@ -6,8 +6,10 @@ namespace engine {
 using kernels::cuda::WindowDims;
 
 namespace {
-// All but stride, dilation and what lies in front; false: there are too many dims, or more taps than a thread should take.
-bool set_extents(WindowDims& w, std::span<const int64_t> in, std::span<const int64_t> out, std::span<const int64_t> kernel) {
+// All but stride, dilation and what lies in front; false: there are too many dims, or more taps than a thread should
+// take.
+bool set_extents(WindowDims& w, std::span<const int64_t> in, std::span<const int64_t> out,
+                 std::span<const int64_t> kernel) {
   constexpr int64_t most_taps = 1 << 20;
   if (in.size() > WindowDims::count) return false;
   int64_t taps = 1;
@@ -23,9 +25,10 @@ void set_window(WindowDims& w, size_t to, const Window& window, int64_t begin) {
 }
 
 std::optional<Lowered> lower(const kernels::cuda::DirectConvProblem& problem, const LowerContext& c) {
-  return lower_on_device(c, &kernels::cuda::Backend::direct_conv, problem, [x = device_input(c, 0), w = device_input(c, 1), bias = device_input(c, 2)](RunContext& r) {
-    return kernels::cuda::DirectConvArgs{x.at(r), w.at(r), bias.at(r), out_at(r)};
-  });
+  return lower_on_device(c, &kernels::cuda::Backend::direct_conv, problem,
+                         [x = device_input(c, 0), w = device_input(c, 1), bias = device_input(c, 2)](RunContext& r) {
+                           return kernels::cuda::DirectConvArgs{x.at(r), w.at(r), bias.at(r), out_at(r)};
+                         });
 }
 }  // namespace
 
@@ -36,14 +39,16 @@ std::optional<Lowered> lower_direct(const schema::Conv& op, const LowerContext& 
   const auto in = std::span(x).subspan(2), kernel = std::span(w).subspan(2);
   if (!set_extents(p.dims, in, std::span(y).subspan(2), kernel)) return std::nullopt;
   const auto spatial = windows(op, in.size());
-  for (size_t d = 0; d < in.size(); ++d) set_window(p.dims, WindowDims::count - in.size() + d, spatial[d], spatial[d].before(in[d], kernel[d]));
+  for (size_t d = 0; d < in.size(); ++d)
+    set_window(p.dims, WindowDims::count - in.size() + d, spatial[d], spatial[d].before(in[d], kernel[d]));
   return lower(p, c);
 }
 
 std::optional<Lowered> lower_direct(const schema::ConvTranspose& op, const LowerContext& c) {
   if (!c.target || c.in(0).dtype != DType::f32) return std::nullopt;
   const Shape x = c.in(0).shape(), w = c.in(1).shape(), y = c.out(0).shape();
-  kernels::cuda::DirectConvProblem p{.batch = x[0], .channels = x[1], .out_channels = y[1], .groups = op.groups, .transposed = true};
+  kernels::cuda::DirectConvProblem p{
+      .batch = x[0], .channels = x[1], .out_channels = y[1], .groups = op.groups, .transposed = true};
   const auto in = std::span(x).subspan(2), kernel = std::span(w).subspan(2);
   if (!set_extents(p.dims, in, std::span(y).subspan(2), kernel)) return std::nullopt;
   const auto spatial = all_windows(op, in.size());
@@ -58,7 +63,12 @@ std::optional<Lowered> lower_direct(const schema::ConvTranspose& op, const Lower
 std::optional<Lowered> lower_direct(const schema::Pool& op, const LowerContext& c) {
   if (!c.target) return std::nullopt;
   const Shape x = c.in(0).shape(), y = (c.makes(0) ? c.out(0) : c.out(1)).shape();
-  kernels::cuda::DirectPoolProblem p{.planes = x[0] * x[1], .kind = op.kind, .type = c.in(0).dtype, .p = op.p, .count_pad = op.count_pad, .column_major = op.column_major};
+  kernels::cuda::DirectPoolProblem p{.planes = x[0] * x[1],
+                                     .kind = op.kind,
+                                     .type = c.in(0).dtype,
+                                     .p = op.p,
+                                     .count_pad = op.count_pad,
+                                     .column_major = op.column_major};
   const auto in = std::span(x).subspan(2);
   if (!set_extents(p.dims, in, std::span(y).subspan(2), op.kernel)) return std::nullopt;
   const auto spatial = windows(op, in.size());

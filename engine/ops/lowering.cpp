@@ -9,7 +9,6 @@ namespace {
 namespace gemm = kernels::gemm;
 namespace conv = kernels::conv;
 
-
 // Element offsets of each matrix of a batch in one operand, whose leading dims are broadcast to `batch`.
 std::vector<int64_t> batch_offsets(const Shape& operand, const Shape& batch, int64_t matrix) {
   std::vector<int64_t> offsets{0};

@@ -65,8 +65,8 @@ struct Nvrtc {
     find(cubin, "nvrtcGetCUBIN"), find(destroy, "nvrtcDestroyProgram");
     if (failure.empty() && version(&major, &minor) != 0) failure = "NVRTC does not say its version";
     if (failure.empty() && major > newest)
-      failure = "NVRTC " + std::to_string(major) + " may make code that the driver does not load: the backend is of CUDA " +
-                std::to_string(newest);
+      failure = "NVRTC " + std::to_string(major) +
+                " may make code that the driver does not load: the backend is of CUDA " + std::to_string(newest);
     return failure.empty();
   }
 };
