@@ -126,6 +126,7 @@ TEST(DeviceOps, ARunThatCannotBeLaunchedLeavesNothingToTheNextOne) {
 // Of one to three spatial dims, in groups, with weights that are an input.
 TEST(DeviceOps, ConvolutionsThatHaveNoChannelsLastForm) {
   using schema::AutoPad;
+  const auto input = [](Built& b, const Shape& shape) { return typed_input(b, DType::f32, shape); };
   struct Case {
     Shape x, w;
     schema::Ints stride, dilation, pad;
@@ -139,7 +140,7 @@ TEST(DeviceOps, ConvolutionsThatHaveNoChannelsLastForm) {
         {{1, 2, 5, 6, 4}, {3, 2, 2, 3, 2}, {1, 2, 1}, {2, 1, 1}, {0, 1, 0, 1, 1, 0}},
         {{1, 2, 5, 5, 5}, {2, 1, 3, 3, 3}, {2, 2, 2}, {}, {}, AutoPad::same_lower, 2}}) {
     Built b;
-    b.output(b.r.add(schema::Conv{stride, dilation, pad, groups, auto_pad}, {b.input(x), b.input(w), b.input({w[0]})},
+    b.output(b.r.add(schema::Conv{stride, dilation, pad, groups, auto_pad}, {input(b, x), input(b, w), input(b, {w[0]})},
                      {"conv"})[0]);
     expect_on_device(compare(b.graph, {random_constant(x, 1), random_constant(w, 2), random_constant({w[0]}, 3)}),
                      "conv_direct_f32_cuda");
@@ -147,11 +148,11 @@ TEST(DeviceOps, ConvolutionsThatHaveNoChannelsLastForm) {
     schema::ConvTranspose op;
     op.stride = stride, op.dilation = dilation, op.auto_pad = auto_pad, op.groups = groups;
     if (auto_pad == AutoPad::none) op.pad = pad;
-    const Shape from{x[0], w[0]}, features{w[1] * groups};
+    const Shape features{w[1] * groups};
     Shape back = x;
     back[1] = w[0];
     transposed.output(
-        transposed.r.add(op, {transposed.input(back), transposed.input(w), transposed.input(features)}, {"back"})[0]);
+        transposed.r.add(op, {input(transposed, back), input(transposed, w), input(transposed, features)}, {"back"})[0]);
     expect_on_device(
         compare(transposed.graph, {random_constant(back, 1), random_constant(w, 2), random_constant(features, 3)}),
         "conv_direct_f32_cuda");
@@ -190,7 +191,7 @@ TEST(DeviceOps, PoolsThatHaveNoChannelsLastForm) {
     const auto y = b.r.add(op, {b.input({2, 2, 5, 4})}, {"places"}, 2);
     b.output(y[0]), b.output(y[1]);
     const ValueId bytes = typed_input(b, DType::u8, {1, 1, 3, 3});
-    b.output(b.r.add(schema::Pool{PoolKind::max, {2, 2}}, {bytes}, {"bytes"})[0]);
+    b.output(b.r.add(schema::Pool{PoolKind::max, {2, 2}, {}, {}, {}}, {bytes}, {"bytes"})[0]);
     expect_on_device(compare(b.graph, {random_constant({2, 2, 5, 4}, 5),
                                        tensor(DType::u8, {1, 1, 3, 3}, {200, 1, 7, 3, 255, 0, 9, 8, 128})}),
                      "pool_direct_cuda");
