@@ -124,5 +124,13 @@ class Aliaser {
 };
 }  // namespace
 
+bool lies_in_place(const Node& node, std::span<const Inside> inside) {
+  if (inside.empty() || node.outputs.empty() || node.outputs[0] == ValueId::none) return false;
+  const ValueId y = node.outputs[0];
+  const auto whole_of = [&](ValueId v) { return v == ValueId::none ? v : inside[size_t(v)].whole; };
+  if (node.op.get_if<schema::Concat>() && std::ranges::all_of(node.inputs, [&](ValueId v) { return whole_of(v) == y; })) return true;
+  return whole_of(y) != ValueId::none && whole_of(y) == node.inputs.at(0);
+}
+
 std::vector<Inside> alias_parts(const Graph& graph) { return Aliaser(graph).run(); }
 }  // namespace engine

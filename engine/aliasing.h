@@ -13,4 +13,6 @@ struct Inside {
 // By value. All types that matter are determined. A value with a pitch is made and read only by nodes that say so
 // (OpDef::takes_pitch), and is no output of the graph.
 std::vector<Inside> alias_parts(const Graph&);
+// Whether nothing is left to do for a node: output 0 lies in its input, or all inputs lie in output 0.
+bool lies_in_place(const Node&, std::span<const Inside>);
 }  // namespace engine

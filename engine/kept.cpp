@@ -1,6 +1,7 @@
 #include "engine/kept.h"
 #include <algorithm>
 #include <set>
+#include "engine/packing.h"
 
 namespace engine {
 namespace {
@@ -15,7 +16,7 @@ class Keeper {
     for (size_t n = 0; n < graph_.nodes.size(); ++n) {
       const Node& node = graph_.nodes[n];
       if (is_alias(node.op)) join(node.inputs[0], node.outputs[0]);
-      else if (!on_device_[n] || !lowers_kept(node.op)) leave(node);
+      else if (!lies_in_place(node, inside_) && !may_take(n)) leave(node);
       if (is_alias(node.op))  // what else it reads says no more than a shape
         for (ValueId v : std::span(node.inputs).subspan(1)) leave(v);
     }
@@ -32,6 +33,12 @@ class Keeper {
   bool may_keep(ValueId v) const {
     const Type& type = graph_[v].type;
     return type.is_tensor() && type.dtype == DType::f32 && type.determined() && !graph_[v].constant && graph_[v].producer != NodeId::none;
+  }
+  bool may_take(size_t n) const {
+    const Node& node = graph_.nodes[n];
+    if (probe_.device) return on_device_[n] && lowers_kept(node.op, true);
+    const auto determined = [&](ValueId v) { return v == ValueId::none || graph_[v].type.determined(); };
+    return lowers_kept(node.op, false) && std::ranges::all_of(node.inputs, determined) && std::ranges::all_of(node.outputs, determined);
   }
   void leave(ValueId v) {
     if (v != ValueId::none) own_[size_t(v)] = true;
@@ -54,8 +61,10 @@ class Keeper {
     return values;
   }
   bool takes(size_t n) const {
-    return lower({graph_, graph_.nodes[n], options_.isa, options_.strict, inside_, &probe_, nullptr,
-                  kernels::Precision::f32, kept_})
+    Packing unused;  // nothing is packed for a question
+    const bool device = probe_.device != nullptr;
+    return lower({graph_, graph_.nodes[n], options_.isa, options_.strict, inside_, device ? &probe_ : nullptr, &unused,
+                  device ? kernels::Precision::f32 : options_.rounding(), kept_})
         .has_value();
   }
 
@@ -66,7 +75,7 @@ class Keeper {
     std::set<size_t> asked;
     for (size_t v = 0; v < own_.size(); ++v) values[root(v)].push_back(v);
     for (size_t n = 0; n < graph_.nodes.size(); ++n) {
-      if (!on_device_[n] || is_alias(graph_.nodes[n].op)) continue;
+      if (is_alias(graph_.nodes[n].op) || lies_in_place(graph_.nodes[n], inside_)) continue;
       for (ValueId v : values_of(graph_.nodes[n]))
         if (is_kept(v)) nodes[root(size_t(v))].push_back(n), asked.insert(n);
     }
@@ -96,7 +105,10 @@ class Keeper {
 }  // namespace
 
 std::vector<DType> kept_types(const Graph& graph, const std::vector<bool>& on_device, std::span<const Inside> inside, const DeviceTarget& target, const CompileOptions& options) {
-  if (!target.device || (target.precision != kernels::Precision::f16 && target.precision != kernels::Precision::bf16)) return {};
+  using kernels::Precision;
+  const bool device = target.device && (target.precision == Precision::f16 || target.precision == Precision::bf16);
+  const bool cpu = !options.device && !options.strict && !options.reference_only && options.rounding() == Precision::f16 && kernels::isa::runs(kernels::isa::neon_fp16, options.isa);
+  if (!device && !cpu) return {};
   return Keeper(graph, on_device, inside, target, options).run();
 }
 }  // namespace engine

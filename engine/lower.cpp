@@ -100,10 +100,7 @@ class Compiler {
 
   // Nothing is left to do: output 0 lies in its input, or all inputs lie in output 0.
   bool vanishes(const Node& node) const {
-    if (is_alias(node.op)) return !in_object(graph_[node.outputs[0]].type);
-    const ValueId y = node.outputs[0];
-    if (node.op.get_if<schema::Concat>() && std::ranges::all_of(node.inputs, [&](ValueId v) { return inside(v).whole == y; })) return true;
-    return y != ValueId::none && inside(y).whole != ValueId::none && inside(y).whole == node.inputs.at(0);
+    return is_alias(node.op) ? !in_object(graph_[node.outputs[0]].type) : lies_in_place(node, inside_);
   }
 
   // A copy to the host is the device's step.

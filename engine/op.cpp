@@ -155,8 +155,8 @@ bool lowers_bounded(const Op& op) {
 bool lowers_to_device(const Op& op) {
   return visit([](const auto& p) { return def(p).on_device; }, op);
 }
-bool lowers_kept(const Op& op) {
-  return visit([](const auto& p) { return def(p).keeps_half; }, op);
+bool lowers_kept(const Op& op, bool on_device) {
+  return visit([&](const auto& p) { return on_device ? def(p).keeps_half : def(p).cpu_keeps_half; }, op);
 }
 Cost cost(const Op& op, std::span<const Type> in, std::span<const Type> out) {
   Cost result;

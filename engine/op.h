@@ -184,8 +184,8 @@ template <class T> struct OpDef {
   bool bounded = false;
   // lower() also gives steps for a device, and none of the CPU's where it is asked for one.
   bool on_device = false;
-  // lower() gives steps of a device that honour LowerContext::kept, or none.
-  bool keeps_half = false;
+  // lower() gives steps of a device, or of the CPU, that honour LowerContext::kept, or none.
+  bool keeps_half = false, cpu_keeps_half = false;
   // Rewrites the node into something cheaper of the same meaning, if it can.
   void (*simplify)(const T&, NodeId, Rewriter&) = nullptr;
   // The input whose buffer output 0 may take: element i of the output depends on no later element of it.
@@ -219,7 +219,7 @@ void reference(const Op&, RunContext&);
 std::optional<Lowered> lower(const LowerContext&);
 Cost cost(const Op&, std::span<const Type> in, std::span<const Type> out);
 bool lowers_to_device(const Op&);
-bool lowers_kept(const Op&);
+bool lowers_kept(const Op&, bool on_device);
 bool lowers_bounded(const Op&);
 int inplace_input(const Node&);  // -1: none
 bool sizes_outputs(const Op&, size_t input);  // see OpDef::sized_by

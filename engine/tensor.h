@@ -45,7 +45,7 @@ template <class Byte, class Obj> struct BasicView {
 using View = BasicView<std::byte, Object>;
 using ConstView = BasicView<const std::byte, const Object>;
 
-// As kernels of f32 take it.
+// Floats, or what is kept in their place.
 inline const float* f32(const ConstView& v) { return reinterpret_cast<const float*>(v.data); }
 inline float* f32(const View& v) { return reinterpret_cast<float*>(v.data); }
 

@@ -19,7 +19,7 @@ void multiply_add(float* state, float factor, float addend, int64_t rounds) {
   for (int i = 0; i < sums; ++i) sum[i] = hn::LoadU(vector, state + i * lanes);
   for (int64_t r = 0; r < rounds; ++r) {
 #pragma GCC unroll 12
-    for (int i = 0; i < sums; ++i) sum[i] = hn::MulAdd(sum[i], x, y);
+    for (int i = 0; i < sums; ++i) sum[i] = hn::MulAdd(x, y, sum[i]);  // NEON would copy an addend that stays
   }
 #pragma GCC unroll 12
   for (int i = 0; i < sums; ++i) hn::StoreU(sum[i], vector, state + i * lanes);
@@ -54,6 +54,7 @@ HWY_AFTER_NAMESPACE();
 #include <chrono>
 #include <cstring>
 #include "kernels/os.h"
+#include "kernels/peak_neon_fp16.h"
 
 namespace kernels {
 namespace {
@@ -126,8 +127,12 @@ double bandwidth(isa::Mask mask, ThreadPool& pool, double seconds, size_t bytes,
 }
 }  // namespace
 
-double peak_flops(isa::Mask mask, ThreadPool& pool, double seconds) {
-  const Loops loops = best_of(mask);
+double peak_flops(isa::Mask mask, ThreadPool& pool, double seconds, [[maybe_unused]] Precision precision) {
+  Loops loops = best_of(mask);
+#if defined(__aarch64__)
+  if (precision == Precision::f16 && isa::runs(isa::neon_fp16, mask))  // any bytes are halves
+    loops.multiply_add = [](float* state, float x, float y, int64_t rounds) { multiply_add_halves(state, x, y, rounds); }, loops.floats = half_peak_sums;
+#endif
   constexpr int64_t rounds = 20000;
   const int64_t tasks = int64_t{32} * pool.size();
   return fastest(seconds, 2.0 * static_cast<double>(loops.floats * rounds * tasks), [&] {

@@ -67,7 +67,8 @@ KernelResult time(const KernelRow& row, const Problem& problem, kernels::ThreadP
   // A recurrent net is made of the other families' kernels.
   const auto isa = row.family == "rnn" ? kernels::isa::detected() : row.isa;
   result.flops = ready.flops, result.bytes = ready.bytes;
-  result.peak = kernels::peak_flops(isa, pool);
+  const bool halves = row.name.find("_f16_") != row.name.npos;
+  result.peak = kernels::peak_flops(isa, pool, kernels::peak_seconds, halves ? kernels::Precision::f16 : kernels::Precision::f32);
   const auto timed = [&](int times) {
     const auto start = Clock::now();
     for (int i = 0; i < times; ++i) ready.run(pool);
@@ -157,7 +158,8 @@ void add_kernels(CLI::App& command) {
   for (const ProblemForm& form : problem_forms())
     help += format("  %-10s", std::string(form.family).c_str()) + std::string(form.fields) + "\n";
   help +=
-      "\n%peak is of a loop of multiply-adds on registers with the kernel's instruction set, measured just before.\n"
+      "\n%peak is of a loop of multiply-adds on registers with the kernel's instruction set, measured just before,\n"
+      "of halves where the kernel multiplies those.\n"
       "Winograd convolutions do fewer operations than are counted (those of a direct sum) and may exceed 100.";
   verb.examples(help.c_str());
   verb.run([arguments] { run(*arguments); });

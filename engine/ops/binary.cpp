@@ -178,7 +178,7 @@ void simplify(const Binary& op, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Binary>& def(const Binary&) {
-  static constexpr OpDef<Binary> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true, .simplify = simplify, .inplace_input = input_at<Binary, 0>, .takes_pitch = takes_pitch};
+  static constexpr OpDef<Binary> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true, .cpu_keeps_half = true, .simplify = simplify, .inplace_input = input_at<Binary, 0>, .takes_pitch = takes_pitch};
   return def;
 }
 }  // namespace engine

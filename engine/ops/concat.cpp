@@ -70,9 +70,11 @@ std::optional<Lowered> lower_parts(const LowerContext& c, const AxisSplit& whole
 
 std::optional<Lowered> lower(const Concat& op, const LowerContext& c) {
   const Type& type = c.out(0);
-  const int64_t size = schema::bits_of(type.dtype) / 8, axis = normal_axis(op.axis, type.rank());
+  const int64_t size = schema::bits_of(c.kept_out()) / 8, axis = normal_axis(op.axis, type.rank());
   if (type.dtype == DType::string || schema::bits_of(type.dtype) % 8 || (type.determined() && elements(type.shape()) == 0)) return std::nullopt;
   if (c.target) return lower_parts(c, AxisSplit(type.shape(), axis), axis);
+  for (size_t k = 0; k < c.node.inputs.size(); ++k)
+    if (c.kept_in(k) != c.kept_out()) return std::nullopt;
   struct Copy {
     bool needed;  // the rest is in its place
     int64_t pitch;  // elements from row to row; 0: as many as it has
@@ -119,7 +121,7 @@ void simplify(const Concat&, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Concat>& def(const Concat&) {
-  static constexpr OpDef<Concat> def{.infer = infer, .reference = reference, .lower = lower, .bounded = true, .on_device = true, .keeps_half = true, .simplify = simplify, .takes_pitch = takes_pitch, .takes_room = takes_room};
+  static constexpr OpDef<Concat> def{.infer = infer, .reference = reference, .lower = lower, .bounded = true, .on_device = true, .keeps_half = true, .cpu_keeps_half = true, .simplify = simplify, .takes_pitch = takes_pitch, .takes_room = takes_room};
   return def;
 }
 }  // namespace engine

@@ -84,7 +84,7 @@ bool takes_pitch(const ConvLast& op, const Graph& graph, const Node& node, int p
 }  // namespace
 
 const OpDef<ConvLast>& def(const ConvLast&) {
-  static constexpr OpDef<ConvLast> def{.infer = infer, .reference = reference, .lower = lower_conv_last, .on_device = true, .keeps_half = true, .takes_pitch = takes_pitch, .flops = flops, .border = border};
+  static constexpr OpDef<ConvLast> def{.infer = infer, .reference = reference, .lower = lower_conv_last, .on_device = true, .keeps_half = true, .cpu_keeps_half = true, .takes_pitch = takes_pitch, .flops = flops, .border = border};
   return def;
 }
 }  // namespace engine

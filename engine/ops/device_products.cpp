@@ -55,7 +55,7 @@ std::optional<Lowered> lower_mat_mul_on_device(const schema::MatMul& op, const L
   p.lda = a.back(), p.ldb = b.back(), p.n = p.ldc = y.back();
   p.k = op.trans_a ? a[a.size() - 2] : a.back();
   p.chain = epilogue.chain, p.precision = c.target->precision;
-  p.kept = epilogue.kept, p.kept.x = c.kept_in(0), p.kept.y = c.kept_out();
+  p.kept = epilogue.kept_between(c.kept_in(0), c.kept_out());
   if (c.kept_in(1) != DType::f32) return std::nullopt;
   if (b.size() == 2 && !op.trans_a) {  // all leading dims of A are rows
     p.m = elements(y) / p.n;
@@ -75,7 +75,7 @@ std::optional<Lowered> lower_conv_last_on_device(const schema::ConvLast& op, con
   const Shape x = c.in(0).shape();
   // Kernels that round operands read weights of another order; where another kernel is faster, nothing is rounded.
   kernels::cuda::ConvProblem problem{*spec, x[0], x[op.planar_input ? 2 : 1]};
-  problem.kept = epilogue.kept, problem.kept.x = c.kept_in(0), problem.kept.y = c.kept_out();
+  problem.kept = epilogue.kept_between(c.kept_in(0), c.kept_out());
   auto rounded = problem;
   const auto* row = row_for(c, &kernels::cuda::Backend::conv, problem);
   if (const Precision precision = c.target->precision; precision != Precision::f32) {

@@ -91,7 +91,7 @@ std::optional<Chained> epilogue_of(const LowerContext& c) {
 }
 
 const OpDef<Fused>& def(const Fused&) {
-  static constexpr OpDef<Fused> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true, .inplace_input = inplace_input, .takes_pitch = takes_pitch, .flops = flops};
+  static constexpr OpDef<Fused> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true, .cpu_keeps_half = true, .inplace_input = inplace_input, .takes_pitch = takes_pitch, .flops = flops};
   return def;
 }
 }  // namespace engine

@@ -49,7 +49,8 @@ std::optional<Lowered> lower_mat_mul(const schema::MatMul& op, const LowerContex
   const int64_t rows = packed ? elements(y) / std::max<int64_t>(n, 1) : a[a.size() - 2];  // also where k is 0
   gemm::Spec spec{n, k, packed ? gemm::B::packed : gemm::B::dynamic, op.trans_b, false, epilogue.chain, rows};
   if (!op.exact) spec.precision = c.precision;
-  auto choice = gemm::select(spec, c.isa);
+  spec.kept = epilogue.kept_between(c.kept_in(0), c.kept_out());
+  auto choice = c.kept_in(1) == DType::f32 ? gemm::select(spec, c.isa) : gemm::Choice();
   if (!choice) return std::nullopt;
   if (packed) {  // all leading dims of A are rows
     auto w = packed_weight(c, {weight}, cat(choice.name, " n", n, " k", k, " t", op.trans_b, " v", kernels::tile::PanelPreference::current), choice.kernel->packed_bytes(),
@@ -99,10 +100,11 @@ std::optional<kernels::conv::Spec> conv_spec(const schema::ConvLast& op, const L
   return spec;
 }
 
-std::optional<PreparedConv> prepare_conv(const schema::ConvLast& op, const LowerContext& c, const kernels::pointwise::Chain& epilogue, bool by_rows) {
-  auto given = conv_spec(op, c, epilogue);
+std::optional<PreparedConv> prepare_conv(const schema::ConvLast& op, const LowerContext& c, const Chained& epilogue, bool by_rows) {
+  auto given = conv_spec(op, c, epilogue.chain);
   if (!given) return std::nullopt;
   conv::Spec& spec = *given;
+  spec.kept = epilogue.kept_between(c.kept_in(0), c.kept_out());
   spec.by_rows = by_rows;
   const Constant* w = c.constant(1);
   const Shape x = c.in(0).shape();
@@ -124,7 +126,7 @@ std::optional<PreparedConv> prepare_conv(const schema::ConvLast& op, const Lower
 
 std::optional<Lowered> lower_conv_last(const schema::ConvLast& op, const LowerContext& c, const Chained& epilogue) {
   if (c.target) return lower_conv_last_on_device(op, c, epilogue);
-  const auto conv = prepare_conv(op, c, epilogue.chain);
+  const auto conv = prepare_conv(op, c, epilogue);
   if (!conv) return std::nullopt;
   return Lowered{conv->name, [kernel = conv->kernel, packed = conv->packed, batch = conv->batch, height = conv->height, bias = conv->spec.bias, epilogue](RunContext& r) {
     const auto operands = epilogue.operands(r);

@@ -20,7 +20,7 @@ struct PreparedConv {
   PackedWeight packed;
   int64_t batch, height;
 };
-std::optional<PreparedConv> prepare_conv(const schema::ConvLast&, const LowerContext&, const kernels::pointwise::Chain& epilogue, bool by_rows = false);
+std::optional<PreparedConv> prepare_conv(const schema::ConvLast&, const LowerContext&, const Chained& epilogue, bool by_rows = false);
 // With a chain on the result.
 std::optional<Lowered> lower_mat_mul(const schema::MatMul&, const LowerContext&, const Chained& epilogue);
 std::optional<Lowered> lower_conv_last(const schema::ConvLast&, const LowerContext&, const Chained& epilogue);

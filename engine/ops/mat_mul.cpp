@@ -99,7 +99,7 @@ bool takes_pitch(const MatMul& op, const Graph& graph, const Node& node, int por
 }  // namespace
 
 const OpDef<MatMul>& def(const MatMul&) {
-  static constexpr OpDef<MatMul> def{.infer = infer, .reference = reference, .lower = lower_mat_mul, .on_device = true, .keeps_half = true, .takes_pitch = takes_pitch, .flops = flops};
+  static constexpr OpDef<MatMul> def{.infer = infer, .reference = reference, .lower = lower_mat_mul, .on_device = true, .keeps_half = true, .cpu_keeps_half = true, .takes_pitch = takes_pitch, .flops = flops};
   return def;
 }
 }  // namespace engine

@@ -36,25 +36,27 @@ std::optional<View2d> view_of(Shape operand, const Shape& out) {
 // How x and y lie in memory. The rows of a `per_row` operand start over with each of the outer blocks.
 struct Layout {
   int64_t outer = 1, rows = 1, columns = 1;
-  int64_t x_stride = 0, y_stride = 0;  // floats from row to row
+  int64_t x_stride = 0, y_stride = 0;  // elements from row to row
 };
 
 // Whole rows, or pieces of the only one.
 void run_chain(const pw::Kernel& kernel, const Layout& l, const float* x, const pw::Operands& operands, float* y, RunContext& c) {
-  const int64_t rows = l.outer * l.rows, elements = rows * l.columns, moved = elements * 2 * int64_t(sizeof(float));
+  const int64_t rows = l.outer * l.rows, elements = rows * l.columns, moved = elements * (pw::bytes_of(kernel.kept.x) + pw::bytes_of(kernel.kept.y));
+  const auto x_at = [&](int64_t element) { return pw::advance(x, element, kernel.kept.x); };
+  const auto y_at = [&](int64_t element) { return pw::advance(y, element, kernel.kept.y); };
   if (rows == 1) {
     kernels::run_divided(c.pool(), c.threads(), {.blocks = (l.columns + piece - 1) / piece, .work = 4 * moved}, [&](int64_t, int64_t, int64_t block0, int64_t block1) {
       const int64_t first = block0 * piece, last = std::min(l.columns, block1 * piece);
-      const auto at = pw::offset(kernel.chain, operands.data(), 0, first);
-      kernel.run({x + first, l.x_stride, y + first, l.y_stride, at.data(), 1, last - first});
+      const auto at = pw::offset(kernel.chain, operands.data(), 0, first, kernel.kept);
+      kernel.run({x_at(first), l.x_stride, y_at(first), l.y_stride, at.data(), 1, last - first});
     });
     return;
   }
   kernels::run_divided(c.pool(), c.threads(), {.rows = rows, .work = 4 * moved}, [&](int64_t r, int64_t end, int64_t, int64_t) {
     while (r < end) {
       const int64_t inside = l.outer == 1 ? r : r % l.rows, count = l.outer == 1 ? end - r : std::min(end - r, l.rows - inside);
-      const auto at = pw::offset(kernel.chain, operands.data(), inside, 0);
-      kernel.run({x + r * l.x_stride, l.x_stride, y + r * l.y_stride, l.y_stride, at.data(), count, l.columns});
+      const auto at = pw::offset(kernel.chain, operands.data(), inside, 0, kernel.kept);
+      kernel.run({x_at(r * l.x_stride), l.x_stride, y_at(r * l.y_stride), l.y_stride, at.data(), count, l.columns});
       r += count;
     }
   });
@@ -93,8 +95,7 @@ bool all_f32(const LowerContext& c) {
 }
 
 std::optional<Lowered> lower_chain_on_device(const Chained& chained, size_t x, const Layout& l, const LowerContext& c) {
-  kernels::cuda::PointwiseProblem problem{chained.chain, l.outer, l.rows, l.columns, l.x_stride, l.y_stride, chained.kept};
-  problem.kept.x = c.kept_in(x), problem.kept.y = c.kept_out();
+  const kernels::cuda::PointwiseProblem problem{chained.chain, l.outer, l.rows, l.columns, l.x_stride, l.y_stride, chained.kept_between(c.kept_in(x), c.kept_out())};
   return lower_on_device(c, &kernels::cuda::Backend::pointwise, problem, [from = device_input(c, x), chained](RunContext& r) {
     return kernels::cuda::PointwiseArgs{from.at<void>(r), out_at<void>(r), chained.operands_on_device(r)};
   });
@@ -102,10 +103,10 @@ std::optional<Lowered> lower_chain_on_device(const Chained& chained, size_t x, c
 
 std::optional<Lowered> lower_chain(const Chained& chained, size_t x, const Layout& layout, const LowerContext& c) {
   if (c.target) return lower_chain_on_device(chained, x, layout, c);
-  auto choice = pw::select(chained.chain, c.isa);
+  auto choice = pw::select(chained.chain, c.isa, chained.kept_between(c.kept_in(x), c.kept_out()));
   if (!choice) return std::nullopt;
   const int64_t elements = layout.rows * layout.columns;
-  if (layout.outer == 1 && elements <= small && elements > 0 && !pw::Kernel::joins(layout.rows, layout.columns))
+  if (!choice.kernel.kept.any() && layout.outer == 1 && elements <= small && elements > 0 && !pw::Kernel::joins(layout.rows, layout.columns))
     return Lowered{choice.name, SmallChain(std::move(choice.kernel), chained, x, layout)};
   return Lowered{choice.name, [kernel = std::move(choice.kernel), chained, x, layout](RunContext& r) {
     run_chain(kernel, layout, f32(r.in(x)), chained.operands(r), reinterpret_cast<float*>(r.out(0).data), r);
@@ -125,7 +126,8 @@ pw::Operands Chained::operands_on_device(const RunContext& r) const {
   return all;
 }
 void Chained::add_operand(const LowerContext& c, size_t input, int64_t stride) {
-  if (c.target) kept.operands[inputs.size()] = c.kept_in(input), on_device.push_back(device_input(c, input));
+  kept.operands[inputs.size()] = c.kept_in(input);
+  if (c.target) on_device.push_back(device_input(c, input));
   inputs.push_back(input), strides.push_back(stride);
 }
 

@@ -10,7 +10,12 @@ struct Chained {
   std::vector<size_t> inputs = {};    // of the step, by operand
   std::vector<int64_t> strides = {};  // of each operand, for those that are `full`
   std::vector<DeviceInput> on_device = {};  // by operand, of a step on a device
-  kernels::cuda::KeptTypes kept = {};       // of operands there
+  kernels::pointwise::KeptTypes kept = {};  // of operands
+  kernels::pointwise::KeptTypes kept_between(DType x, DType y) const {
+    kernels::pointwise::KeptTypes all = kept;
+    all.x = x, all.y = y;
+    return all;
+  }
   kernels::pointwise::Operands operands(const RunContext&) const;
   kernels::pointwise::Operands operands_on_device(const RunContext&) const;
   void add_operand(const LowerContext&, size_t input, int64_t stride);  // `input` of the node that becomes the step

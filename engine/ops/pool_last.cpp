@@ -92,6 +92,7 @@ std::optional<Lowered> lower(const PoolLast& op, const LowerContext& c) {
   spec.pad_bottom = int(spatial[0].end), spec.pad_right = int(spatial[1].end);
   spec.x_pitch = c.in_pitch(0), spec.y_pitch = c.out_pitch();
   if (c.target) return lower_map_on_device(c, &kernels::cuda::Backend::pool, kernels::cuda::PoolProblem{spec, x[0], c.kept_in(0), c.kept_out()});
+  spec.kept_x = c.kept_in(0), spec.kept_y = c.kept_out();
   auto choice = kernels::pool::select(spec, c.isa);
   if (!choice) return std::nullopt;
   return Lowered{choice.name, [kernel = std::move(choice.kernel), batch = x[0]](RunContext& r) {
@@ -108,7 +109,7 @@ bool takes_pitch(const PoolLast&, const Graph& graph, const Node& node, int) { r
 }  // namespace
 
 const OpDef<PoolLast>& def(const PoolLast&) {
-  static constexpr OpDef<PoolLast> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true, .takes_pitch = takes_pitch, .flops = flops, .border = border};
+  static constexpr OpDef<PoolLast> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true, .cpu_keeps_half = true, .takes_pitch = takes_pitch, .flops = flops, .border = border};
   return def;
 }
 }  // namespace engine

@@ -3,6 +3,7 @@
 #include "engine/device_lowering.h"
 #include "engine/ops/real_to_int.h"
 #include "engine/ops/strides.h"
+#include "kernels/half/half.h"
 #include "kernels/reduce/reduce.h"
 
 namespace engine {
@@ -149,6 +150,18 @@ std::optional<Lowered> lower(const Reduce& op, const LowerContext& c) {
   auto choice = kernels::reduce::select(*spec, c.isa);
   if (!choice) return std::nullopt;
   const auto scratch = int64_t(choice.kernel.scratch_bytes());
+  if (c.kept_out() != DType::f32) return std::nullopt;
+  if (c.kept_in(0) != DType::f32) {  // what goes away is read once: as floats in front of the kernel's scratch
+    static constexpr kernels::half::Spec back{.back = true};
+    auto widen = kernels::half::select(back, c.isa);
+    if (!widen || c.kept_in(0) != DType::f16) return std::nullopt;
+    const int64_t n = elements(x.shape()), wide = (n * int64_t(sizeof(float)) + 63) / 64 * 64;
+    return Lowered{choice.name, [kernel = std::move(choice.kernel), widen = std::move(widen.kernel), n, wide](RunContext& r) {
+      auto* from = reinterpret_cast<float*>(r.scratch());
+      widen.run(r.in(0).data, from, n, back, r.pool(), r.threads());
+      kernel.run(from, reinterpret_cast<float*>(r.out(0).data), r.scratch() + wide, r.pool(), r.threads());
+    }, wide + scratch};
+  }
   return Lowered{choice.name, [kernel = std::move(choice.kernel)](RunContext& r) {
     kernel.run(reinterpret_cast<const float*>(r.in(0).data), reinterpret_cast<float*>(r.out(0).data), r.scratch(), r.pool(), r.threads());
   }, scratch};
@@ -165,6 +178,7 @@ const OpDef<Reduce>& def(const Reduce&) {
                                      .lower = lower,
                                      .on_device = true,
                                      .keeps_half = true,
+                                     .cpu_keeps_half = true,
                                      .sized_by = 1u << 1,
                                      .flops = flops};
   return def;

@@ -44,21 +44,38 @@ std::optional<Lowered> lower_strips(const LowerContext& c) {
     return Source{body[v].constant, input, stride};
   };
 
+  // What lies between two links is kept as half, where both take it: one that does not takes back what it writes, or else what it reads.
+  std::vector<DType> kept;
+  for (const Value& v : body.values) kept.push_back(v.type.dtype);
+  for (size_t k = 0; k < body.inputs.size(); ++k) kept[size_t(body.inputs[k])] = c.kept_in(k);
+  const auto written = [&](size_t link) -> DType& { return kept[size_t(body.nodes[link].outputs.at(0))]; };
+  const size_t last = body.nodes.size() - 1;
+  for (size_t i = 0; c.precision == kernels::Precision::f16 && i < last; ++i) written(i) = DType::f16;
+  written(last) = c.kept_out();
+
   std::vector<conv::Link> links;
   std::vector<LinkSources> sources;
   int64_t batch = 0, height = 0;
-  for (const Node& node : body.nodes) {
+  while (links.size() <= last) {
+    const size_t i = links.size();
+    const Node& node = body.nodes[i];
     const bool fused = node.op.get_if<schema::Fused>();
     const Node anchor = fused ? anchor_of(node) : node;
-    const auto chained = fused ? epilogue_of({body, node, c.isa, c.strict, inside}) : Chained();
+    const auto chained = fused ? epilogue_of({body, node, c.isa, c.strict, inside, nullptr, nullptr, c.precision, kept}) : Chained();
     const auto* op = anchor.op.get_if<schema::ConvLast>();
     if (!chained || !op) return std::nullopt;
-    const auto prepared = prepare_conv(*op, {body, anchor, c.isa, c.strict, inside, nullptr, c.packing, c.precision}, chained->chain, true);
-    if (!prepared) return std::nullopt;
+    const auto prepared = prepare_conv(*op, {body, anchor, c.isa, c.strict, inside, nullptr, c.packing, c.precision, kept}, *chained, true);
+    if (!prepared) {
+      if (i < last && written(i) != DType::f32) written(i) = DType::f32;
+      else if (i && written(i - 1) != DType::f32) written(i - 1) = DType::f32;
+      else return std::nullopt;
+      links.clear(), sources.clear();
+      continue;
+    }
     LinkSources& from = sources.emplace_back();
     from.packed = prepared->packed;
     if (prepared->spec.bias) from.bias = source(anchor.inputs[2], 0);
-    for (size_t i = 0; i < chained->inputs.size(); ++i) from.operands.push_back(source(node.inputs[chained->inputs[i]], chained->strides[i]));
+    for (size_t k = 0; k < chained->inputs.size(); ++k) from.operands.push_back(source(node.inputs[chained->inputs[k]], chained->strides[k]));
     if (links.empty()) batch = prepared->batch, height = prepared->height;
     links.push_back({prepared->spec, prepared->kernel});
   }

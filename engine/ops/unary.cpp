@@ -79,7 +79,7 @@ void simplify(const Unary& op, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<Unary>& def(const Unary&) {
-  static constexpr OpDef<Unary> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true, .simplify = simplify, .inplace_input = input_at<Unary, 0>, .takes_pitch = takes_pitch};
+  static constexpr OpDef<Unary> def{.infer = infer, .reference = reference, .lower = lower, .on_device = true, .keeps_half = true, .cpu_keeps_half = true, .simplify = simplify, .inplace_input = input_at<Unary, 0>, .takes_pitch = takes_pitch};
   return def;
 }
 }  // namespace engine

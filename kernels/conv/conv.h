@@ -1,6 +1,6 @@
 // 2-D convolution in f32, channels last: x [N,H,W,C], w given as [OC, C/groups, KH, KW], y [N,OH,OW,OC].
 //
-// A tensor has a pixel pitch, the floats from pixel to pixel: rows are W pitches apart, images H rows. A kernel is made
+// A tensor has a pixel pitch, the elements from pixel to pixel: rows are W pitches apart, images H rows. A kernel is made
 // for the spec and serves every batch, height and thread count, with results that are the same to the bit for any
 // thread count. A row may round x and w as Spec::precision allows. Packed weights depend on the weights, the spec and the row only. Nothing outside x's H × W × C is read:
 // padding is not in memory.
@@ -23,6 +23,7 @@ struct Spec {
   bool strict = false;  // no algorithm whose error is larger than a direct sum's
   bool by_rows = false;  // the kernel must take Args::rows, and one thread runs it
   Precision precision = Precision::f32;
+  pointwise::KeptTypes kept = {};  // for the CPU's rows, of which each refuses what it does not read or write
   int64_t rows = 0;      // of y, all images together, where all runs have as many: the kernel is made for these. 0: any
   pointwise::Chain epilogue = {};  // rows are the pixels of y in order, columns its channels
   bool operator==(const Spec&) const = default;
@@ -76,8 +77,8 @@ using Kernel = std::shared_ptr<const Conv>;
 using Row = kernels::Row<Spec, Kernel>;
 using Choice = kernels::Choice<Kernel>;
 
-// Why no row takes the spec, or empty.
-std::string invalid(const Spec&);
+// Why no row takes the spec, or empty; of rows that do not read or write halves, where it has some.
+std::string invalid(const Spec&, bool takes_halves = false);
 
 #define KERNEL(name, isa, tile, where) \
   namespace where { \

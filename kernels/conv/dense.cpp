@@ -23,7 +23,7 @@ class PixelGemm final : public Conv {
         pitch_(gathers_ ? spec.channels + (spec.channels % 512 == 0 ? 16 : 0) : spec.in_pitch()),
         gemm_(gemm::make(backend,
                          {.n = spec.out_channels, .k = spec.channels, .transposed_b = true, .bias = spec.bias, .epilogue = spec.epilogue,
-                          .rows = spec.rows * spec.out_width(), .multiple = spec.by_rows ? spec.out_width() : 0, .precision = backend.precision},
+                          .rows = spec.rows * spec.out_width(), .multiple = spec.by_rows ? spec.out_width() : 0, .precision = backend.precision, .kept = spec.kept},
                          pitch_)) {}
   bool ok() const { return gemm_ != nullptr; }
 
@@ -36,7 +36,7 @@ class PixelGemm final : public Conv {
   void run(const Args& args, ThreadPool& pool, int max_threads) const override {
     const int64_t rows = args.rows < 0 ? args.batch * spec_.out_height(args.height) : args.rows;
     gemm_->run({.a = gathers_ ? gather(args, rows, pool, max_threads)
-                              : args.x + (args.first_row - args.x_row) * spec_.width * spec_.in_pitch(),
+                              : pointwise::advance(args.x, (args.first_row - args.x_row) * spec_.width * spec_.in_pitch(), spec_.kept.x),
                 .lda = pitch_,
                 .b = args.w,
                 .c = args.y,
@@ -282,8 +282,9 @@ class ImplicitGemm final : public Conv {
 };
 
 Support supports_dense(const tile::Backend& backend, const Spec& spec) {
-  if (std::string reason = invalid(spec); !reason.empty()) return {0, reason};
+  if (std::string reason = invalid(spec, backend.pack_halves); !reason.empty()) return {0, reason};
   if (std::string reason = tile::refusal(backend, spec.precision); !reason.empty()) return {0, reason};
+  if (spec.nchw_input && spec.kept.x != schema::DType::f32) return {0, "planes are in f32"};
   if (spec.nchw_input && spec.channels / spec.groups > tile::max_tap_k) return {0, "too many planes"};
   if (backend.narrow && (spec.groups != 1 || spec.long_sum_of_image())) return {0, spec.groups != 1 ? "in groups" : "a long sum of an image"};
   return {tile::cost(backend, spec.out_channels / spec.groups), {}};

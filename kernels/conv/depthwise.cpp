@@ -7,17 +7,21 @@ class Depthwise final : public Conv {
  public:
   Depthwise(const Spec& spec, DepthwiseFunctions functions, int lanes, isa::Mask target, bool applies)
       : s_(spec), functions_(functions), lanes_(lanes), group_(spec.channels / spec.groups) {
-    if (!spec.epilogue.empty() && !applies) pass_ = pointwise::select(spec.epilogue, target).kernel;
+    pointwise::KeptTypes of_pass = spec.kept;
+    of_pass.x = spec.kept.y;
+    if (!spec.epilogue.empty() && !applies) pass_ = pointwise::select(spec.epilogue, target, of_pass).kernel;
   }
 
-  size_t packed_bytes() const override { return static_cast<size_t>(taps() * group_ * s_.channels) * sizeof(float); }
+  size_t packed_bytes() const override { return static_cast<size_t>(functions_.narrow ? round_up(weights(), 2) * 2 : weights() * static_cast<int64_t>(sizeof(float))); }
   // [kh][kw][turn][channel]: the weight by which a channel of y takes that channel of its group which stands in its place when
   // each group is turned so many places. One turn if depthwise.
   void pack(const float* w, void* packed) const override {
-    auto* to = static_cast<float*>(packed);
+    std::vector<float> wide(functions_.narrow ? static_cast<size_t>(weights()) : 0);
+    auto* to = functions_.narrow ? wide.data() : static_cast<float*>(packed);
     for (int64_t tap = 0; tap < taps(); ++tap)
       for (int64_t turn = 0; turn < group_; ++turn)
         for (int64_t c = 0; c < s_.channels; ++c) *to++ = w[(c * group_ + (c + turn) % group_) * taps() + tap];
+    if (functions_.narrow) functions_.narrow(packed, wide.data(), weights());
   }
 
   void run(const Args& args, ThreadPool& pool, int max_threads) const override {
@@ -32,6 +36,7 @@ class Depthwise final : public Conv {
 
  private:
   int64_t taps() const { return static_cast<int64_t>(s_.kernel_h) * s_.kernel_w; }
+  int64_t weights() const { return taps() * group_ * s_.channels; }
 
   // These return how many rows they made.
   int64_t run_row(const Args& args, int64_t row, int64_t c0, int64_t c1) const {
@@ -56,8 +61,8 @@ class Depthwise final : public Conv {
   }
   void pass(const Args& args, const PixelRow& r, int64_t row, int64_t c0, int64_t c1) const {
     if (!pass_) return;
-    const pointwise::Operands operands = pointwise::offset(s_.epilogue, args.operands, row * s_.out_width(), c0);
-    float* y = r.y + c0;
+    const pointwise::Operands operands = pointwise::offset(s_.epilogue, args.operands, row * s_.out_width(), c0, s_.kept);
+    float* y = pointwise::advance(r.y, c0, s_.kept.y);
     pass_.run({y, r.y_step, y, r.y_step, operands.data(), s_.out_width(), c1 - c0});
   }
 
@@ -85,10 +90,10 @@ PixelRow row_of(const Spec& s, const Args& args, int64_t row) {
   const int64_t kh1 = top >= args.height ? 0 : std::min<int64_t>(s.kernel_h, (args.height - 1 - top) / d + 1);
   const int64_t room = s.width - 1 - static_cast<int64_t>(s.kernel_w - 1) * s.dilation_w + s.pad_left;
   PixelRow r;
-  r.x = args.x + ((kh0 < kh1 ? image * args.height + top + kh0 * d - args.x_row : 0) * s.width - s.pad_left) * pitch;
+  r.x = pointwise::advance(args.x, ((kh0 < kh1 ? image * args.height + top + kh0 * d - args.x_row : 0) * s.width - s.pad_left) * pitch, s.kept.x);
   r.w = static_cast<const float*>(args.w);
   r.bias = s.bias ? args.bias : nullptr;
-  r.y = args.y + row * s.out_width() * s.out_pitch();
+  r.y = pointwise::advance(args.y, row * s.out_width() * s.out_pitch(), s.kept.y);
   r.x_row = d * s.width * pitch;
   r.x_tap = s.dilation_w * pitch;
   r.x_step = s.stride_w * pitch;
@@ -107,8 +112,8 @@ PixelRow row_of(const Spec& s, const Args& args, int64_t row) {
   return r;
 }
 
-Support supports_depthwise(const Spec& spec, int lanes) {
-  if (std::string reason = invalid(spec); !reason.empty()) return {0, reason};
+Support supports_depthwise(const Spec& spec, int lanes, bool takes_halves) {
+  if (std::string reason = invalid(spec, takes_halves); !reason.empty()) return {0, reason};
   if (spec.groups != spec.channels || spec.out_channels != spec.channels) return {0, "not depthwise"};
   if (spec.nchw_input) return {0, "x is not channels last"};
   return {static_cast<double>(divide_up(spec.channels, int64_t{lanes})) / static_cast<double>(spec.channels), {}};

@@ -5,7 +5,7 @@
 #include "kernels/split.h"
 
 namespace kernels::conv {
-// One row of y. Offsets and steps in floats; kernel rows outside [kh0, kh1) lie in the padding.
+// One row of y. Offsets and steps in elements; kernel rows outside [kh0, kh1) lie in the padding.
 struct PixelRow {
   const float*
       x;  // where column 0 of the kernel meets pixel 0, in kernel row kh0 (columns in the padding are not in memory)
@@ -25,9 +25,10 @@ using DepthwiseFunction = void (*)(const PixelRow&, int64_t first_channel, int64
 struct DepthwiseFunctions {
   DepthwiseFunction row;
   void (*pair)(const PixelRow&, const PixelRow& below, int64_t first_channel, int64_t last_channel) = nullptr;
+  void (*narrow)(void* to, const float* from, int64_t n) = nullptr;  // for weights that are not in f32
 };
 
-Support supports_depthwise(const Spec&, int lanes);
+Support supports_depthwise(const Spec&, int lanes, bool takes_halves = false);
 // Groups of as many channels as a vector holds several times over, which give as many.
 Support supports_grouped(const Spec&, int lanes);
 // `applies`: the function applies the epilogue; else that is a pass over each row.

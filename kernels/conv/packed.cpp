@@ -19,6 +19,7 @@ class PixelRows final : public gemm::Rows {
   PixelRows(const Spec& spec, const Args& args, const tile::Backend& backend)
       : s_(spec), args_(args), backend_(backend), order_(spec), column_(backend.group * backend.element()), pixel_(spec.nchw_input ? 1 : spec.in_pitch()), row_(spec.width * pixel_),
         joined_(spec.dilation_w == 1 && pixel_ == order_.unit),
+        pack_(spec.kept.x == schema::DType::f32 ? backend.pack : backend.pack_halves),
         shifts_(backend.pack_shifted && spec.nchw_input && spec.dilation_w == 1 && spec.stride_w <= 2),
         reach_h_(static_cast<int64_t>(spec.kernel_h - 1) * spec.dilation_h) {}
 
@@ -48,10 +49,12 @@ class PixelRows final : public gemm::Rows {
     const int64_t width = s_.out_width(), height = s_.out_height(args_.height), row = args_.first_row + i / width;
     const int64_t top = row % height * s_.stride_h - s_.pad_top, left = i % width * s_.stride_w - s_.pad_left;
     const int64_t image = row / height * args_.height * row_ * (s_.nchw_input ? s_.channels : 1);
-    return {args_.x + image + (top - args_.x_row) * row_ + left * pixel_, top, left};
+    return {advance(args_.x, image + (top - args_.x_row) * row_ + left * pixel_), top, left};
   }
 
-  // Floats from the first tap of a pixel to a line.
+  const float* advance(const float* from, int64_t elements) const { return pointwise::advance(from, elements, s_.kept.x); }
+
+  // Elements from the first tap of a pixel to a line.
   int64_t at_line(int64_t line) const {
     const int64_t plane = s_.nchw_input ? line / s_.kernel_h * args_.height * s_.width : 0;
     return plane + line % s_.kernel_h * s_.dilation_h * row_;
@@ -63,7 +66,12 @@ class PixelRows final : public gemm::Rows {
     if (first % s_.out_width() + backend_.group > s_.out_width()) return false;
     const Pixel p = pixel(first);
     if (p.top < 0 || p.top + reach_h_ >= args_.height || p.left < 0 || p.left + last + s_.kernel_w > s_.width) return false;
-    for (; line < end; ++line, to += order_.line * column_) backend_.pack_shifted(to, p.x + at_line(line), order_.line, s_.stride_w);
+    const int64_t plane = args_.height * s_.width, row = s_.dilation_h * row_;
+    const float* channel = p.x + line / s_.kernel_h * plane;
+    for (int64_t kh = line % s_.kernel_h; line < end; ++line, to += order_.line * column_) {
+      backend_.pack_shifted(to, channel + kh * row, order_.line, s_.stride_w);
+      if (++kh == s_.kernel_h) kh = 0, channel += plane;
+    }
     return true;
   }
 
@@ -71,9 +79,9 @@ class PixelRows final : public gemm::Rows {
   void pack_lines(std::byte* to, const Pixel* pixels, int64_t line, int64_t end) const {
     while (line < end) {
       const int64_t lines = std::min(end - line, s_.kernel_h - line % s_.kernel_h), offset = at_line(line);
-      const float* rows[most_group];
-      for (int64_t r = 0; r < backend_.group; ++r) rows[r] = pixels[r].x + offset;
-      backend_.pack(to, rows, order_.line, lines, s_.dilation_h * row_);
+      const void* rows[most_group];
+      for (int64_t r = 0; r < backend_.group; ++r) rows[r] = advance(pixels[r].x, offset);
+      pack_(to, rows, order_.line, lines, s_.dilation_h * row_);
       to += lines * order_.line * column_, line += lines;
     }
   }
@@ -83,18 +91,18 @@ class PixelRows final : public gemm::Rows {
     while (k < end) {
       const int64_t line = k / order_.line, at = k % order_.line, kw = at / order_.unit, kh = line % s_.kernel_h * s_.dilation_h;
       const int64_t column = kw * s_.dilation_w, offset = at_line(line) + column * pixel_ + at % order_.unit;
-      const float* rows[most_group];
+      const void* rows[most_group];
       int64_t columns = joined_ ? s_.kernel_w - kw : 1;
       for (int64_t r = 0; r < backend_.group; ++r) {
         const Pixel& p = pixels[r];
         const int64_t x = p.left + column;
         const bool inside = p.top + kh >= 0 && p.top + kh < args_.height && x >= 0 && x < s_.width;
-        rows[r] = inside ? p.x + offset : zeros;
+        rows[r] = inside ? advance(p.x, offset) : zeros;
         if (x < 0) columns = std::min(columns, -x);
         else if (x < s_.width) columns = std::min(columns, s_.width - x);
       }
       const int64_t n = std::min(end - k, columns * order_.unit - at % order_.unit);
-      backend_.pack(to, rows, n, 1, 0);
+      pack_(to, rows, n, 1, 0);
       to += n * column_, k += n;
     }
   }
@@ -104,8 +112,9 @@ class PixelRows final : public gemm::Rows {
   const tile::Backend& backend_;
   Order order_;
   int64_t column_;  // bytes of one k of a group
-  int64_t pixel_, row_;  // floats from pixel to pixel and from row to row of x
+  int64_t pixel_, row_;  // elements from pixel to pixel and from row to row of x
   bool joined_;          // the columns of the kernel are next to each other in x
+  tile::Backend::Pack pack_;
   bool shifts_;          // so are the pixels of a row, or two apart
   int64_t reach_h_;      // rows from the first tap to the last
 };
@@ -115,7 +124,7 @@ class PackedConv final : public Conv {
   PackedConv(const tile::Backend& backend, const Spec& spec)
       : s_(spec),
         backend_(backend),
-        gemm_(gemm::make(backend, {.n = spec.out_channels, .k = k(), .transposed_b = true, .bias = spec.bias, .epilogue = spec.epilogue, .precision = backend.precision}, k())) {}
+        gemm_(gemm::make(backend, {.n = spec.out_channels, .k = k(), .transposed_b = true, .bias = spec.bias, .epilogue = spec.epilogue, .precision = backend.precision, .kept = spec.kept}, k())) {}
   bool ok() const { return gemm_ != nullptr; }
 
   size_t packed_bytes() const override { return gemm_->packed_bytes(); }

@@ -5,7 +5,7 @@
 #include "kernels/split.h"
 
 namespace kernels::conv {
-// Its x is the y of the link before it, with the same pitch.
+// Its x is the y of the link before it, with the same pitch, kept as the same type.
 struct Link {
   Spec spec;
   Kernel kernel;  // takes rows
@@ -36,6 +36,7 @@ class Strips {
  private:
   int64_t in_rows(size_t link, int64_t rows) const;  // that so many rows of y are made of, within the padding
   int64_t slot_bytes() const;
+  int64_t kept_bytes(size_t link) const;
   void run_band(const StripArgs&, const int64_t* heights, std::byte* slot, int64_t image, int64_t row0, int64_t row1, ThreadPool&) const;
 
   std::vector<Link> links_;

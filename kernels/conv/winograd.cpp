@@ -39,13 +39,16 @@ class Winograd final : public Conv {
         planes_(n_ * n_),
         input_(transforms.input[m == 4]),
         output_(transforms.output[m == 4]),
+        kept_{.x = spec.kept.x, .y = spec.kept.y},
         v_pitch_(row_pitch(spec.channels)),
         m_pitch_(row_pitch(spec.out_channels)),
         element_(backend.element()),
         narrow_(backend.narrow),
-        gemm_(gemm::make(backend, {.n = spec.out_channels, .k = spec.channels, .transposed_b = true, .precision = backend.precision}, v_pitch_)) {
-    if (!spec.epilogue.empty() && !transforms.applies) pass_ = pointwise::select(spec.epilogue, target).kernel;
-    const int64_t fit = block_bytes / (planes_ * bytes * (v_pitch_ + m_pitch_)) / 14 * 14;
+        gemm_(gemm::make(backend, {.n = spec.out_channels, .k = spec.channels, .transposed_b = true, .precision = backend.precision, .kept = kept_}, v_pitch_)) {
+    pointwise::KeptTypes of_pass = spec.kept;
+    of_pass.x = spec.kept.y;
+    if (!spec.epilogue.empty() && !transforms.applies) pass_ = pointwise::select(spec.epilogue, target, of_pass).kernel;
+    const int64_t fit = block_bytes / (planes_ * tile_bytes()) / 14 * 14;
     tiles_ = spec.channels * spec.out_channels >= large_weights ? most_tiles : std::clamp<int64_t>(fit, 28, most_tiles);
   }
   bool ok() const { return gemm_ != nullptr; }
@@ -117,7 +120,7 @@ class Winograd final : public Conv {
     at.columns = std::clamp<int64_t>(divide_up(grid.out_width - at.column, dw), 0, m_);
     return at;
   }
-  // Where a block's transformed tiles lie, `room` of them per plane.
+  // Where a block's transformed tiles lie, `room` of them per plane: before the products as x is kept, and behind them as y.
   struct Slot {
     float *v, *m;
     int64_t room;
@@ -148,11 +151,14 @@ class Winograd final : public Conv {
   }
 
   int64_t plane_bytes() const { return round_up(static_cast<int64_t>(gemm_->packed_bytes()), 64); }
-  int64_t slot_bytes(int64_t room) const { return planes_ * round_up(room, 16) * (v_pitch_ + m_pitch_) * bytes; }
+  int64_t tile_bytes() const { return v_pitch_ * pointwise::bytes_of(kept_.x) + m_pitch_ * pointwise::bytes_of(kept_.y); }
+  int64_t slot_bytes(int64_t room) const { return planes_ * round_up(room, 16) * tile_bytes(); }
+  template <class T> T* at_x(T* from, int64_t elements) const { return pointwise::advance(from, elements, kept_.x); }
+  template <class T> T* at_y(T* from, int64_t elements) const { return pointwise::advance(from, elements, kept_.y); }
   Slot slot(const Args& args, int64_t index, int64_t room) const {
     auto* v = reinterpret_cast<float*>(static_cast<std::byte*>(args.scratch) + index * slot_bytes(room));
     room = round_up(room, 16);
-    return {v, v + planes_ * room * v_pitch_, room};
+    return {v, at_x(v, planes_ * room * v_pitch_), room};
   }
 
   // Of the block whose first tile is `first`: tiles [t0, t1).
@@ -169,18 +175,18 @@ class Winograd final : public Conv {
         to = static_cast<int>(std::clamp<int64_t>(divide_up(extent - first, step), 0, n_));
       };
       inside(top, args.height, s_.dilation_h, t.row0, t.row1), inside(left, s_.width, s_.dilation_w, t.col0, t.col1);
-      t.x = args.x + (at.image * args.height + top) * row + left * s_.in_pitch();
-      t.v = slot.v + (i - first) * v_pitch_;
+      t.x = at_x(args.x, (at.image * args.height + top) * row + left * s_.in_pitch());
+      t.v = at_x(slot.v, (i - first) * v_pitch_);
       input_(t);
     }
   }
 
   void product(const Args& args, const Slot& slot, int64_t plane, int64_t tiles, ThreadPool& pool) const {
     const auto* w = static_cast<const std::byte*>(args.w) + plane * plane_bytes();
-    gemm_->run({.a = slot.v + plane * slot.room * v_pitch_,
+    gemm_->run({.a = at_x(slot.v, plane * slot.room * v_pitch_),
                 .lda = v_pitch_,
                 .b = w,
-                .c = slot.m + plane * slot.room * m_pitch_,
+                .c = at_y(slot.m, plane * slot.room * m_pitch_),
                 .ldc = m_pitch_,
                 .m = tiles,
                 .next = plane + 1 < planes_ ? w + plane_bytes() : nullptr},
@@ -202,10 +208,10 @@ class Winograd final : public Conv {
       t.rows = static_cast<int>(at.rows);
       int64_t columns = 0;
       for (; t0 < end; ++t0) {
-        t.m = slot.m + (t0 - first) * m_pitch_;
-        t.y = args.y + pixel * pitch + columns * t.y_pixel;
+        t.m = at_y(slot.m, (t0 - first) * m_pitch_);
+        t.y = at_y(args.y, pixel * pitch + columns * t.y_pixel);
         t.cols = static_cast<int>(this->at(grid, t0).columns);
-        const pointwise::Cursors cursors(s_.epilogue, args.operands, pixel + columns * s_.dilation_w);
+        const pointwise::Cursors cursors(s_.epilogue, args.operands, pixel + columns * s_.dilation_w, 0, s_.kept);
         t.cursors = cursors.at.data();
         output_(t);
         columns += t.cols;
@@ -213,9 +219,9 @@ class Winograd final : public Conv {
       if (!pass_) continue;
       for (int i = 0; i < t.rows; ++i) {
         const int64_t start = pixel + i * s_.dilation_h * grid.out_width;
-        pointwise::Operands operands = pointwise::offset(s_.epilogue, args.operands, start, 0);
+        pointwise::Operands operands = pointwise::offset(s_.epilogue, args.operands, start, 0, s_.kept);
         for (pointwise::Operand& operand : operands) operand.stride *= s_.dilation_w;
-        float* y = args.y + start * pitch;
+        float* y = at_y(args.y, start * pitch);
         pass_.run({y, t.y_pixel, y, t.y_pixel, operands.data(), columns, s_.out_channels});
       }
     }
@@ -226,6 +232,7 @@ class Winograd final : public Conv {
   int64_t planes_;
   void (*input_)(const WinogradInput&);
   void (*output_)(const WinogradOutput&);
+  pointwise::KeptTypes kept_;  // of x and y
   int64_t v_pitch_, m_pitch_;
   int64_t element_;  // bytes of a packed weight
   void (*narrow_)(void*, const float*, int64_t);
@@ -237,7 +244,7 @@ class Winograd final : public Conv {
 }  // namespace
 
 Support supports_winograd(const tile::Backend& backend, const Spec& s, int m) {
-  if (std::string reason = invalid(s); !reason.empty()) return {0, reason};
+  if (std::string reason = invalid(s, backend.pack_halves); !reason.empty()) return {0, reason};
   if (s.strict) return {0, "a strict model asks for direct sums"};
   if (std::string reason = tile::refusal(backend, s.precision); !reason.empty()) return {0, reason};
   if (s.by_rows) return {0, "single rows are asked for"};

@@ -5,7 +5,7 @@
 #include "kernels/tile/tile.h"
 
 namespace kernels::conv {
-// One tile of x. Steps in floats. Pixels outside rows [row0, row1) and columns [col0, col1) of the tile lie in the
+// One tile of x. Steps in elements. Pixels outside rows [row0, row1) and columns [col0, col1) of the tile lie in the
 // padding: they are zeros, and not in memory.
 struct WinogradInput {
   const float* x;  // the tile's first pixel

@@ -11,13 +11,8 @@
 
 namespace kernels::cuda {
 using pointwise::Chain;
+using pointwise::KeptTypes;
 using pointwise::Operand;
-
-// How tensors of f32 lie in memory: as they are, or kept as half or bfloat16 between steps.
-struct KeptTypes {
-  schema::DType x = schema::DType::f32, y = schema::DType::f32, operands[Chain::max_operands] = {};
-  static_assert(schema::DType{} == schema::DType::f32);
-};
 
 // kernels/pointwise/pointwise.h on outer × rows × columns: rows of x and y lie one behind the other, over all of `outer`, and
 // the rows that an operand of mode per_row or full sees start over with each.

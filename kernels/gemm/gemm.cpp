@@ -18,10 +18,10 @@ class TiledGemm final : public Gemm {
       : spec_(spec),
         panels_(backend, spec.n, lda * bytes, std::numeric_limits<int64_t>::max()),
         k_(tile::KBlocks::even(spec.k, backend.group ? Rows::most_k : k_limit)),
-        epilogue_(backend, spec.epilogue),
+        epilogue_(backend, spec.epilogue, spec.kept),
         group_(backend.group),
         element_(backend.element()),
-        pack_group_(backend.pack),
+        pack_group_(spec.kept.x == schema::DType::f32 ? backend.pack : backend.pack_halves),
         narrow_(backend.narrow) {
     direct_ = spec.b == B::dynamic && !spec.transposed_b;
     find_heights(backend);
@@ -111,6 +111,7 @@ class TiledGemm final : public Gemm {
   size_t panel_bytes() const { return static_cast<size_t>(panels_.padded() * spec_.k * element_); }
 
   bool fill(const tile::Backend& backend, Tiles& tiles, tile::Shape shape) {
+    shape.kept = spec_.kept.y;
     for (int last = panels_.count == 1; last < 2; ++last) {
       shape.vectors = last ? panels_.last_vectors : panels_.vectors;
       shape.tail = last ? panels_.tail : 0;
@@ -170,8 +171,8 @@ class TiledGemm final : public Gemm {
   tile::Args start(const Args& args, pointwise::Cursors& cursors, int64_t k, int p, int64_t m0) const {
     const int64_t column = panels_.column(p);
     tile::Args t{};
-    t.c = args.c + m0 * args.ldc + column;
-    t.ldc = args.ldc * bytes;
+    t.c = pointwise::advance(args.c, m0 * args.ldc + column, spec_.kept.y);
+    t.ldc = args.ldc * pointwise::bytes_of(spec_.kept.y);
     t.bias = args.bias ? args.bias + column : nullptr;
     t.k = k;
     t.outer = 1;
@@ -189,7 +190,7 @@ class TiledGemm final : public Gemm {
       const tile::Tile& several = side_by_side_[static_cast<int>(place)];
       const int at_once = several && m == 1 && !direct ? several.shape->panels : 1;
       for (int p = first, count = 1; p < last; p += count) {
-        count = p + at_once <= std::min(last, whole_panels()) ? at_once : 1;
+        count = at_once > 1 ? std::max(1, (std::min(last, whole_panels()) - p) / at_once * at_once) : 1;
         const auto& by_rows = tiles.by_rows[p == panels_.count - 1][static_cast<int>(place)];
         pointwise::Cursors cursors(epilogue_.in_tile, args.operands, m0, panels_.column(p));
         tile::Args t = start(args, cursors, blocks.size(i), p, m0);
@@ -209,7 +210,7 @@ class TiledGemm final : public Gemm {
           continue;
         }
         t.b_stride = panels_.width(p) * spec_.k * bytes;
-        run_tiles(t, several, panel, 1);
+        run_tiles(t, several, panel, count / at_once);
       }
     }
     pass(args, m0, m, first, last);
@@ -229,7 +230,7 @@ class TiledGemm final : public Gemm {
         else pack_rows(a, args, row, rows, k0, k);
         for (int p = first; p < last; ++p) {
           const auto& by_rows = group_tiles_.by_rows[p == panels_.count - 1][place];
-          pointwise::Cursors cursors(epilogue_.in_tile, args.operands, row, panels_.column(p));
+          pointwise::Cursors cursors(epilogue_.in_tile, args.operands, row, panels_.column(p), spec_.kept);
           tile::Args t = start(args, cursors, k, p, row);
           t.a = reinterpret_cast<const float*>(a);
           t.lda = k * group_ * element_;
@@ -243,8 +244,8 @@ class TiledGemm final : public Gemm {
 
   void pack_rows(std::byte* to, const Args& args, int64_t row, int64_t rows, int64_t k0, int64_t k) const {
     for (int64_t r = 0; r < rows; r += group_, to += group_ * k * element_) {
-      const float* from[8];
-      for (int64_t i = 0; i < group_; ++i) from[i] = args.a + (row + std::min(r + i, rows - 1)) * args.lda + k0;
+      const void* from[8];
+      for (int64_t i = 0; i < group_; ++i) from[i] = pointwise::advance(args.a, (row + std::min(r + i, rows - 1)) * args.lda + k0, spec_.kept.x);
       pack_group_(to, from, k, 1, 0);
     }
   }
@@ -275,8 +276,8 @@ class TiledGemm final : public Gemm {
   void pass(const Args& args, int64_t m0, int64_t m, int first, int last) const {
     if (!epilogue_.pass) return;
     const int64_t c0 = panels_.column(first), c1 = last == panels_.count ? spec_.n : panels_.column(last);
-    const pointwise::Operands operands = pointwise::offset(spec_.epilogue, args.operands, m0, c0);
-    float* c = args.c + m0 * args.ldc + c0;
+    const pointwise::Operands operands = pointwise::offset(spec_.epilogue, args.operands, m0, c0, spec_.kept);
+    float* c = pointwise::advance(args.c, m0 * args.ldc + c0, spec_.kept.y);
     epilogue_.pass.run({c, args.ldc, c, args.ldc, operands.data(), m, c1 - c0});
   }
 
@@ -288,7 +289,7 @@ class TiledGemm final : public Gemm {
   int64_t full_rows_ = 0;
   std::vector<bool> heights_;
   int64_t element_;
-  void (*pack_group_)(void*, const float* const*, int64_t, int64_t, int64_t);
+  tile::Backend::Pack pack_group_;
   void (*narrow_)(void*, const float*, int64_t);  // null: operands are in f32
   Tiles packed_tiles_, direct_tiles_, group_tiles_;
   tile::Tile side_by_side_[4];  // by place in the reduction; none: panels one by one
@@ -298,6 +299,7 @@ class TiledGemm final : public Gemm {
 template <const tile::Backend& backend> Support supports(const Spec& spec) {
   if (spec.n < 0 || spec.k < 0) return {0, "a negative extent"};
   if (std::string reason = tile::refusal(backend, spec.precision); !reason.empty()) return {0, reason};
+  if (std::string_view reason = refusal(spec.kept, backend.pack_halves); !reason.empty()) return {0, std::string(reason)};
   if (backend.narrow && (spec.b == B::dynamic || spec.shorter)) return {0, spec.shorter ? "its extents vary" : "B is not constant"};
   if (!spec.epilogue.empty())
     if (std::string reason = pointwise::unsupported(spec.epilogue); !reason.empty()) return {0, "epilogue: " + reason};

@@ -2,7 +2,7 @@
 //
 // A kernel is made for N, K and the epilogue (Spec::rows: and is quick to make for one M), and serves every M, batch and thread count, with results that are the
 // same to the bit for any thread count. Constant B is packed once; the packing depends on B, N, K and the row only.
-// A row may round A and B as Spec::precision allows; C, the bias and the epilogue are in f32.
+// A row may round A and B as Spec::precision allows; C, the bias and the epilogue are in f32, but where C is kept as half.
 #pragma once
 #include "kernels/pointwise/pointwise.h"
 #include "kernels/threads.h"
@@ -24,6 +24,7 @@ struct Spec {
   int64_t multiple = 0;  // where `rows` is 0, and runs have a multiple of so many rows, and one thread: the same. 0: any number
   bool shorter = false;  // a run may have fewer columns and a shorter reduction than these: see Args
   Precision precision = Precision::f32;
+  pointwise::KeptTypes kept = {};  // of A as x, of C as y, and of operands; a row refuses what it does not read or write
   bool operator==(const Spec&) const = default;
 };
 
@@ -37,7 +38,7 @@ class Rows {
   virtual void pack(void* to, int64_t first, int64_t count, int64_t k0, int64_t k) const = 0;
 };
 
-// C overlaps nothing else. Strides are in floats. Pointers need the alignment of a float only.
+// C overlaps nothing else. Strides are in elements. Pointers need the alignment of a float only.
 struct Args {
   const float* a = nullptr;
   int64_t lda = 0;

@@ -14,6 +14,7 @@ class Kernel {
   Kernel() = default;
   explicit Kernel(Function function) : function_(function) {}
   explicit operator bool() const { return function_ != nullptr; }
+  Function function() const { return function_; }
   // n elements, which need the alignment of theirs only; y overlaps nothing of x.
   void run(const void* x, void* y, int64_t n, const Spec&, ThreadPool&, int max_threads = 0) const;
 

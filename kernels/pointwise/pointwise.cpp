@@ -33,7 +33,11 @@ size_t Hash::operator()(const Chain& chain) const {
   return seed;
 }
 
-Operands offset(const Chain& chain, const Operand* operands, int64_t row, int64_t column) {
+bool operands_are_as_y(const Chain& chain, const KeptTypes& kept) {
+  return std::all_of(chain.begin(), chain.end(), [&](const Stage& s) { return !s.binary || kept.operands[s.operand] == kept.y; });
+}
+
+Operands offset(const Chain& chain, const Operand* operands, int64_t row, int64_t column, const KeptTypes& kept) {
   Operands moved;
   for (const Stage& s : chain) {
     if (!s.binary) continue;
@@ -42,17 +46,17 @@ Operands offset(const Chain& chain, const Operand* operands, int64_t row, int64_
                        : s.mode == Mode::per_column ? column
                        : s.mode == Mode::per_row    ? row
                                                     : 0;
-    moved[s.operand] = {o.data + by, o.stride};
+    moved[s.operand] = {advance(o.data, by, kept.operands[s.operand]), o.stride};
   }
   return moved;
 }
 
-Cursors::Cursors(const Chain& chain, const Operand* operands, int64_t row, int64_t column) {
-  constexpr int64_t bytes = sizeof(float);
-  const Operands moved = offset(chain, operands, row, column);
+Cursors::Cursors(const Chain& chain, const Operand* operands, int64_t row, int64_t column, const KeptTypes& kept) {
+  const Operands moved = offset(chain, operands, row, column, kept);
   for (const Stage& s : chain) {
     if (!s.binary) continue;
     const Operand& o = moved[s.operand];
+    const int64_t bytes = bytes_of(kept.operands[s.operand]);
     at[s.operand] = {o.data, s.mode == Mode::full ? o.stride * bytes : s.mode == Mode::per_row ? bytes : 0};
   }
 }
@@ -94,8 +98,37 @@ bool Kernel::run_joined(const Args& args) const {
   return true;
 }
 
+// A piece of a row at a time.
+void Kernel::run_kept(const Args& args) const {
+  constexpr int64_t piece = 256;
+  constexpr float most_half = 65504;
+  float in[piece], out[piece], wide[Chain::max_operands][piece];
+  for (int64_t row = 0; row < args.rows; ++row)
+    for (int64_t c = 0; c < args.columns; c += piece) {
+      const int64_t n = std::min(piece, args.columns - c);
+      const auto* x = advance(args.x, row * args.x_stride + c, kept.x);
+      auto* y = advance(args.y, row * args.y_stride + c, kept.y);
+      Operands at = offset(chain, args.operands, row, c, kept);
+      for (const Stage& s : chain) {
+        if (!s.binary || kept.operands[s.operand] == schema::DType::f32) continue;
+        const bool one = s.mode == Mode::per_row || s.mode == Mode::scalar;
+        widen(at[s.operand].data, wide[s.operand], one ? 1 : n);
+        at[s.operand].data = wide[s.operand];
+      }
+      if (kept.x != schema::DType::f32) widen(x, in, n), x = in;
+      Cursors cursors(chain, at.data());
+      const bool half = kept.y != schema::DType::f32;
+      RawArgs raw{x, 0, half ? out : y, 0, cursors.at.data(), 1, n, &chain};
+      function(&raw);
+      if (!half) continue;
+      for (int64_t i = 0; i < n; ++i) out[i] = std::isinf(out[i]) ? out[i] : out[i] > most_half ? most_half : out[i] < -most_half ? -most_half : out[i];
+      narrow(out, y, n);
+    }
+}
+
 void Kernel::run(const Args& args) const {
   if (args.rows <= 0 || args.columns <= 0) return;
+  if (kept.any()) return run_kept(args);
   if (joins(args.rows, args.columns) && run_joined(args)) return;
   Cursors cursors(chain, args.operands);
   RawArgs raw{args.x, args.x_stride * 4, args.y, args.y_stride * 4, cursors.at.data(), args.rows, args.columns, &chain};
@@ -150,7 +183,14 @@ std::span<const Row> rows() {
   return table;
 }
 
-Choice select(const Chain& chain, isa::Mask have) { return choose(rows(), chain, have); }
+Choice select(const Chain& chain, isa::Mask have, const KeptTypes& kept) {
+  Choice choice = choose(rows(), chain, have);
+  if (!choice || !kept.any()) return choice;
+  const half::Choice widen = half::select({.back = true}, have), narrow = half::select({}, have);
+  if (!widen || !narrow || !refusal(kept, true).empty()) return {};
+  choice.kernel.kept = kept, choice.kernel.widen = widen.kernel.function(), choice.kernel.narrow = narrow.kernel.function();
+  return choice;
+}
 
 namespace {
 using T = float;

@@ -5,7 +5,7 @@
 #include <array>
 #include <bit>
 #include <initializer_list>
-#include "kernels/table.h"
+#include "kernels/half/half.h"
 #include "schema/dtypes.h"
 
 namespace kernels::pointwise {
@@ -60,10 +60,32 @@ struct Hash {
   size_t operator()(const Chain&) const;
 };
 
+// How tensors of f32 lie in memory: as they are, or kept as half or bfloat16 between steps. A pointer to floats is the address of what
+// they are kept as, and strides count elements.
+struct KeptTypes {
+  schema::DType x = schema::DType::f32, y = schema::DType::f32, operands[Chain::max_operands] = {};
+  static_assert(schema::DType{} == schema::DType::f32);
+  bool operator==(const KeptTypes&) const = default;
+  bool any() const { return *this != KeptTypes{}; }
+};
+inline int64_t bytes_of(schema::DType kept) { return kept == schema::DType::f32 ? 4 : 2; }
+// Why a kernel of a CPU, which knows no type but these, does not take what is kept so; or empty.
+inline std::string_view refusal(const KeptTypes& kept, bool takes_half) {
+  const auto known = [&](schema::DType t) { return t == schema::DType::f32 || (takes_half && t == schema::DType::f16); };
+  return known(kept.x) && known(kept.y) && std::all_of(std::begin(kept.operands), std::end(kept.operands), known) ? "" : "values are kept as another type";
+}
+template <class T> T* advance(T* from, int64_t elements, schema::DType kept) {
+  using Byte = std::conditional_t<std::is_const_v<T>, const std::byte, std::byte>;
+  return reinterpret_cast<T*>(reinterpret_cast<Byte*>(from) + elements * bytes_of(kept));
+}
+
+// Whether all operands are kept as y is: what epilogues in registers take, since halves have not the range that an operand in f32 may need.
+bool operands_are_as_y(const Chain&, const KeptTypes&);
+
 // full: element (r, c) is data[r * stride + c]. per_column: data[c]; per_row: data[r]; scalar: data[0].
 struct Operand {
   const float* data = nullptr;
-  int64_t stride = 0;  // floats from row to row; read for `full` only
+  int64_t stride = 0;  // elements from row to row; read for `full` only
 };
 
 // y may be x, or a `full` operand, at the same address and stride; other overlaps are undefined. Pointers need the
@@ -84,12 +106,12 @@ struct Cursor {
 };
 struct Cursors {
   std::array<Cursor, Chain::max_operands> at{};
-  Cursors(const Chain&, const Operand*, int64_t row = 0, int64_t column = 0);
+  Cursors(const Chain&, const Operand*, int64_t row = 0, int64_t column = 0, const KeptTypes& = {});
 };
 
 // The operands positioned at an element of a larger view.
 using Operands = std::array<Operand, Chain::max_operands>;
-Operands offset(const Chain&, const Operand*, int64_t row, int64_t column);
+Operands offset(const Chain&, const Operand*, int64_t row, int64_t column, const KeptTypes& = {});
 
 struct RawArgs {
   const float* x;
@@ -106,6 +128,9 @@ struct Kernel {
   Function function = nullptr;
   Chain chain;
   std::shared_ptr<const void> code;  // owns what `function` points into, when that was generated
+  // What is not in f32 goes through buffers in the cache, and what is stored as half is as large as half can be, where it is finite.
+  KeptTypes kept = {};
+  half::Kernel::Function widen = nullptr, narrow = nullptr;
   explicit operator bool() const { return function != nullptr; }
 
   // Rows of few columns are run as longer ones, where they lie close: vectors are full then.
@@ -116,6 +141,7 @@ struct Kernel {
 
  private:
   bool run_joined(const Args&) const;
+  void run_kept(const Args&) const;
 };
 
 using Row = kernels::Row<Chain, Kernel>;
@@ -131,5 +157,5 @@ std::string unsupported(const Chain&);
   }
 #include "kernels/pointwise/kernels.inc"
 std::span<const Row> rows();
-Choice select(const Chain&, isa::Mask have = isa::detected());
+Choice select(const Chain&, isa::Mask have = isa::detected(), const KeptTypes& = {});
 }  // namespace kernels::pointwise

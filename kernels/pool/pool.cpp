@@ -56,8 +56,8 @@ void Kernel::run_row(const float* x, float* y, int64_t row, int64_t c0, int64_t 
   const Window& w = rows_[static_cast<size_t>(oh)];
   const int64_t top = oh * s.stride_h - s.pad_top + static_cast<int64_t>(w.first) * s.dilation_h;
   RowArgs r;
-  r.x = x + ((image * s.height + (w.first < w.past ? top : 0)) * s.width - s.pad_left) * pitch;
-  r.y = y + row * s.out_width * s.out_pitch();
+  r.x = pointwise::advance(x, ((image * s.height + (w.first < w.past ? top : 0)) * s.width - s.pad_left) * pitch, s.kept_x);
+  r.y = pointwise::advance(y, row * s.out_width * s.out_pitch(), s.kept_y);
   r.columns = columns_.data();
   r.out_width = s.out_width;
   r.x_row = s.dilation_h * s.width * pitch;
@@ -78,7 +78,7 @@ void Kernel::run(const float* x, float* y, int64_t batch, ThreadPool& pool, int 
             });
 }
 
-std::string invalid(const Spec& s) {
+std::string invalid(const Spec& s, bool takes_halves) {
   if (s.kind == schema::PoolKind::lp) return "lp pooling";
   if (s.channels < 0 || s.height < 0 || s.width < 0 || s.out_height < 0 || s.out_width < 0) return "a negative extent";
   if (s.kernel_h <= 0 || s.kernel_w <= 0 || s.stride_h <= 0 || s.stride_w <= 0 || s.dilation_h <= 0 ||
@@ -86,7 +86,7 @@ std::string invalid(const Spec& s) {
     return "kernel, stride or dilation is not positive";
   if (s.pad_top < 0 || s.pad_left < 0 || s.pad_bottom < 0 || s.pad_right < 0) return "negative padding";
   if (s.in_pitch() < s.channels || s.out_pitch() < s.channels) return "a pixel pitch below the channels";
-  return {};
+  return std::string(pointwise::refusal({.x = s.kept_x, .y = s.kept_y}, takes_halves));
 }
 
 std::span<const Row> rows() {

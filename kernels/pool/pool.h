@@ -3,7 +3,7 @@
 // Taps outside x take no part in a maximum, and a NaN is no maximum. A window with no tap inside x gives -∞, or an
 // average of 0. Results are the same to the bit for any thread count.
 #pragma once
-#include "kernels/table.h"
+#include "kernels/pointwise/pointwise.h"
 #include "kernels/threads.h"
 #include "schema/dtypes.h"
 
@@ -17,7 +17,8 @@ struct Spec {
   int dilation_h = 1, dilation_w = 1;
   int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
   bool count_pad = false;            // an average divides by its taps in the padding too
-  int64_t x_pitch = 0, y_pitch = 0;  // floats from pixel to pixel; 0: C
+  int64_t x_pitch = 0, y_pitch = 0;  // elements from pixel to pixel; 0: C
+  schema::DType kept_x = schema::DType::f32, kept_y = schema::DType::f32;  // see pointwise::KeptTypes; a CPU's row refuses what it does not read or write
 
   int64_t in_pitch() const { return x_pitch ? x_pitch : channels; }
   int64_t out_pitch() const { return y_pitch ? y_pitch : channels; }
@@ -34,7 +35,7 @@ struct RowArgs {
   float* y;
   const Window* columns;  // of each pixel of y
   int64_t out_width;
-  int64_t x_row, x_tap, x_step, y_step;  // floats; x: from kernel row to row, column to column, pixel of y to pixel
+  int64_t x_row, x_tap, x_step, y_step;  // elements; x: from kernel row to row, column to column, pixel of y to pixel
   int rows, counted;                     // kernel rows inside x; how many count in an average
 };
 using Function = void (*)(const RowArgs&, int64_t first_channel, int64_t last_channel);
@@ -57,8 +58,8 @@ class Kernel {
 using Row = kernels::Row<Spec, Kernel>;
 using Choice = kernels::Choice<Kernel>;
 
-// Why no row takes the spec, or empty.
-std::string invalid(const Spec&);
+// Why no row takes the spec, or empty; of rows that do not read or write halves, where it has some.
+std::string invalid(const Spec&, bool takes_halves = false);
 
 #define KERNEL(name, isa, tile, where) \
   namespace where { \

@@ -177,9 +177,10 @@ Tile make_tile(const Shape& shape) {
 }
 
 // [k][row]: what four registers of rows are when they are stored interleaved.
-void pack(void* packed, const float* const* rows, int64_t k, int64_t lines, int64_t step) {
+void pack(void* packed, const void* const* rows, int64_t k, int64_t lines, int64_t step) {
   auto* to = static_cast<float*>(packed);
-  const float *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
+  const auto *a = static_cast<const float*>(rows[0]), *b = static_cast<const float*>(rows[1]);
+  const auto *c = static_cast<const float*>(rows[2]), *d = static_cast<const float*>(rows[3]);
   const auto four = [&](int64_t i) __attribute__((always_inline)) {
     const float32x4x4_t all{{vld1q_f32(a + i), vld1q_f32(b + i), vld1q_f32(c + i), vld1q_f32(d + i)}};  // clang's vst4q is a macro
     vst4q_f32(to + group * i, all);
@@ -228,7 +229,7 @@ Tile make_half_tile(const Shape& shape) {
 }  // namespace
 
 const Backend neon_fp16{"neon_fp16", isa::neon_fp16, HalfTiles::lanes, {0, HalfTiles::most_rows, HalfTiles::most_rows, 0, 0}, 2, 1.0 / (2 * HalfTiles::lanes),
-                        make_half_tile, pointwise::neon_refusal, HalfTiles::group, half_tiles.pack, half_tiles.pack_shifted, Precision::f16, half_tiles.narrow};
+                        make_half_tile, pointwise::neon_refusal, HalfTiles::group, half_tiles.pack, half_tiles.pack_shifted, Precision::f16, half_tiles.narrow, 1, half_tiles.pack_halves};
 const Backend neon{"neon", isa::neon, lanes, max_rows, 2, 1.0 / (2 * lanes), make_tile, pointwise::neon_refusal, group, pack, pack_shifted};
 }  // namespace kernels::tile
 #endif

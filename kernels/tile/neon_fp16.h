@@ -6,7 +6,7 @@ namespace kernels::tile {
 struct HalfTiles {
   static constexpr int lanes = 8, most_rows = 8, group = 4;
   const Tile::Function* by_rows[4];  // by columns, of four each, less one; by rows, less one
-  void (*pack)(void* to, const float* const* rows, int64_t k, int64_t lines, int64_t step);
+  Backend::Pack pack, pack_halves;
   void (*pack_shifted)(void* to, const float* row, int64_t k, int shift);
   void (*narrow)(void* to, const float* from, int64_t n);
 };

@@ -84,12 +84,14 @@ KBlocks KBlocks::even(int64_t k, int64_t limit) {
   return {k, ((k + count - 1) / count + 15) / 16 * 16};
 }
 
-Epilogue::Epilogue(const Backend& backend, const pointwise::Chain& chain) {
+Epilogue::Epilogue(const Backend& backend, const pointwise::Chain& chain, const pointwise::KeptTypes& kept) {
   if (chain.empty()) return;
-  if (backend.epilogue_refusal(chain).empty()) {
+  pointwise::KeptTypes of_pass = kept;
+  of_pass.x = kept.y;
+  if (operands_are_as_y(chain, kept) && backend.epilogue_refusal(chain).empty()) {
     in_tile = chain;
   } else {
-    pass = pointwise::select(chain, backend.isa).kernel;
+    pass = pointwise::select(chain, backend.isa, of_pass).kernel;
   }
 }
 

@@ -37,6 +37,7 @@ struct Shape {
   int panels = 1;       // of B, side by side in C; `vectors` are those of all. More than one: of one row, and packed
   std::vector<Tap> taps{{}};
   pointwise::Chain epilogue = {};
+  schema::DType kept = schema::DType::f32;  // C and operands, for backends that take halves
   bool operator==(const Shape&) const = default;
 };
 
@@ -48,8 +49,8 @@ struct Args {
   int64_t lda, ldc, b_stride, k_step, outer_step;  // bytes; b_stride: from k to k of a direct B, from panel to panel of several
   int64_t k;                                       // per tap
   int64_t outer;                                   // vertical taps
-  int64_t tiles;                                   // consecutive tiles of `rows` rows
-  pointwise::Cursor* cursors;                      // advanced as rows are finished
+  int64_t tiles;                                   // consecutive tiles of `rows` rows, or of one row where panels lie side by side
+  pointwise::Cursor* cursors;                      // advanced as tiles are finished, and so are b and bias from tile to tile of a row
   const Shape* shape;
   // What will be read next, brought into the second-level cache along the way: [prefetch, prefetch_end). Advanced.
   const float *prefetch, *prefetch_end;
@@ -78,16 +79,18 @@ struct Backend {
   std::string (*epilogue_refusal)(const pointwise::Chain&);  // why the chain cannot be part of a tile, or empty
   // Where it pays to pack rows of A first: how many are a group, and what makes [line][k][row] of a group's rows,
   // whose lines of k floats are `step` apart.
+  using Pack = void (*)(void* to, const void* const* rows, int64_t k, int64_t lines, int64_t step);
   int group = 0;
-  void (*pack)(void* to, const float* const* rows, int64_t k, int64_t lines, int64_t step) = nullptr;
+  Pack pack = nullptr;
   // The same of one line, where each row of the group begins `shift` floats, 1 or 2, behind the one before, as neighbouring pixels
   // of a plane do.
   void (*pack_shifted)(void* to, const float* row, int64_t k, int shift) = nullptr;
-  // What A and B are packed as. Where that is not f32: tiles of packed rows only, whose sums are in pieces of `precision` that are added
-  // up in f32; and what rounds numbers to it.
+  // What A and B are packed as. Where that is not f32: tiles of packed rows only, whose sums are of that `precision`; and what
+  // rounds numbers to it.
   Precision precision = Precision::f32;
   void (*narrow)(void* to, const float* from, int64_t n) = nullptr;
   int panels = 1;  // as many as Shape::panels may be
+  Pack pack_halves = nullptr;  // of rows that are kept so; such a backend's tiles take C and operands that are kept so, too
 
   int64_t element() const { return narrow ? 2 : 4; }  // bytes of a packed number
   int64_t float_lanes() const { return lanes * element() / 4; }
@@ -156,7 +159,7 @@ struct KBlocks {
 struct Epilogue {
   pointwise::Chain in_tile;
   pointwise::Kernel pass;
-  Epilogue(const Backend&, const pointwise::Chain&);
+  Epilogue(const Backend&, const pointwise::Chain&, const pointwise::KeptTypes& = {});
 };
 
 // The tiles of one panel width, by place in the reduction: the first block starts from bias, the last finishes.

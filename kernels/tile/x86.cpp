@@ -47,6 +47,10 @@ template <class Isa> class TileGenerator : public jit::Generator {
     cmp(field(offsetof(Args, k)), 0), jle(reduced, T_NEAR);
     mov(outer_count, field(offsetof(Args, outer))), test(outer_count, outer_count), jle(reduced, T_NEAR);
     if (prefetches()) mov(next, field(offsetof(Args, prefetch))), cmp(next, field(offsetof(Args, prefetch_end))), cmovae(next, b);
+    if (s_.panels > 1) {  // the next tile's, unless this is the last
+      imul(rax, apart, s_.panels), add(rax, b);
+      cmp(field(offsetof(Args, tiles)), 1), cmova(next, rax);
+    }
     if (prefetches()) start_walk();
     L(outer);
     for (const Tap& tap : s_.taps) reduce(tap);
@@ -54,13 +58,18 @@ template <class Isa> class TileGenerator : public jit::Generator {
     if (prefetches()) dec(field(offsetof(Args, outer_left)));
     else dec(outer_count);
     jnz(outer, T_NEAR);
-    if (prefetches()) {
+    if (prefetches() && s_.panels == 1) {
       mov(rax, field(offsetof(Args, prefetch_end))), cmp(field(offsetof(Args, prefetch)), rax), jae(reduced);
       mov(field(offsetof(Args, prefetch)), next);
     }
     L(reduced);
     finish();
-    imul(rax, lda, s_.rows), add(first_row, rax);
+    if (s_.panels > 1) {
+      imul(rax, apart, s_.panels), add(field(offsetof(Args, b)), rax);
+      if (s_.bias) add(field(offsetof(Args, bias)), row_bytes());
+    } else {
+      imul(rax, lda, s_.rows), add(first_row, rax);
+    }
     dec(field(offsetof(Args, tiles))), jnz(tile, T_NEAR);
     mov(field(offsetof(Args, a)), first_row), mov(field(offsetof(Args, c)), c);
     epilogue();
@@ -106,6 +115,7 @@ template <class Isa> class TileGenerator : public jit::Generator {
 
   int per_panel() const { return s_.vectors / s_.panels; }
   int k_bytes() const { return per_panel() * vector_bytes; }  // of B, from k to k
+  int row_bytes() const { return s_.vectors * vector_bytes; }  // of C
   // Vector v of B, and what lies `offset` bytes behind it.
   Xbyak::Address in_b(int v, int offset) const {
     const int p = v / per_panel(), at = offset + v % per_panel() * vector_bytes;
@@ -254,6 +264,15 @@ template <class Isa> class TileGenerator : public jit::Generator {
         for (const pointwise::Stage& stage : s_.epilogue) apply(stage, sum(m, v), v);
         store(to, sum(m, v), v, emit_.t0);
       }
+      if (s_.panels > 1) {
+        add(c, row_bytes());
+        std::vector<bool> along(static_cast<size_t>(s_.epilogue.operand_count()));
+        for (const pointwise::Stage& stage : s_.epilogue)
+          if (stage.binary) along[stage.operand] = along_row(stage.mode);
+        for (size_t i = 0; i < along.size(); ++i)
+          if (along[i]) add(qword[cursors + static_cast<int>(i * sizeof(Cursor) + offsetof(Cursor, data))], row_bytes());
+        continue;
+      }
       add(c, ldc);
       for (int i = 0; i < s_.epilogue.operand_count(); ++i) {
         mov(rax, qword[cursors + i * sizeof(Cursor) + offsetof(Cursor, stride)]);
@@ -262,13 +281,14 @@ template <class Isa> class TileGenerator : public jit::Generator {
     }
   }
 
+  static bool along_row(pointwise::Mode mode) { return mode == pointwise::Mode::full || mode == pointwise::Mode::per_column; }
   void apply(const pointwise::Stage& stage, const Vmm& value, int v) {
     if (!stage.binary) {
       emit_.unary(stage, value);
       return;
     }
     mov(rax, qword[cursors + stage.operand * sizeof(Cursor) + offsetof(Cursor, data)]);
-    if (stage.mode == pointwise::Mode::full || stage.mode == pointwise::Mode::per_column) {
+    if (along_row(stage.mode)) {
       load(emit_.t0, ptr[rax + v * vector_bytes], v, emit_.t1);
     } else {
       vbroadcastss(emit_.t0, ptr[rax]);

@@ -56,6 +56,8 @@ template <class Row, class Specs, class Pack> void add(Hashes& to, std::span<con
     for (auto spec : specs) {
       if constexpr (requires { spec.precision; })
         if (row.name.find("_f16_") != row.name.npos) spec.precision = Precision::f16;
+      if constexpr (requires { spec.groups; spec.kept; })
+        if (row.name.starts_with("depthwise_f16_")) spec.kept.x = spec.kept.y = schema::DType::f16;
       const auto kernel = row.supports(spec).refusal.empty() ? row.make(spec) : nullptr;
       hashes.push_back(kernel ? pack(*kernel, spec) : 0);
     }

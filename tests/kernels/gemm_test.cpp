@@ -19,8 +19,9 @@ struct Problem {
 struct Data {
   Problem p;
   int64_t lda, ldb, ldc;
-  test::Buffer a, b, bias, full, column, scalar;
-  std::vector<pointwise::Operand> operands;
+  test::Buffer a, b, bias, full, column, scalar, full_kept{0};
+  std::vector<pointwise::Operand> operands;  // where they are kept
+  std::vector<pointwise::Operand> in_f32() const { return {{full.data(), ldc}, operands[1], operands[2]}; }
   explicit Data(const Problem& problem)
       : p(problem),
         lda(p.spec.k + p.pad),
@@ -33,7 +34,8 @@ struct Data {
         column(p.spec.n, 5),
         scalar(1, 6),
         operands{{full.data(), ldc}, {column.data(), 0}, {scalar.data(), 0}} {
-    if (p.spec.precision == Precision::f16) test::make_quarters(a), test::make_quarters(b);
+    if (p.spec.precision == Precision::f16) test::make_quarters(a), test::make_quarters(b), test::make_quarters(full);
+    if (p.spec.kept.any()) full_kept = test::kept_as(full, p.spec.kept.operands[0]), operands[0].data = full_kept.data();
   }
 
   double want(int64_t m, int64_t n) const {
@@ -43,30 +45,32 @@ struct Data {
     auto value = static_cast<float>(sum);
     for (const Stage& s : p.spec.epilogue) {
       const Chain one{s};
-      pointwise::scalar::make(one).run(&value, pointwise::offset(one, operands.data(), m, n).data(), &value, 1, 1);
+      pointwise::scalar::make(one).run(&value, pointwise::offset(one, in_f32().data(), m, n).data(), &value, 1, 1);
     }
     return value;
   }
 
   std::vector<float> run(const gemm::Gemm& gemm, ThreadPool& pool) const {
-    test::Buffer c(p.m * ldc), packed(gemm.packed_bytes() / sizeof(float)),
+    const test::Buffer room = test::room_for(size_t(p.m * ldc), p.spec.kept.y), from = test::kept_as(a, p.spec.kept.x);
+    test::Buffer packed(gemm.packed_bytes() / sizeof(float)),
         scratch(gemm.scratch_bytes(p.m) / sizeof(float));
     if (p.spec.b == gemm::B::packed) gemm.pack_b(b.data(), ldb, packed.data());
-    gemm.run({.a = a.data(),
+    gemm.run({.a = from.data(),
               .lda = lda,
               .b = p.spec.b == gemm::B::packed ? packed.data() : b.data(),
               .ldb = ldb,
-              .c = c.data(),
+              .c = room.data(),
               .ldc = ldc,
               .bias = bias.data(),
               .operands = operands.data(),
               .m = p.m,
               .scratch = scratch.data()},
              pool);
-    EXPECT_TRUE(c.guards_intact() && packed.guards_intact() && scratch.guards_intact());
+    EXPECT_TRUE(room.guards_intact() && packed.guards_intact() && scratch.guards_intact());
+    const std::vector<float> c = test::floats_of(room, size_t(p.m * ldc), p.spec.kept.y);
     for (int64_t m = 0; m < p.m; ++m)
-      for (int64_t n = p.spec.n; n < ldc; ++n) EXPECT_TRUE(std::isnan(c[m * ldc + n])) << "between the rows of C";
-    return {c.data(), c.data() + c.size()};
+      for (int64_t n = p.spec.n; n < ldc; ++n) EXPECT_TRUE(std::isnan(c[size_t(m * ldc + n)])) << "between the rows of C";
+    return c;
   }
 };
 
@@ -77,20 +81,18 @@ std::string describe(const Problem& p) {
          std::to_string(test::seed());
 }
 
-void check(const gemm::Row& row, Problem p) {
+void check_kept(const gemm::Row& row, const Problem& p) {
   SCOPED_TRACE(describe(p));
-  p.spec.precision = test::precision_of(row.name);
-  if (p.spec.precision == Precision::f16 && p.spec.b == gemm::B::dynamic) {
-    ASSERT_EQ(row.supports(p.spec).refusal, "B is not constant");
-    return;
-  }
   ASSERT_EQ(row.supports(p.spec).refusal, "");
   const gemm::Kernel kernel = row.make(p.spec);
   ASSERT_TRUE(kernel);
   const Data data(p);
   ThreadPool one(1), two(2), three(3);
   const std::vector<float> c = data.run(*kernel, one);
-  const double tolerance = 2e-6 * std::sqrt(p.spec.k + 1.0) + 4e-6;
+  // Rounded there, behind each stage, and between blocks of k, where the sum of so many quarters is some √k / 3.
+  const double blocks = std::ceil(double(p.spec.k) / gemm::Rows::most_k);
+  const bool stores_halves = p.spec.kept.y != schema::DType::f32;
+  const double tolerance = 2e-6 * std::sqrt(p.spec.k + 1.0) + 4e-6 + (stores_halves ? 6e-4 * (1 + p.spec.epilogue.size) * (1 + blocks * std::sqrt(double(p.spec.k)) / 3) : 0);
   for (int64_t m = 0; m < p.m; ++m)
     for (int64_t n = 0; n < p.spec.n; ++n)
       ASSERT_TRUE(test::near(c[m * data.ldc + n], data.want(m, n), tolerance))
@@ -99,6 +101,21 @@ void check(const gemm::Row& row, Problem p) {
     const std::vector<float> again = data.run(*kernel, *pool);
     ASSERT_TRUE(c.empty() || std::memcmp(c.data(), again.data(), c.size() * sizeof(float)) == 0) << "on more threads";
   }
+}
+
+// As values are kept in f32, and by turns in each other way that the row takes.
+void check(const gemm::Row& row, Problem p) {
+  p.spec.precision = test::precision_of(row.name);
+  if (p.spec.precision == Precision::f16 && p.spec.b == gemm::B::dynamic) {
+    ASSERT_EQ(row.supports(p.spec).refusal, "B is not constant");
+    return;
+  }
+  check_kept(row, p);
+  static size_t turn = 0;
+  const auto ways = test::ways_to_keep();
+  p.spec.kept = ways[1 + turn++ % (ways.size() - 1)];
+  if (p.spec.precision == Precision::f16) check_kept(row, p);
+  else ASSERT_EQ(row.supports(p.spec).refusal, "values are kept as another type");
 }
 
 class GemmRow : public testing::TestWithParam<size_t> {
@@ -128,8 +145,8 @@ TEST_P(GemmRow, LongReductionsAndManyPanels) {
 
 // Panels side by side, what is left of them, and a last one that is narrower.
 TEST_P(GemmRow, OneRow) {
-  const Chain chain{Stage::of(BinaryKind::mul, 1, Mode::per_column), Stage::of(BinaryKind::add, 0, Mode::full), Stage::of(UnaryKind::relu)};
-  for (const int64_t n : {63, 64, 127, 128, 129, 160, 255, 256, 257, 291})
+  const Chain chain{Stage::of(BinaryKind::mul, 1, Mode::per_column), Stage::of(BinaryKind::add, 0, Mode::full), Stage::of(BinaryKind::max, 2, Mode::scalar)};
+  for (const int64_t n : {63, 64, 127, 128, 129, 160, 255, 256, 257, 291, 402})
     for (const int64_t k : {0, 1, 3, 4, 5, 64, 800, 1700}) {
       check(row, {.spec = {.n = n, .k = k, .bias = n % 2 == 0, .epilogue = k == 5 || k == 800 ? chain : Chain(), .rows = k % 2}, .m = 1});
       if (HasFatalFailure()) return;

@@ -10,7 +10,7 @@ TEST(Peak, IsPositiveAndSane) {
       SCOPED_TRACE(std::string(level.name) + ", threads: " + std::to_string(threads));
       ThreadPool pool(threads);
       for (const double rate : {peak_flops(level.mask, pool, 0.001), memory_bandwidth(level.mask, pool, 0.001),
-                                cache_bandwidth(level.mask, pool, 0.001)}) {
+                                cache_bandwidth(level.mask, pool, 0.001), peak_flops(level.mask, pool, 0.001, Precision::f16)}) {
         EXPECT_GT(rate, 1e6);
         EXPECT_LT(rate, 1e15);
       }

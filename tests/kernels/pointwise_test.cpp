@@ -161,6 +161,40 @@ TEST_P(PointwiseRow, NarrowRows) {
   }
 }
 
+// What is kept as half gives what its floats give; what is stored so is rounded once, and as large as half can be where it is finite.
+TEST_P(PointwiseRow, ValuesThatAreKeptAsHalf) {
+  if (!half::select({})) GTEST_SKIP() << "no kernel between f32 and half here";
+  using enum schema::DType;
+  const Chain chain{Stage::of(BinaryKind::mul, 0, Mode::full), Stage::of(BinaryKind::add, 1, Mode::per_column), Stage::of(BinaryKind::sub, 2, Mode::scalar), Stage::of(UnaryKind::relu)};
+  for (const auto& kept : {pointwise::KeptTypes{.x = f16}, {.y = f16}, {.operands = {f16}}, {.x = f16, .y = f16, .operands = {f16, f16, f16}}})
+    for (const int64_t rows : {1, 3, 70})
+      for (const int64_t columns : {1, 7, 255, 256, 257, 600}) {
+        SCOPED_TRACE(std::to_string(rows) + "x" + std::to_string(columns) + " seed " + std::to_string(test::seed()));
+        const int64_t pitch = columns + 2;
+        const auto n = size_t((rows - 1) * pitch + columns);
+        const test::Buffer x(n, 1, -300, 300), full(n, 2, -300, 300), column(size_t(columns), 3), scalar(1, 4), want(n);
+        const auto rounded = [&](const test::Buffer& v, schema::DType type) {
+          const auto floats = test::floats_of(test::kept_as(v, type), v.size(), type);
+          std::copy(floats.begin(), floats.end(), v.data());
+        };
+        rounded(x, kept.x), rounded(full, kept.operands[0]), rounded(column, kept.operands[1]), rounded(scalar, kept.operands[2]);
+        const test::Buffer from = test::kept_as(x, kept.x), a = test::kept_as(full, kept.operands[0]), b = test::kept_as(column, kept.operands[1]), c = test::kept_as(scalar, kept.operands[2]);
+        const test::Buffer room = test::room_for(n, kept.y);
+        const pointwise::Operand operands[] = {{a.data(), pitch}, {b.data(), 0}, {c.data(), 0}}, in_f32[] = {{full.data(), pitch}, {column.data(), 0}, {scalar.data(), 0}};
+        pointwise::Kernel kernel = row.make(chain), halves = pointwise::select(chain, isa::detected(), kept).kernel;
+        ASSERT_TRUE(kernel && halves);
+        kernel.kept = halves.kept, kernel.widen = halves.widen, kernel.narrow = halves.narrow;
+        kernel.run({from.data(), pitch, room.data(), pitch, operands, rows, columns});
+        pointwise::scalar::make(chain).run({x.data(), pitch, want.data(), pitch, in_f32, rows, columns});
+        ASSERT_TRUE(room.guards_intact());
+        const std::vector<float> y = test::floats_of(room, n, kept.y);
+        for (size_t i = 0; i < n; ++i) {
+          if (int64_t(i) % pitch >= columns) ASSERT_TRUE(std::isnan(y[i])) << "between rows";
+          else ASSERT_TRUE(test::near(y[i], kept.y == f16 ? std::min(want[i], 65504.0f) : want[i], kept.y == f16 ? 5e-4 : 1e-6)) << "at " << i << ": " << y[i] << " not " << want[i];
+        }
+      }
+}
+
 TEST_P(PointwiseRow, NanAndInfinity) {
   constexpr float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   for (const Domain& f : functions()) {

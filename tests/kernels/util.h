@@ -16,6 +16,7 @@
 #include "kernels/isa.h"
 #include "kernels/jit.h"
 #include "kernels/os.h"
+#include "kernels/pointwise/pointwise.h"
 #include "kernels/precision.h"
 
 namespace test {
@@ -109,6 +110,34 @@ inline kernels::Precision precision_of(std::string_view row) {
 // Numbers that half precision has, as it has their products and sums of 64 of these: what rounds operands so is then as exact as f32.
 inline void make_quarters(const Buffer& x) {
   for (size_t i = 0; i < x.size(); ++i) x[i] = std::round(4 * x[i]) / 4;
+}
+
+// A copy as it is kept between steps: in half precision, in the room of as many floats as hold it; bytes of ones where `fill` is wanted
+// instead of numbers, which are a NaN of either type.
+inline Buffer kept_as(const Buffer& x, schema::DType kept) {
+  Buffer copy(kept == schema::DType::f32 ? x.size() : (x.size() + 1) / 2);
+  if (kept == schema::DType::f32) std::copy_n(x.data(), x.size(), copy.data());
+  kernels::ThreadPool one(1);
+  if (kept != schema::DType::f32) kernels::half::select({}).kernel.run(x.data(), copy.data(), int64_t(x.size()), {}, one);
+  return copy;
+}
+inline Buffer room_for(size_t n, schema::DType kept) {
+  Buffer room(kept == schema::DType::f32 ? n : (n + 1) / 2);
+  std::memset(room.data(), 0xff, room.size() * sizeof(float));
+  return room;
+}
+inline std::vector<float> floats_of(const Buffer& x, size_t n, schema::DType kept) {
+  std::vector<float> wide(n);
+  const kernels::half::Spec back{.back = true};
+  kernels::ThreadPool one(1);
+  if (kept == schema::DType::f32) std::copy_n(x.data(), n, wide.data());
+  else kernels::half::select(back).kernel.run(x.data(), wide.data(), int64_t(n), back, one);
+  return wide;
+}
+// What values may be kept as: in f32, and each way that has some in half precision, for who takes turns.
+inline std::vector<kernels::pointwise::KeptTypes> ways_to_keep() {
+  using enum schema::DType;
+  return {{}, {.x = f16}, {.y = f16}, {.x = f16, .y = f16}, {.x = f16, .y = f16, .operands = {f16}}, {.operands = {f16}}};
 }
 
 // Why a row cannot be tested here, or empty.
