@@ -35,7 +35,8 @@ std::optional<Lowered> lower(const kernels::cuda::DirectConvProblem& problem, co
 std::optional<Lowered> lower_direct(const schema::Conv& op, const LowerContext& c) {
   if (!c.target || c.in(0).dtype != DType::f32) return std::nullopt;
   const Shape x = c.in(0).shape(), w = c.in(1).shape(), y = c.out(0).shape();
-  kernels::cuda::DirectConvProblem p{.batch = x[0], .channels = x[1], .out_channels = y[1], .groups = op.groups};
+  kernels::cuda::DirectConvProblem p{
+      .dims = {}, .batch = x[0], .channels = x[1], .out_channels = y[1], .groups = op.groups};
   const auto in = std::span(x).subspan(2), kernel = std::span(w).subspan(2);
   if (!set_extents(p.dims, in, std::span(y).subspan(2), kernel)) return std::nullopt;
   const auto spatial = windows(op, in.size());
@@ -48,7 +49,7 @@ std::optional<Lowered> lower_direct(const schema::ConvTranspose& op, const Lower
   if (!c.target || c.in(0).dtype != DType::f32) return std::nullopt;
   const Shape x = c.in(0).shape(), w = c.in(1).shape(), y = c.out(0).shape();
   kernels::cuda::DirectConvProblem p{
-      .batch = x[0], .channels = x[1], .out_channels = y[1], .groups = op.groups, .transposed = true};
+      .dims = {}, .batch = x[0], .channels = x[1], .out_channels = y[1], .groups = op.groups, .transposed = true};
   const auto in = std::span(x).subspan(2), kernel = std::span(w).subspan(2);
   if (!set_extents(p.dims, in, std::span(y).subspan(2), kernel)) return std::nullopt;
   const auto spatial = all_windows(op, in.size());
@@ -63,7 +64,8 @@ std::optional<Lowered> lower_direct(const schema::ConvTranspose& op, const Lower
 std::optional<Lowered> lower_direct(const schema::Pool& op, const LowerContext& c) {
   if (!c.target) return std::nullopt;
   const Shape x = c.in(0).shape(), y = (c.makes(0) ? c.out(0) : c.out(1)).shape();
-  kernels::cuda::DirectPoolProblem p{.planes = x[0] * x[1],
+  kernels::cuda::DirectPoolProblem p{.dims = {},
+                                     .planes = x[0] * x[1],
                                      .kind = op.kind,
                                      .type = c.in(0).dtype,
                                      .p = op.p,
