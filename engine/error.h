@@ -27,7 +27,8 @@ struct Error : std::runtime_error {
   Code code;
 };
 
-// The parts, printed one after the other.
+// The parts, printed one after the other. What it costs to print a part is paid where there is a message to
+// make: a part may be anything that to_text takes, or a function that makes a text.
 void append(std::string& text, int64_t number);
 void append(std::string& text, uint64_t number);
 void append(std::string& text, double number);  // six digits
@@ -36,7 +37,9 @@ template <class T> void append_part(std::string& text, const T& part) {
   else if constexpr (std::is_floating_point_v<T>) append(text, double(part));
   else if constexpr (std::is_unsigned_v<T>) append(text, uint64_t(part));  // bool too
   else if constexpr (std::is_integral_v<T> || std::is_enum_v<T>) append(text, int64_t(part));
-  else text += std::string_view(part);
+  else if constexpr (std::is_invocable_v<const T&>) text += part();
+  else if constexpr (std::is_convertible_v<const T&, std::string_view>) text += std::string_view(part);
+  else text += to_text(part);
 }
 template <class... Parts> std::string cat(const Parts&... parts) {
   std::string text;
@@ -49,7 +52,7 @@ template <class... Parts> void require(bool ok, Code code, const Parts&... messa
   if (!ok) fail(code, message...);
 }
 
-// Calls f; an error from it gets `context: ` in front.
+// Calls f; an error from it gets `context: ` in front, whose parts are printed then.
 template <class F, class... Parts> decltype(auto) with_context(F&& f, const Parts&... context) {
   try {
     return f();

@@ -38,9 +38,11 @@ ConstantPtr fold(const Graph& graph, const Node& node, size_t k) {
     if (type.determined()) view = objects[i].set_tensor(type.dtype, type.shape());
     context.out_.push_back({view, true, !type.determined()});
   }
-  return with_context([&] {
-    reference(node.op, context);
-    return make_constant(std::as_const(objects[k]).view());
-  }, to_text(node.origins));
+  return with_context(
+      [&] {
+        reference(node.op, context);
+        return make_constant(std::as_const(objects[k]).view());
+      },
+      [&] { return to_text(node.origins); });
 }
 }  // namespace engine

@@ -18,6 +18,7 @@ ValueId Graph::add_constant(ConstantPtr constant, std::string name) {
 
 Types types_of(const Graph& graph, std::span<const ValueId> ids) {
   Types types;
+  types.reserve(ids.size());
   for (ValueId v : ids)
     if (v != ValueId::none) types.push_back(graph[v].type);
   return types;
@@ -55,18 +56,21 @@ void verify(const Graph& graph) {
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
     check(!node.origins.empty(), "node ", i, " (", name(node.op.id()), ") has no origins");
-    with_context([&] {
-      for (ValueId v : node.inputs)
-        if (v != ValueId::none) use(v);
-      const Types types = infer(graph, node);
-      check(types.size() == node.outputs.size(), "has ", node.outputs.size(), " outputs instead of ", types.size());
-      for (size_t k = 0; k < types.size(); ++k) {
-        if (node.outputs[k] == ValueId::none) continue;
-        define(node.outputs[k], NodeId(i));
-        check(compatible(graph[node.outputs[k]].type, types[k]), "output ", k, " is ", to_text(graph[node.outputs[k]].type), " instead of ", to_text(types[k]));
-      }
-      for (const auto& body : node.bodies) verify(*body);
-    }, to_text(node.origins));
+    with_context(
+        [&] {
+          for (ValueId v : node.inputs)
+            if (v != ValueId::none) use(v);
+          const Types types = infer(graph, node);
+          check(types.size() == node.outputs.size(), "has ", node.outputs.size(), " outputs instead of ", types.size());
+          for (size_t k = 0; k < types.size(); ++k) {
+            if (node.outputs[k] == ValueId::none) continue;
+            define(node.outputs[k], NodeId(i));
+            check(compatible(graph[node.outputs[k]].type, types[k]), "output ", k, " is ",
+                  to_text(graph[node.outputs[k]].type), " instead of ", to_text(types[k]));
+          }
+          for (const auto& body : node.bodies) verify(*body);
+        },
+        [&] { return to_text(node.origins); });
   }
   for (const GraphOutput& out : graph.outputs) use(out.value);
   for (const State& s : graph.states) check(s.input < graph.inputs.size() && s.output < graph.outputs.size(), "a state is out of range");
@@ -77,20 +81,20 @@ ValueIds Rewriter::add(Op op, ValueIds inputs, Origins origins, size_t outputs, 
   for (ValueId& v : inputs) v = resolve(v);
   while (!inputs.empty() && inputs.back() == ValueId::none) inputs.pop_back();
   Node node{std::move(op), std::move(inputs), ValueIds(outputs, ValueId::none), std::move(origins), std::move(bodies)};
-  const Types types = with_context([&] { return infer(graph, node); }, to_text(node.origins));
+  Types types = with_context([&] { return infer(graph, node); }, [&] { return to_text(node.origins); });
   if (types.size() != outputs) fail(Code::invalid_model, to_text(node.origins), ": ", name(node.op.id()), " has ", types.size(), " outputs, not ", outputs);
   for (size_t k = 0; k < types.size(); ++k) {
     node.outputs[k] = ValueId(graph.values.size());
-    graph.values.push_back({types[k], NodeId(graph.nodes.size()), {}, nullptr, {}});
+    graph.values.push_back({std::move(types[k]), NodeId(graph.nodes.size()), {}, nullptr, {}});
   }
   infer_ints(graph, node);
   graph.nodes.push_back(std::move(node));
+  if (!first_use_.empty()) add_uses(NodeId(graph.nodes.size() - 1));
   return graph.nodes.back().outputs;
 }
 
 ValueId Rewriter::resolve(ValueId v) const {
-  for (const auto& [from, to] : replaced_)
-    if (v == from) v = to;
+  while (size_t(v) < replaced_.size() && replaced_[size_t(v)] != ValueId::none) v = replaced_[size_t(v)];
   return v;
 }
 
@@ -99,8 +103,15 @@ void Rewriter::replace(ValueId from, ValueId to) {
   if (from == to) return;
   if (!compatible(graph[from].type, graph[to].type)) fail(Code::invalid_model, "replace: ", to_text(graph[to].type), " does not fit ", to_text(graph[from].type));
   changed_ = true;
-  replaced_.emplace_back(from, to);
-  for (Node& node : graph.nodes) std::ranges::replace(node.inputs, from, to);
+  if (first_use_.empty())
+    for (size_t n = 0; n < graph.nodes.size(); ++n) add_uses(NodeId(n));
+  first_use_.resize(graph.values.size(), no_use);
+  replaced_.resize(graph.values.size(), ValueId::none);
+  if (replaced_[size_t(from)] == ValueId::none) replaced_[size_t(from)] = to;
+  for (uint32_t u = std::exchange(first_use_[size_t(from)], no_use), next; u != no_use; u = next) {
+    std::ranges::replace(graph[uses_[u].node].inputs, from, to);
+    next = std::exchange(uses_[u].next, first_use_[size_t(to)]), first_use_[size_t(to)] = u;
+  }
   for (GraphOutput& out : graph.outputs)
     if (out.value == from) out.value = to;
   if (graph[from].producer == NodeId::none || graph[to].producer == NodeId::none) return;
@@ -109,8 +120,14 @@ void Rewriter::replace(ValueId from, ValueId to) {
     if (std::ranges::find(kept, origin) == kept.end()) kept.push_back(origin);
 }
 
+void Rewriter::add_uses(NodeId n) {
+  first_use_.resize(graph.values.size(), no_use);
+  for (ValueId v : graph[n].inputs)
+    if (v != ValueId::none) uses_.push_back({n, std::exchange(first_use_[size_t(v)], uint32_t(uses_.size()))});
+}
+
 bool Rewriter::commit() {
-  replaced_.clear();
+  replaced_.clear(), first_use_.clear(), uses_.clear();
   if (!changed_) return false;
   changed_ = false;
   std::vector<Node> nodes;
@@ -150,7 +167,7 @@ bool Rewriter::commit() {
       if (waiting) continue;
       stack.pop_back();
       state[size_t(top)] = done;
-      nodes.push_back(graph[top]);
+      nodes.push_back(std::move(graph[top]));
     }
   }
   graph.nodes = std::move(nodes);

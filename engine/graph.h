@@ -88,8 +88,17 @@ class Rewriter {
   Graph& graph;
 
  private:
-  std::vector<std::pair<ValueId, ValueId>> replaced_;
+  // Of a value, the nodes that read it, as a list through all uses there are; from the first replacement on.
+  struct Use {
+    NodeId node;
+    uint32_t next;
+  };
+  static constexpr uint32_t no_use = UINT32_MAX;
+  void add_uses(NodeId);
   ValueId resolve(ValueId) const;
+  std::vector<Use> uses_;
+  std::vector<uint32_t> first_use_;  // by value
+  std::vector<ValueId> replaced_;    // by value, what stands for it; none: itself
   bool changed_ = false;
 };
 }  // namespace engine

@@ -411,18 +411,20 @@ class GraphReader {
     }
     require(!node.origins.empty(), Code::invalid_model, "node ", graph.nodes.size(), " (", op, ") has no origins");
     require(int64_t(node.inputs.size()) <= limits::ports && outputs <= limits::ports, Code::limit, "node ", graph.nodes.size(), " (", op, ") has too many inputs or outputs");
-    with_context([&] {
-      node.op = make_op(op, version, fields);
-      for (uint32_t k = 0; k < outputs; ++k) {
-        count();
-        node.outputs.push_back(ValueId(graph.values.size()));
-        graph.values.push_back({{}, NodeId(graph.nodes.size()), k < names.size() ? names[k] : "", nullptr, {}});
-      }
-      const Types types = infer(graph, node);
-      check(types.size() == outputs, name(node.op.id()), " has ", types.size(), " outputs, not ", outputs);
-      for (size_t k = 0; k < types.size(); ++k) graph[node.outputs[k]].type = types[k];
-      infer_ints(graph, node);
-    }, to_text(node.origins));
+    with_context(
+        [&] {
+          node.op = make_op(op, version, fields);
+          for (uint32_t k = 0; k < outputs; ++k) {
+            count();
+            node.outputs.push_back(ValueId(graph.values.size()));
+            graph.values.push_back({{}, NodeId(graph.nodes.size()), k < names.size() ? names[k] : "", nullptr, {}});
+          }
+          const Types types = infer(graph, node);
+          check(types.size() == outputs, name(node.op.id()), " has ", types.size(), " outputs, not ", outputs);
+          for (size_t k = 0; k < types.size(); ++k) graph[node.outputs[k]].type = types[k];
+          infer_ints(graph, node);
+        },
+        [&] { return to_text(node.origins); });
     graph.nodes.push_back(std::move(node));
   }
 

@@ -8,6 +8,7 @@
 #include "engine/plan.h"
 #include "engine/shape.h"
 #include "engine/tuning.h"
+#include "kernels/code.h"
 #include "kernels/tile/tile.h"
 
 namespace engine {
@@ -132,7 +133,7 @@ class Compiler {
     }
     const Types most_in = at_bounds(in), most_out = at_bounds(out);
     step.cost = cost(node.op, most_in, most_out);
-    step.work = work_of(node.op, most_in, most_out);
+    step.work = work_of(step.cost, most_in, most_out);
     if (node.op.get_if<schema::Fused>()) {
       const Cost inside = body_cost(*node.bodies[0]);
       step.cost.flops = inside.flops, step.cost.border = inside.border;
@@ -162,9 +163,14 @@ class Compiler {
   }
 
   void lower_steps() {
+    kernels::jit::Batch code;
     if (options_.keep_refusals) plan_.refusals.resize(plan_.steps.size());
     if (options_.keep_refusals || options_.tuned) plan_.keys.resize(plan_.steps.size());
-    run_all(options_.device ? Workers{} : workers_, int64_t(plan_.steps.size()), [&](int64_t s) { lower_step(size_t(s)); });
+    run_all(options_.device ? Workers{} : workers_, int64_t(plan_.steps.size()), [&](int64_t s) {
+      const kernels::jit::Batch::Scope generates(code);
+      lower_step(size_t(s));
+    });
+    require(code.seal(), Code::out_of_memory, "executable memory is denied");
   }
 
   // False: it has no kernel for values that lie inside others.
@@ -321,7 +327,10 @@ bool grows(const Plan& plan, const State& state) {
 }  // namespace
 
 double work_of(const Op& op, std::span<const Type> in, std::span<const Type> out) {
-  const Cost c = cost(op, in, out);
+  return work_of(cost(op, in, out), in, out);
+}
+
+double work_of(const Cost& c, std::span<const Type> in, std::span<const Type> out) {
   double most = std::max({c.flops, c.bytes, 1000.0});
   for (const auto types : {in, out})
     for (const Type& t : types) {

@@ -39,7 +39,7 @@ void InferContext::expect_inputs(size_t least, size_t most) const {
 void InferContext::expect_tensor(size_t k) const { check(in(k).is_tensor(), "input ", k, " must be a tensor"); }
 Dims InferContext::expect_rank(size_t k, int64_t rank) const {
   expect_tensor(k);
-  check(!in(k).ranked || in(k).rank() == rank, "input ", k, " is ", to_text(in(k)), " where rank ", rank, " is needed");
+  check(!in(k).ranked || in(k).rank() == rank, "input ", k, " is ", in(k), " where rank ", rank, " is needed");
   return in(k).ranked ? in(k).dims : Dims(size_t(rank), Dim::unknown());
 }
 void InferContext::expect_same_dtype(size_t a, size_t b) const {
@@ -65,7 +65,7 @@ void InferContext::expect_scalar(size_t k, const char* what) const {
 }
 
 void meet(Dim& extent, const Dim& other, const char* what) {
-  check(may_equal(extent, other), what, ' ', extent.text(), " meets ", other.text());
+  check(may_equal(extent, other), what, ' ', extent, " meets ", other);
   if (!extent.known() && (other.known() || extent.text() == "?")) extent = other;
 }
 
@@ -117,7 +117,7 @@ Types infer(const Graph& graph, const Node& node) {
   if (const auto& budget = Budget::current()) budget->check_time();
   const InferContext context(graph, node);
   return with_context([&] { return visit([&](const auto& p) { return def(p).infer(p, context); }, node.op); },
-                      name(node.op.id()), '(', to_text(types_of(graph, node.inputs)), ')');
+                      name(node.op.id()), '(', [&] { return to_text(types_of(graph, node.inputs)); }, ')');
 }
 namespace {
 // No string that an op makes is longer than the longest of each of its inputs together: what the outputs take is drawn
@@ -173,6 +173,9 @@ Cost cost(const Op& op, std::span<const Type> in, std::span<const Type> out) {
 }
 int inplace_input(const Node& node) {
   return visit([&](const auto& p) { return def(p).inplace_input ? def(p).inplace_input(p, node) : -1; }, node.op);
+}
+int continued_input(const Op& op, size_t output) {
+  return visit([&](const auto& p) { return def(p).continued_input ? def(p).continued_input(p, output) : -1; }, op);
 }
 bool sizes_outputs(const Op& op, size_t input) {
   return input < 32 && visit([](const auto& p) { return def(p).sized_by; }, op) >> input & 1;

@@ -190,6 +190,8 @@ template <class T> struct OpDef {
   void (*simplify)(const T&, NodeId, Rewriter&) = nullptr;
   // The input whose buffer output 0 may take: element i of the output depends on no later element of it.
   int (*inplace_input)(const T&, const Node&) = nullptr;
+  // The input that output k continues: where both have the same memory, the kernel and the reference write only what is new. -1: none.
+  int (*continued_input)(const T&, size_t k) = nullptr;
   // Bit k: the numbers of input k say how large outputs are, or along which dims, and hardly more. Where only the run
   // knows them, the node is planned for those it meets, as what reads the outputs has to be anyway.
   unsigned sized_by = 0;
@@ -222,6 +224,7 @@ bool lowers_to_device(const Op&);
 bool lowers_kept(const Op&, bool on_device);
 bool lowers_bounded(const Op&);
 int inplace_input(const Node&);  // -1: none
+int continued_input(const Op&, size_t output);  // -1: none
 bool sizes_outputs(const Op&, size_t input);  // see OpDef::sized_by
 bool is_alias(const Op&);
 bool is_random(const Op&);

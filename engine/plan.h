@@ -81,6 +81,7 @@ struct Step {
 // What a step draws on a budget: operations, bytes, or turns of the loops around empty extents, whichever are more, and
 // as many as calling it costs.
 double work_of(const Op&, std::span<const Type> in, std::span<const Type> out);
+double work_of(const Cost&, std::span<const Type> in, std::span<const Type> out);  // of its cost
 
 struct Plan {
   Types inputs;

@@ -46,18 +46,17 @@ std::shared_ptr<const Model> Model::load(const std::string& path, CompileOptions
 }
 
 namespace {
-// The state is a cache with room for what its only reader adds: GroupQueryAttention does so where the memory of both is the same.
+// The state is a cache with room for what its only reader adds, which does so where the memory of both is the same.
 bool extends_in_place(const Graph& graph, const State& state) {
   const ValueId from = graph.inputs[state.input], to = graph.outputs[state.output].value;
   const NodeId reader = graph[to].producer;
-  if (reader == NodeId::none || !(graph[from].type == graph[to].type) || !graph[reader].op.get_if<schema::GroupQueryAttention>()) return false;
+  if (reader == NodeId::none || !(graph[from].type == graph[to].type)) return false;
   int64_t uses = 0;
   for (const Node& node : graph.nodes) uses += std::ranges::count(node.inputs, from);
   for (const GraphOutput& out : graph.outputs) uses += out.value == from;
   const Node& node = graph[reader];
-  for (const size_t k : {1, 2})
-    if (node.outputs.size() > k && node.outputs[k] == to) return uses == 1 && node.inputs.size() > k + 2 && node.inputs[k + 2] == from;
-  return false;
+  const int input = continued_input(node.op, size_t(std::ranges::find(node.outputs, to) - node.outputs.begin()));
+  return uses == 1 && input >= 0 && size_t(input) < node.inputs.size() && node.inputs[size_t(input)] == from;
 }
 }  // namespace
 

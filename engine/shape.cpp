@@ -101,13 +101,15 @@ void infer_ints(Graph& graph, const Node& node) {
 
 void infer_types(Graph& graph) {
   for (const Node& node : graph.nodes)
-    with_context([&] {
-      const Types types = infer(graph, node);
-      check(types.size() == node.outputs.size(), "has ", node.outputs.size(), " outputs instead of ", types.size());
-      for (size_t k = 0; k < types.size(); ++k)
-        if (node.outputs[k] != ValueId::none) graph[node.outputs[k]].type = types[k];
-      infer_ints(graph, node);
-    }, to_text(node.origins));
+    with_context(
+        [&] {
+          const Types types = infer(graph, node);
+          check(types.size() == node.outputs.size(), "has ", node.outputs.size(), " outputs instead of ", types.size());
+          for (size_t k = 0; k < types.size(); ++k)
+            if (node.outputs[k] != ValueId::none) graph[node.outputs[k]].type = types[k];
+          infer_ints(graph, node);
+        },
+        [&] { return to_text(node.origins); });
 }
 
 Types infer_body(const Graph& body, std::span<const Type> inputs, std::span<const std::optional<Dims>> ints) {
@@ -127,6 +129,12 @@ class Specialiser {
   Specialiser() : head_(result_.head), tail_(result_.tail) {}
 
   Specialised run(const Graph& graph, std::span<const Type> inputs, std::span<const ConstantPtr> values) {
+    if (settled(graph, inputs, values)) {
+      result_.head = graph;
+      result_.head.states.clear(), result_.head.precision = {};
+      for (size_t k = 0; k < graph.outputs.size(); ++k) result_.outputs.push_back({false, k});
+      return std::move(result_);
+    }
     Scope scope(graph);
     for (size_t k = 0; k < inputs.size(); ++k) {
       const std::string& name = graph[graph.inputs[k]].name;
@@ -140,6 +148,29 @@ class Specialiser {
   }
 
  private:
+  // Nothing is left to infer, to fold, to inline or to drop: the types were found for these inputs when the graph was
+  // made.
+  static bool settled(const Graph& graph, std::span<const Type> inputs, std::span<const ConstantPtr> values) {
+    if (input_types(graph) != Types(inputs.begin(), inputs.end()) ||
+        std::ranges::any_of(values, [](const ConstantPtr& v) { return v != nullptr; }))
+      return false;
+    const auto extents_known = [](const Type& t) { return t.is_tensor() && t.determined(); };
+    if (!std::ranges::all_of(inputs, extents_known)) return false;
+    std::vector<bool> used(graph.values.size());
+    for (const GraphOutput& out : graph.outputs) used[size_t(out.value)] = true;
+    for (const Node& node : graph.nodes)
+      for (ValueId v : node.inputs)
+        if (v != ValueId::none) used[size_t(v)] = true;
+    return std::ranges::all_of(graph.nodes, [&](const Node& node) {
+      return node.op.id() != OpId::Identity && node.bodies.empty() &&
+             std::ranges::any_of(node.inputs, [&](ValueId v) { return v != ValueId::none && !graph[v].constant; }) &&
+             std::ranges::any_of(node.outputs, [&](ValueId v) { return v != ValueId::none && used[size_t(v)]; }) &&
+             std::ranges::all_of(node.outputs, [&](ValueId v) {
+               return v != ValueId::none && extents_known(graph[v].type) && !graph[v].ints;
+             });
+    });
+  }
+
   struct Mapped {
     bool tail = false;
     ValueId id = ValueId::none;

@@ -84,6 +84,7 @@ struct Type {
 };
 using Types = std::vector<Type>;
 
+inline std::string to_text(const Dim& dim) { return dim.text(); }
 std::string to_text(const Type&);                   // "f32[1,3,H,8]", "f32[?]..." , "seq(i64[])"
 std::string to_text(std::span<const Type>);         // comma-separated
 std::string to_text(std::span<const int64_t> shape);  // "[1,3,8,8]"

@@ -167,9 +167,14 @@ void Memory::swap(Memory& other) noexcept {
   std::swap(mapped_, other.mapped_);
 }
 
+namespace {
+constexpr size_t large_page = 2 << 20;
+}  // namespace
+
 Memory Memory::allocate(size_t bytes) {
   Memory memory;
-  const size_t mapped = std::max<size_t>(bytes, 1);
+  // Linux aligns a mapping for large pages where its length is a multiple of theirs; what is not written takes no memory.
+  const size_t mapped = bytes < large_page ? std::max<size_t>(bytes, 1) : (bytes + large_page - 1) / large_page * large_page;
   void* at = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (at == MAP_FAILED) return memory;
   memory.data_ = static_cast<std::byte*>(at), memory.size_ = bytes, memory.mapped_ = mapped;
@@ -211,7 +216,8 @@ Status Memory::read_file(const std::string& path, Memory& out) {
 
 void Memory::prefer_large_pages() const {
 #if defined(MADV_HUGEPAGE)
-  if (mapped_ >= 2 << 20) madvise(data_, mapped_, MADV_HUGEPAGE);  // as large as one
+  const size_t rest = size_ % large_page, bytes = size_ - rest + (rest > large_page / 2 ? large_page : 0);
+  if (bytes && bytes <= mapped_) madvise(data_, bytes, MADV_HUGEPAGE);
 #endif
 }
 
@@ -256,27 +262,22 @@ Status write_file(const std::string& path, std::span<const std::span<const std::
   return sync_folder(path);
 }
 
-Executable make_executable(std::span<const std::byte> code) {
-  // The pages' size is kept in front of the code, so that the deleter is a plain function.
-  constexpr size_t header = 64;
-  const size_t bytes = (header + code.size() + page_size() - 1) / page_size() * page_size();
-  Executable none(nullptr, [](const std::byte*) {});
-  void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (at == MAP_FAILED) return none;
-  auto* const base = static_cast<std::byte*>(at);
-  std::memcpy(base, &bytes, sizeof bytes);
-  std::memcpy(base + header, code.data(), code.size());
-  if (mprotect(at, bytes, PROT_READ | PROT_EXEC) != 0) {
-    munmap(at, bytes);
-    return none;
-  }
-  __builtin___clear_cache(reinterpret_cast<char*>(base), reinterpret_cast<char*>(base) + bytes);
-  return Executable(base + header, [](const std::byte* entry) {
-    auto* const start = const_cast<std::byte*>(entry) - header;
-    size_t size;
-    std::memcpy(&size, start, sizeof size);
-    munmap(start, size);
-  });
+CodePages CodePages::allocate(size_t bytes) {
+  CodePages pages;
+  const size_t size = (bytes + page_size() - 1) / page_size() * page_size();
+  void* at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (at != MAP_FAILED) pages.data_ = static_cast<std::byte*>(at), pages.size_ = size;
+  return pages;
+}
+
+CodePages::~CodePages() {
+  if (data_) munmap(data_, size_);
+}
+
+bool CodePages::seal() {
+  if (mprotect(data_, size_, PROT_READ | PROT_EXEC) != 0) return false;
+  __builtin___clear_cache(reinterpret_cast<char*>(data_), reinterpret_cast<char*>(data_) + size_);
+  return true;
 }
 
 bool is_file(const std::string& path) { return ::access(path.c_str(), R_OK) == 0; }

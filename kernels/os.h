@@ -44,7 +44,7 @@ class Memory {
   static Status map_file(const std::string& path, Memory& out);
   static Status read_file(const std::string& path, Memory& out);
 
-  // A hint for memory that is read again and again: fewer, larger pages where it spans some. Wasted is less than one of them.
+  // A hint for memory that is read again and again: fewer, larger pages where it spans some. Wasted is less than half of one.
   void prefer_large_pages() const;
 
   // A hint that [offset, offset + bytes) of a mapped file is read next: its pages are mapped at once instead of one by one.
@@ -76,7 +76,22 @@ std::string own_folder();  // of the library or program that this code is part o
 // A function of a shared library, which stays loaded from then on. Null, and the reason, where there is none.
 void* library_function(const std::string& path, const char* name, std::string& reason);
 
-// A copy of `code` that can be executed and not written. Null where that is denied.
-using Executable = std::unique_ptr<const std::byte, void (*)(const std::byte*)>;
-Executable make_executable(std::span<const std::byte> code);
+// Pages for generated code: written first; once sealed, executed and no longer written.
+class CodePages {
+ public:
+  static CodePages allocate(size_t bytes);  // false where memory is denied
+  CodePages() = default;
+  CodePages(CodePages&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  CodePages& operator=(CodePages&&) = delete;
+  ~CodePages();
+  explicit operator bool() const { return data_ != nullptr; }
+  std::byte* data() const { return data_; }
+  size_t size() const { return size_; }
+  bool seal();  // false where that is denied
+
+ private:
+  std::byte* data_ = nullptr;
+  size_t size_ = 0;  // whole pages
+};
 }  // namespace kernels::os

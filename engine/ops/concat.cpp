@@ -26,7 +26,8 @@ Types infer(const Concat& op, const InferContext& in) {
         y.dims[d] = y.dims[d] + x.dims[d];
         continue;
       }
-      check(may_equal(x.dims[d], y.dims[d]), "input ", k, " is ", to_text(x), ", which does not continue ", to_text(in.in(0)), " along axis ", axis);
+      check(may_equal(x.dims[d], y.dims[d]), "input ", k, " is ", x, ", which does not continue ", in.in(0),
+            " along axis ", axis);
       if (x.dims[d].known()) y.dims[d] = x.dims[d];
     }
   }

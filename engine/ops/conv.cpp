@@ -19,10 +19,13 @@ Types infer(const Conv& op, const InferContext& in) {
   if (!x.ranked && !w.ranked) return {Type::unranked(x.dtype)};
   const size_t rank = x.ranked ? x.dims.size() : w.dims.size();
   const Dims xs = x.ranked ? x.dims : Dims(rank, Dim::unknown()), ws = w.ranked ? w.dims : Dims(rank, Dim::unknown());
-  check(may_equal(xs[1], ws[1] * op.groups), "x has ", xs[1].text(), " channels, w takes ", ws[1].text(), " in each of ", op.groups, " groups");
-  check(!ws[0].known() || ws[0].value() % op.groups == 0, ws[0].text(), " output channels do not divide into ", op.groups, " groups");
+  check(may_equal(xs[1], ws[1] * op.groups), "x has ", xs[1], " channels, w takes ", ws[1], " in each of ", op.groups,
+        " groups");
+  check(!ws[0].known() || ws[0].value() % op.groups == 0, ws[0], " output channels do not divide into ", op.groups,
+        " groups");
   if (in.has(2) && in.in(2).ranked)
-    check(in.in(2).rank() == 1 && may_equal(in.in(2).dims[0], ws[0]), "the bias is ", to_text(in.in(2)), " for ", ws[0].text(), " channels");
+    check(in.in(2).rank() == 1 && may_equal(in.in(2).dims[0], ws[0]), "the bias is ", in.in(2), " for ", ws[0],
+          " channels");
   Dims out{xs[0], ws[0]};
   const auto spatial = windows(op, rank - 2);
   for (size_t d = 2; d < rank; ++d) {

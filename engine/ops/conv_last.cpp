@@ -16,10 +16,13 @@ Types infer(const ConvLast& op, const InferContext& in) {
   check((!x.ranked || x.rank() == 4) && (!w.ranked || w.rank() == 4), "x and w must have rank 4");
   const Dims xs = x.ranked ? x.dims : Dims(4, Dim::unknown()), ws = w.ranked ? w.dims : Dims(4, Dim::unknown());
   const Dim& channels = xs[op.planar_input ? 1 : 3];
-  check(may_equal(channels, ws[1] * op.groups), "x has ", channels.text(), " channels, w takes ", ws[1].text(), " in each of ", op.groups, " groups");
-  check(!ws[0].known() || ws[0].value() % op.groups == 0, ws[0].text(), " output channels do not divide into ", op.groups, " groups");
+  check(may_equal(channels, ws[1] * op.groups), "x has ", channels, " channels, w takes ", ws[1], " in each of ",
+        op.groups, " groups");
+  check(!ws[0].known() || ws[0].value() % op.groups == 0, ws[0], " output channels do not divide into ", op.groups,
+        " groups");
   if (in.has(2) && in.in(2).ranked)
-    check(in.in(2).rank() == 1 && may_equal(in.in(2).dims[0], ws[0]), "the bias is ", to_text(in.in(2)), " for ", ws[0].text(), " channels");
+    check(in.in(2).rank() == 1 && may_equal(in.in(2).dims[0], ws[0]), "the bias is ", in.in(2), " for ", ws[0],
+          " channels");
   const auto spatial = windows(op, 2);
   Dims out{xs[0]};
   for (size_t d = 0; d < 2; ++d) {

@@ -320,10 +320,12 @@ double flops(const GroupQueryAttention&, std::span<const Type> in, std::span<con
   if (!in[0].determined() || out.size() < 2 || !out[1].determined()) return 0;
   return 4.0 * double(elements(in[0].shape())) * double(out[1].dims[2].value());
 }
+// The present keys and values continue the past ones.
+int past_of(const GroupQueryAttention&, size_t output) { return output == 1 || output == 2 ? int(output) + 2 : -1; }
 }  // namespace
 
 const OpDef<GroupQueryAttention>& def(const GroupQueryAttention&) {
-  static constexpr OpDef<GroupQueryAttention> def{.infer = infer, .reference = reference, .lower = lower_group_query_attention, .bounded = true, .on_device = true, .flops = flops};
+  static constexpr OpDef<GroupQueryAttention> def{.infer = infer, .reference = reference, .lower = lower_group_query_attention, .bounded = true, .on_device = true, .continued_input = past_of, .flops = flops};
   return def;
 }
 }  // namespace engine

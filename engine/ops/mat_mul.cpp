@@ -30,8 +30,8 @@ Types infer(const MatMul& op, const InferContext& in) {
   if (!a.ranked || !b.ranked) return {Type::unranked(a.dtype)};
   check(a.rank() >= 1 && b.rank() >= 1, "is not defined on scalars");
   const auto ma = matrix_of(std::span(a.dims), op.trans_a, true, 0), mb = matrix_of(std::span(b.dims), op.trans_b, false, 0);
-  check(may_equal(ma.columns, mb.rows), "a ", to_text(a), op.trans_a ? " (transposed)" : "", " has ", ma.columns.text(), " columns, b ",
-        to_text(b), op.trans_b ? " (transposed)" : "", " has ", mb.rows.text(), " rows");
+  check(may_equal(ma.columns, mb.rows), "a ", a, op.trans_a ? " (transposed)" : "", " has ", ma.columns, " columns, b ",
+        b, op.trans_b ? " (transposed)" : "", " has ", mb.rows, " rows");
   const auto batch = [](const Type& t) { const auto dims = batch_of(std::span(t.dims)); return Type::tensor(t.dtype, Dims(dims.begin(), dims.end())); };
   const Type batches[] = {batch(a), batch(b)};
   Type y = broadcast(a.dtype, batches);

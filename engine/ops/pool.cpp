@@ -16,7 +16,7 @@ Types infer(const Pool& op, const InferContext& in) {
   check(in.outputs() <= (op.kind == PoolKind::max ? 2 : 1), name(op.kind), " has one output");
   const size_t dims = op.kernel.size();
   check(dims >= 1 && int64_t(dims) <= limits::rank - 2, "the kernel has ", dims, " dims");
-  check(!x.ranked || x.dims.size() == dims + 2, "x is ", to_text(x), " for a kernel of ", dims, " dims");
+  check(!x.ranked || x.dims.size() == dims + 2, "x is ", x, " for a kernel of ", dims, " dims");
   Dims out = x.ranked ? Dims(x.dims.begin(), x.dims.begin() + 2) : Dims(2, Dim::unknown());
   const auto spatial = windows(op, dims);
   for (size_t d = 0; d < dims; ++d) {

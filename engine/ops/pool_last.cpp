@@ -15,7 +15,7 @@ Types infer(const PoolLast& op, const InferContext& in) {
   const bool byte = op.kind == PoolKind::max && (x.dtype == DType::i8 || x.dtype == DType::u8);
   check(byte || schema::is_real(x.dtype), name(op.kind), " is not defined for ", name(x.dtype));
   check(op.kernel.size() == 2, "the kernel has ", op.kernel.size(), " dims");
-  check(!x.ranked || x.rank() == 4, "x is ", to_text(x), " where rank 4 is needed");
+  check(!x.ranked || x.rank() == 4, "x is ", x, " where rank 4 is needed");
   const Dims xs = x.ranked ? x.dims : Dims(4, Dim::unknown());
   const auto spatial = windows(op, 2);
   Dims out{xs[0]};

@@ -47,7 +47,7 @@ Types infer(const Reduce& op, const InferContext& in) {
   if (op.keepdims) return {Type::tensor(x.dtype, Dims(x.dims.size(), Dim::unknown()))};
   const Type& given = in.in(1);
   const int64_t count = given.ranked && given.rank() == 1 && given.dims[0].known() ? given.dims[0].value() : 0;
-  check(count <= x.rank(), count, " axes are too many for ", to_text(x));
+  check(count <= x.rank(), count, " axes are too many for ", x);
   return {count ? Type::tensor(x.dtype, Dims(size_t(x.rank() - count), Dim::unknown())) : Type::unranked(x.dtype)};
 }
 

@@ -17,7 +17,7 @@ struct Window {
   Dim out(const Dim& in, const Dim& kernel) const {
     if (same()) return (in + (stride - 1)) / stride;
     const Dim room = in + (begin + end) - reach(kernel);
-    check(!room.known() || room.value() >= 0, "a kernel that reaches over ", reach(kernel).text(), " does not fit into ", in.text(),
+    check(!room.known() || room.value() >= 0, "a kernel that reaches over ", reach(kernel), " does not fit into ", in,
           " padded by ", begin, " and ", end);
     if (!ceil) return room / stride + 1;
     const Dim steps = (room + (stride - 1)) / stride;
@@ -63,7 +63,8 @@ inline double border_of(const Type& x, bool planes, const Window& rows, int64_t 
   return height ? double(bytes_of(x.dtype, x.shape())) * double(shared) / double(height) : 0;
 }
 inline void check_kernel(const Dim& extent) {
-  check(!extent.known() || (extent.value() >= 1 && extent.value() <= INT32_MAX), "kernel extent ", extent.text(), " is out of range");
+  check(!extent.known() || (extent.value() >= 1 && extent.value() <= INT32_MAX), "kernel extent ", extent,
+        " is out of range");
 }
 
 // A row of outputs that one tap of the kernel takes part in: flat offsets into the spatial dims of the output and of x.

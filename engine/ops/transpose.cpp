@@ -11,11 +11,13 @@ Ints full(const Transpose& op, int64_t rank) {
   Ints perm = op.perm;
   if (perm.empty())
     for (int64_t d = rank; d-- > 0;) perm.push_back(d);
-  check(int64_t(perm.size()) == rank, "permutation ", to_text(perm), " does not fit rank ", rank);
+  check(
+      int64_t(perm.size()) == rank, "permutation ", [&] { return to_text(perm); }, " does not fit rank ", rank);
   std::vector<bool> seen(perm.size());
   for (int64_t& d : perm) {
     d = normal_axis(d, rank, "permutation: dim");
-    check(!seen[size_t(d)], to_text(op.perm), " is not a permutation");
+    check(
+        !seen[size_t(d)], [&] { return to_text(op.perm); }, " is not a permutation");
     seen[size_t(d)] = true;
   }
   return perm;

@@ -278,9 +278,10 @@ class ChannelsLast {
   // A transpose that moves no dim but those of extent 1 leaves memory as it is.
   void drop_unit_transposes() {
     for (size_t n = 0, count = graph_.nodes.size(); n < count; ++n) {
+      if (!graph_.nodes[n].op.get_if<schema::Transpose>()) continue;
       const Node node = graph_.nodes[n];
       const auto* op = node.op.get_if<schema::Transpose>();
-      if (!op || !type(node.inputs[0]).determined() || op->perm.empty()) continue;
+      if (!type(node.inputs[0]).determined() || op->perm.empty()) continue;
       const Shape shape = type(node.inputs[0]).shape();
       int64_t before = -1;
       const bool still = std::ranges::all_of(op->perm, [&](int64_t d) {

@@ -60,9 +60,10 @@ bool fold_pads(Graph& graph) {
     if (folded(graph.nodes[n])) --others[size_t(graph.nodes[n].inputs[0])];
   Rewriter rewriter(graph);
   for (size_t n = 0; n < count; ++n) {
+    const auto op = folded(graph.nodes[n]);
+    if (!op) continue;
     const Node node = graph.nodes[n];
-    const auto op = folded(node);
-    if (!op || size_t(node.inputs[0]) >= others.size() || others[size_t(node.inputs[0])] != 0) continue;
+    if (size_t(node.inputs[0]) >= others.size() || others[size_t(node.inputs[0])] != 0) continue;
     const Node pad = graph[graph[node.inputs[0]].producer];
     ValueIds in = node.inputs;
     in[0] = pad.inputs[0];

@@ -194,9 +194,10 @@ class AttentionFuser : Match {
   }
 
   void fuse(NodeId n) {
+    if (!graph_[n].op.get_if<schema::MatMul>()) return;
     const Node node = graph_[n];
     const auto* product = node.op.get_if<schema::MatMul>();
-    if (!product || product->trans_a || !f32(node.outputs[0])) return;
+    if (product->trans_a || !f32(node.outputs[0])) return;
     const size_t rank = shape(node.outputs[0]).size();
     if (rank != 3 && rank != 4) return;
     Found found{};

@@ -19,6 +19,7 @@ class LinesAsImages {
 
   bool run() {
     for (size_t n = 0, count = graph_.nodes.size(); n < count; ++n) {
+      if (std::ranges::none_of(graph_.nodes[n].inputs, [&](ValueId v) { return line(v); })) continue;
       const Node node = graph_.nodes[n];
       Node wide = node;
       if (!std::ranges::all_of(node.outputs,

@@ -35,13 +35,15 @@ bool widen_half(Graph& graph) {
     return folded ? graph.add_constant(folded) : y;
   };
   for (size_t n = 0, count = graph.nodes.size(); n < count; ++n) {
+    const auto is_narrow = [&](ValueId v) { return v != ValueId::none && narrow(graph[v].type.dtype); };
+    if (std::ranges::none_of(graph.nodes[n].inputs, is_narrow)) continue;
     const Node node = graph.nodes[n];
     // An output whose size only the run tells is read by another plan: a cast would read it too early.
     const auto unsized = [&](ValueId v) { return v != ValueId::none && !graph[v].type.placeable(); };
-    if (!widens(node) || std::ranges::any_of(node.outputs, unsized) || !std::ranges::any_of(node.inputs, [&](ValueId v) { return v != ValueId::none && narrow(graph[v].type.dtype); })) continue;
+    if (!widens(node) || std::ranges::any_of(node.outputs, unsized)) continue;
     ValueIds in = node.inputs;
     for (ValueId& v : in)
-      if (v != ValueId::none && narrow(graph[v].type.dtype)) v = cast(v, DType::f32, node.origins);
+      if (is_narrow(v)) v = cast(v, DType::f32, node.origins);
     const ValueIds out = rewriter.add(node.op, in, node.origins, node.outputs.size());
     for (size_t k = 0; k < out.size(); ++k) {
       if (node.outputs[k] == ValueId::none) continue;

@@ -1,8 +1,10 @@
 // Depthwise convolution and convolution in narrow groups, generated: vectors over the channels of y, a block of rows ×
-// columns of y in registers, for which each vector of x is loaded once. In groups, the block's loop runs over the channels
-// of a group: a vector of x then has, in each lane, that channel of the lane's group. Rows of x come through a table of
-// pointers, where a row of zeros stands for the padding above and below; columns in the padding are left out of the code.
-// Compiled for the baseline: AVX2 and AVX-512 exist only in the bytes emitted.
+// columns of y in registers, for which each vector of x is loaded once. In groups, the block's loop runs over the
+// channels of a group: a vector of x then has, in each lane, that channel of the lane's group. Rows of x come through a
+// table of pointers, where a row of zeros stands for the padding above and below; columns in the padding are left out
+// of the code. Distances between pixels and rows are arguments, so that layers of other widths and channels share code:
+// one addition for each vector of x and of y, which multiply-adds hide. Compiled for the baseline: AVX2 and AVX-512
+// exist only in the bytes emitted.
 #if defined(__x86_64__)
 #include <array>
 #include <numeric>
@@ -25,7 +27,7 @@ struct Block {
   int inputs;       // channels of x in a group; 1: depthwise
   int group;        // lanes that share a group: fewer than a vector has, or all
   bool bias;
-  int64_t x_pixel, y_pixel, y_row;  // bytes
+  bool copies;  // its part of x is read from a copy
   pointwise::Chain epilogue;
   bool operator==(const Block&) const = default;
   int x_rows() const { return stride_h * (rows - 1) + kernel_h; }
@@ -35,21 +37,25 @@ struct Block {
 struct BlockHash {
   size_t operator()(const Block& b) const {
     size_t seed = pointwise::Hash()(b.epilogue);
-    for (const int64_t value : {int64_t{b.rows}, int64_t{b.columns}, int64_t{b.kernel_h}, int64_t{b.kernel_w}, int64_t{b.stride_h},
-                                int64_t{b.stride_w}, int64_t{b.dilation_w}, int64_t{b.first}, int64_t{b.last}, int64_t{b.inputs}, int64_t{b.group}, int64_t{b.bias}, b.x_pixel,
-                                b.y_pixel, b.y_row})
+    for (const int64_t value :
+         {int64_t{b.rows}, int64_t{b.columns}, int64_t{b.kernel_h}, int64_t{b.kernel_w}, int64_t{b.stride_h},
+          int64_t{b.stride_w}, int64_t{b.dilation_w}, int64_t{b.first}, int64_t{b.last}, int64_t{b.inputs},
+          int64_t{b.group}, int64_t{b.bias}, int64_t{b.copies}})
       hash_combine(seed, static_cast<size_t>(value));
     return seed;
   }
 };
 
 struct BlockArgs {
-  const float* rows[most_rows];  // each at the column under the first tap, channel 0
+  const float* rows[most_rows];  // each at column `first`, channel 0
+  int64_t x_pixel, y_pixel;      // bytes from pixel to pixel
+  int64_t y_turn;                // and from where a row of the block ends in y to its next one
   const float *w, *bias;         // w at the first channel, bias at channel 0
   float* y;                      // channel 0
   const float* operands[pointwise::Chain::max_operands];  // channel 0
   int64_t channel, vectors;  // where it starts, in bytes; how many vectors of channels
   int64_t input;             // of x, where all lanes share a group: its first channel, in bytes
+  int64_t inputs;            // generated code's own: channels of a group left to add
   float* copy;               // of the vectors of x: most_copied of them, aligned to 64 bytes
 };
 using BlockFunction = void (*)(BlockArgs*);
@@ -77,7 +83,6 @@ template <class Isa> class BlockGenerator : public jit::Generator {
         turns_(Registers<Isa>::turns(block.inputs, block.group)),
         all_(Registers<Isa>::all_weights(block.taps(), block.rows * block.columns, turns_)),
         kept_(all_ ? block.kernel_h : Registers<Isa>::rows_met(block.kernel_h, block.stride_h, block.rows)),
-        copies_(block.inputs > 1 && (turns_ || block.inputs % Isa::lanes == 0) && block.x_vectors() <= most_copied && collide(block)),
         emit_(*this) {
     prologue<Isa>();
     for (int i = 0; i < b_.x_rows(); ++i) mov(row(i), field(offsetof(BlockArgs, rows) + static_cast<size_t>(i) * 8));
@@ -85,28 +90,29 @@ template <class Isa> class BlockGenerator : public jit::Generator {
     Xbyak::Label next, next_input, places;
     L(next);
     start();
+    if (!b_.copies) mov(pixel(), field(offsetof(BlockArgs, x_pixel)));
     if (b_.inputs == 1) {
       multiply();
       add(w, b_.taps() * Isa::lanes * 4);
     } else {
       if (turns_) lea(rax, ptr[rip + places]);
       else mov(input, field(offsetof(BlockArgs, input)));
-      if (turns_ && copies_) copy_block();
-      mov(inputs, b_.inputs);
+      if (turns_ && b_.copies) copy_block();
+      mov(field(offsetof(BlockArgs, inputs)), b_.inputs);
       L(next_input);
       if (turns_) {
         vmovups(place(), ptr[rax]);
-      } else if (copies_) {
+      } else if (b_.copies) {
         Xbyak::Label copied;
-        test(inputs, Isa::lanes - 1), jnz(copied, T_NEAR);
+        test(field(offsetof(BlockArgs, inputs)), Isa::lanes - 1), jnz(copied, T_NEAR);
         copy_block();
         L(copied);
       }
       multiply();
       add(w, b_.taps() * Isa::lanes * 4);
       turns_ ? add(rax, Isa::lanes * 4) : add(input, 4);
-      if (!turns_ && copies_) add(copy(), 4);
-      dec(inputs), jnz(next_input, T_NEAR);
+      if (!turns_ && b_.copies) add(copy(), 4);
+      dec(field(offsetof(BlockArgs, inputs))), jnz(next_input, T_NEAR);
     }
     finish();
     add(channel, Isa::lanes * 4);
@@ -151,7 +157,8 @@ template <class Isa> class BlockGenerator : public jit::Generator {
       for (int kh = 0; kh < b_.kernel_h; ++kh) load_weights(kh);
     for (int i = 0, loads = 0; i < b_.x_rows(); ++i) {
       if (!all_ && i < b_.kernel_h) load_weights(i);
-      for (int j = b_.first; j < b_.last; ++j) {
+      if (!b_.copies) mov(column, in_group() ? input : channel);
+      for (int j = b_.first, at = j; j < b_.last; ++j) {
         const Vmm x(spare + loads % spares);
         bool loaded = false;
         for (int r = 0; r < b_.rows; ++r) {
@@ -160,7 +167,10 @@ template <class Isa> class BlockGenerator : public jit::Generator {
           for (int kw = 0; kw < b_.kernel_w; ++kw) {
             const int left = j - kw * b_.dilation_w;
             if (left < 0 || left % b_.stride_w || left / b_.stride_w >= b_.columns) continue;
-            if (!loaded) load(x, i, j), loaded = true, ++loads;
+            if (!loaded) {
+              if (!b_.copies) walk(j - at), at = j;
+              load(x, i, j), loaded = true, ++loads;
+            }
             vfmadd231ps(sum(r, left / b_.stride_w), x, weight(kh, kw));
           }
         }
@@ -168,40 +178,46 @@ template <class Isa> class BlockGenerator : public jit::Generator {
     }
   }
 
-  void load(const Vmm& x, int i, int j) {
-    const auto from = copies_ ? copied(i, j) : in_x(i, j);
-    b_.inputs == 1 ? vmovups(x, from) : turns_ ? vpermps(x, place(), from) : vbroadcastss(x, from);
-  }
-  Xbyak::Address in_x(int i, int j) {
-    return ptr[row(i) + (b_.inputs > 1 && !turns_ ? input : channel) + static_cast<int>(j * b_.x_pixel)];
+  void walk(int columns) {
+    for (int scale = 8; scale > 1; columns %= scale, scale /= 2)
+      for (int i = 0; i < columns / scale; ++i) lea(column, ptr[column + pixel() * scale]);
+    if (columns) add(column, pixel());
   }
 
-  // Whether the block's part of x has more lines than the sets of the first-level cache that they fall into hold, weights
-  // aside: it is read again for each channel of a group. A copy of a vector's channels then serves as many of them.
-  static bool collide(const Block& b) {
-    constexpr int64_t way = 4096, ways = 8, line = 64;
-    const int64_t sets = way / std::max(line, std::gcd(b.x_pixel, way));
-    return b.x_vectors() > sets * ways * 3 / 4;
+  void load(const Vmm& x, int i, int j) {
+    const auto from = b_.copies ? copied(i, j) : ptr[row(i) + column];
+    b_.inputs == 1 ? vmovups(x, from) : turns_ ? vpermps(x, place(), from) : vbroadcastss(x, from);
   }
+  bool in_group() const { return b_.inputs > 1 && !turns_; }  // one channel of x for all lanes
+  const Xbyak::Reg64& pixel() const { return in_group() ? rax : rbp; }
   const Xbyak::Reg64& copy() const { return turns_ ? rbp : rax; }
   Xbyak::Address copied(int i, int j) { return ptr[copy() + (i * (b_.last - b_.first) + j - b_.first) * Isa::lanes * 4]; }
   void copy_block() {
     mov(copy(), field(offsetof(BlockArgs, copy)));
     int n = 0;
-    for (int i = 0; i < b_.x_rows(); ++i)
+    for (int i = 0; i < b_.x_rows(); ++i) {
+      mov(column, in_group() ? input : channel);
       for (int j = b_.first; j < b_.last; ++j, ++n) {
         const Vmm x(n % weights());
-        vmovups(x, in_x(i, j));
+        if (j > b_.first) add(column, field(offsetof(BlockArgs, x_pixel)));
+        vmovups(x, ptr[row(i) + column]);
         vmovaps(copied(i, j), x);
       }
+    }
   }
 
   void finish() {
-    for (int r = 0; r < b_.rows; ++r)
+    mov(rbp, field(offsetof(BlockArgs, y_pixel)));
+    lea(column, ptr[y + channel]);
+    emit_.keep(b_.epilogue);
+    for (int r = 0; r < b_.rows; ++r) {
+      if (r) add(column, field(offsetof(BlockArgs, y_turn)));
       for (int c = 0; c < b_.columns; ++c) {
         for (const pointwise::Stage& stage : b_.epilogue) apply(stage, sum(r, c));
-        vmovups(ptr[y + channel + static_cast<int>(r * b_.y_row + c * b_.y_pixel)], sum(r, c));
+        vmovups(ptr[column], sum(r, c));
+        if (c + 1 < b_.columns || r + 1 < b_.rows) add(column, rbp);
       }
+    }
   }
 
   void apply(const pointwise::Stage& stage, const Vmm& value) {
@@ -214,9 +230,8 @@ template <class Isa> class BlockGenerator : public jit::Generator {
   const Block& b_;
   const bool turns_, all_;
   const int kept_;  // rows of the kernel
-  const bool copies_;
   pointwise::Emitter<Isa> emit_;
-  const Xbyak::Reg64 w = rdx, y = rcx, channel = rbx, input = rbp, inputs = r15;
+  const Xbyak::Reg64 w = rdx, y = rcx, channel = rbx, input = rbp, column = r15;
 };
 
 // Chains whose operands are the same for every pixel; others are a pass over finished rows.
@@ -236,7 +251,7 @@ template <class Isa> class DepthwiseBlocks final : public Conv {
     const int count = (out_width_ + columns_ - 1) / std::max(1, columns_);
     for (int i = 0, column = 0; i < count && ok_; ++i) {
       const int columns = (out_width_ - column + count - i - 1) / (count - i);
-      Segment segment{column, {}};
+      Segment segment{column, columns, left(column) + before(column, reach(columns)), {}};
       for (int rows = 1; rows <= rows_ && ok_; rows = rows == rows_ ? rows + 1 : rows_) ok_ = (segment.code[rows > 1] = code(column, columns, rows)) != nullptr;
       segments_.push_back(std::move(segment));
       column += columns;
@@ -279,7 +294,8 @@ template <class Isa> class DepthwiseBlocks final : public Conv {
 
  private:
   struct Segment {
-    int column;
+    int column, columns;
+    int64_t first;  // column of x that code begins at: the first one in the image that a tap meets
     std::shared_ptr<const jit::Code> code[2];  // for one row, for rows_
   };
 
@@ -290,16 +306,42 @@ template <class Isa> class DepthwiseBlocks final : public Conv {
   int64_t channel(int64_t vector) const { return std::min(vector * Isa::lanes, s_.out_channels - Isa::lanes); }
   int64_t left(int column) const { return static_cast<int64_t>(column) * s_.stride_w - s_.pad_left; }
 
+  // Columns of x that so many of y take in.
+  int64_t reach(int columns) const {
+    return static_cast<int64_t>(columns - 1) * s_.stride_w + (s_.kernel_w - 1) * s_.dilation_w + 1;
+  }
+  // Columns of x from the one under the first tap on that lie before the image, up to all that a segment reads.
+  int before(int column, int64_t reach) const { return static_cast<int>(std::clamp<int64_t>(-left(column), 0, reach)); }
+
+  // Whether the block's part of x has more lines than the sets of the first-level cache that they fall into hold,
+  // weights aside: it is read again for each channel of a group. A copy of a vector's channels then serves as many of
+  // them.
+  bool collide(int64_t x_vectors) const {
+    constexpr int64_t way = 4096, ways = 8, line = 64;
+    const int64_t sets = way / std::max(line, std::gcd(s_.in_pitch() * 4, way));
+    return x_vectors > sets * ways * 3 / 4;
+  }
+
   std::shared_ptr<const jit::Code> code(int column, int columns, int rows) const {
     static WeakCache<Block, jit::Code, BlockHash> cache;
-    const int64_t reach = static_cast<int64_t>(columns - 1) * s_.stride_w + (s_.kernel_w - 1) * s_.dilation_w + 1;
-    const Block block{rows, columns, s_.kernel_h, s_.kernel_w, s_.stride_h, s_.stride_w, s_.dilation_w,
-                      static_cast<int>(std::clamp<int64_t>(-left(column), 0, reach)),
-                      static_cast<int>(std::clamp<int64_t>(s_.width - left(column), 0, reach)),
-                      static_cast<int>(inputs_), static_cast<int>(std::min<int64_t>(group_, Isa::lanes)), s_.bias,
-                      s_.in_pitch() * 4, s_.out_pitch() * 4, out_width_ * s_.out_pitch() * 4,
-                      emitted(s_.epilogue) ? s_.epilogue : pointwise::Chain()};
-    return cache.get(block, [](const Block& key) {
+    const int64_t reach = this->reach(columns);
+    Block block{rows,
+                columns,
+                s_.kernel_h,
+                s_.kernel_w,
+                s_.stride_h,
+                s_.stride_w,
+                s_.dilation_w,
+                before(column, reach),
+                static_cast<int>(std::clamp<int64_t>(s_.width - left(column), 0, reach)),
+                static_cast<int>(inputs_),
+                static_cast<int>(std::min<int64_t>(group_, Isa::lanes)),
+                s_.bias,
+                false,
+                emitted(s_.epilogue) ? s_.epilogue : pointwise::Chain()};
+    const bool again = inputs_ > 1 && (Registers<Isa>::turns(inputs_, group_) || inputs_ % Isa::lanes == 0);
+    block.copies = again && block.x_vectors() <= most_copied && collide(block.x_vectors());
+    return jit::shared(cache, block, [](const Block& key) {
       return jit::generate<BlockGenerator<Isa>>("depthwise_" + std::to_string(key.kernel_h) + "x" + std::to_string(key.kernel_w) +
                                                     (Isa::masks ? "_avx512" : "_avx2"), key);
     });
@@ -321,7 +363,9 @@ template <class Isa> class DepthwiseBlocks final : public Conv {
       for (const Segment& segment : segments_) {
         BlockArgs block;
         block.copy = copy;
-        for (int64_t i = 0; i < x_rows; ++i) block.rows[i] = rows[i] + left(segment.column) * pitch;
+        block.x_pixel = pitch * 4, block.y_pixel = s_.out_pitch() * 4,
+        block.y_turn = (out_width_ - segment.columns) * s_.out_pitch() * 4;
+        for (int64_t i = 0; i < x_rows; ++i) block.rows[i] = rows[i] + segment.first * pitch;
         block.y = args.y + (y_pixel + segment.column) * s_.out_pitch();
         block.bias = args.bias;
         for (int i = 0; i < s_.epilogue.operand_count(); ++i) block.operands[i] = args.operands[i].data;
@@ -361,11 +405,10 @@ template <class Isa> class DepthwiseBlocks final : public Conv {
 template <class Isa> Support supports_blocks(const Spec& spec, Support support) {
   if (!support.refusal.empty()) return support;
   int rows, columns;
-  const int64_t largest = int64_t{1} << 30;  // of an address within the code
-  const int64_t reach = (spec.out_width() * spec.stride_w + static_cast<int64_t>(spec.kernel_w) * spec.dilation_w) * spec.in_pitch() * 4;
+  constexpr int64_t farthest = 4096;  // columns between taps or pixels, which code walks over
   if (spec.out_channels < Isa::lanes) return {0, "fewer channels than a vector has lanes"};
   if (!DepthwiseBlocks<Isa>::shape(spec, rows, columns)) return {0, "no block of it fits the registers"};
-  if (reach > largest || spec.out_width() * spec.out_pitch() * 4 * rows > largest) return {0, "rows are too long"};
+  if (std::max(spec.stride_w, spec.dilation_w) > farthest) return {0, "taps or pixels are too far apart"};
   return support;
 }
 

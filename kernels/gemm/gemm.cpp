@@ -51,7 +51,6 @@ class TiledGemm final : public Gemm {
 
   void run(const Args& args, ThreadPool& pool, int max_threads) const override {
     if (args.m <= 0 || spec_.n <= 0) return;
-    const Divisible step = divisible(args.m, panels(args.n < 0 ? spec_.n : args.n));
     const bool direct = spec_.b == B::dynamic && this->direct(args.m);
     const auto* b = static_cast<const float*>(args.b);
     if (spec_.b == B::dynamic && !direct) {
@@ -62,9 +61,19 @@ class TiledGemm final : public Gemm {
           max_threads);
       b = packed;
     }
-    run_divided(pool, max_threads, step, [&](int64_t m0, int64_t m1, int64_t first, int64_t last) {
-      if (group_ && !direct && (narrow_ || args.rows || args.m >= group_)) packed_rows(args, b, m0, m1 - m0, static_cast<int>(first), static_cast<int>(last));
-      else block(args, b, direct, m0, m1 - m0, static_cast<int>(first), static_cast<int>(last));
+    Divisible step = divisible(args.m, panels(args.n < 0 ? spec_.n : args.n));
+    if (group_ && !direct && (narrow_ || args.rows || args.m >= group_)) {
+      run_divided(pool, max_threads, step, [&](int64_t m0, int64_t m1, int64_t first, int64_t last) {
+        packed_rows(args, b, m0, m1 - m0, static_cast<int>(first), static_cast<int>(last));
+      });
+      return;
+    }
+    // Whole tiles, the same for any number of threads: code is needed for their heights alone.
+    const tile::RowSplit split(args.m, static_cast<int>(full_rows()));
+    step.rows = split.tiles();
+    run_divided(pool, max_threads, step, [&](int64_t tile0, int64_t tile1, int64_t first, int64_t last) {
+      block(args, b, direct, split.before(tile0), split.part(tile0, tile1), static_cast<int>(first),
+            static_cast<int>(last));
     });
   }
 
@@ -82,28 +91,22 @@ class TiledGemm final : public Gemm {
     step.work = m * spec_.n * spec_.k + 4 * (step.for_rows + step.for_blocks);
     return step;
   }
-  // Those of the tiles that the known rows are cut into, for any number of threads, or that multiples of rows are for one thread; a
-  // height of one serves what comes otherwise.
+  // Those of the tiles that the known rows, or multiples of rows, are cut into; a height of one serves what comes
+  // otherwise.
   void find_heights(const tile::Backend& backend) {
-    constexpr int64_t most_threads = 64, most_multiples = 64;
-    const bool known = spec_.rows > 0, multiples = !known && spec_.multiple > 0;
+    constexpr int64_t most_multiples = 64;
     full_rows_ = backend.max_rows[panels_.count == 1 ? panels_.last_vectors : panels_.vectors];
-    heights_.assign(*std::ranges::max_element(backend.max_rows) + size_t{1}, !known && !multiples);
+    heights_.assign(*std::ranges::max_element(backend.max_rows) + size_t{1}, spec_.rows <= 0 && spec_.multiple <= 0);
     heights_[1] = true;
-    if (full_rows_ <= 0) return;
-    for (int64_t threads = 1; known && threads <= most_threads; ++threads) add_heights(backend, spec_.rows, threads);
-    for (int64_t count = 1; multiples && count <= most_multiples; ++count) add_heights(backend, count * spec_.multiple, 1);
+    for (int64_t count = 1; spec_.rows <= 0 && spec_.multiple > 0 && count <= most_multiples; ++count)
+      add_heights(count * spec_.multiple);
+    if (spec_.rows > 0) add_heights(spec_.rows);
   }
-  void add_heights(const tile::Backend& backend, int64_t m, int64_t threads) {
-    const int64_t parts = std::max<int64_t>(Division::of(divisible(m, panels_.count), threads).rows, 1);
-    for (const int64_t rows : {m / parts, divide_up(m, parts)})
-      for (const int last : {0, 1}) {
-        const int most = backend.max_rows[last ? panels_.last_vectors : panels_.vectors];
-        if (rows <= 0 || most <= 0) continue;
-        const tile::RowSplit split(rows, most);
-        heights_[static_cast<size_t>(split.rows)] = true;
-        if (split.smaller) heights_[static_cast<size_t>(split.rows - 1)] = true;
-      }
+  void add_heights(int64_t m) {
+    if (full_rows_ <= 0) return;
+    const tile::RowSplit split(m, static_cast<int>(full_rows_));
+    heights_[static_cast<size_t>(split.rows)] = true;
+    if (split.smaller) heights_[static_cast<size_t>(split.rows - 1)] = true;
   }
   bool direct(int64_t m) const { return direct_ && m <= 4 * full_rows(); }
   int panels(int64_t n) const { return static_cast<int>(divide_up(n, static_cast<int64_t>(panels_.vectors) * panels_.lanes)); }  // that hold n columns
@@ -181,7 +184,9 @@ class TiledGemm final : public Gemm {
   }
 
   // Panels [first, last) of C, for some of its rows; this thread's next panel is likely to be the one behind them.
-  void block(const Args& args, const float* b, bool direct, int64_t m0, int64_t m, int first, int last) const {
+  void block(const Args& args, const float* b, bool direct, int64_t m0, const tile::RowSplit& rows, int first,
+             int last) const {
+    const int64_t m = rows.total();
     const Tiles& tiles = direct ? direct_tiles_ : packed_tiles_;
     const tile::KBlocks blocks = this->blocks(args);
     for (int i = 0; i < blocks.count(); ++i) {
@@ -206,7 +211,7 @@ class TiledGemm final : public Gemm {
           if (t.prefetch) t.prefetch_end = t.prefetch + blocks.size(next_i) * panels_.width(next_p < panels_.count ? next_p : 0);
         }
         if (count == 1) {
-          run_rows(t, by_rows, panel, m);
+          run_rows(t, by_rows, panel, rows);
           continue;
         }
         t.b_stride = panels_.width(p) * spec_.k * bytes;
@@ -250,13 +255,15 @@ class TiledGemm final : public Gemm {
     }
   }
 
-  static void run_rows(tile::Args& t, const std::vector<tile::Tile>& by_rows, const float* panel, int64_t m) {
-    const tile::RowSplit split(m, static_cast<int>(by_rows.size()) - 1);
-    if (by_rows[split.rows] && (!split.smaller || by_rows[split.rows - 1])) {
-      run_tiles(t, by_rows[split.rows], panel, split.larger);
-      run_tiles(t, by_rows[split.rows - 1], panel, split.smaller);
+  static void run_rows(tile::Args& t, const std::vector<tile::Tile>& by_rows, const float* panel,
+                       const tile::RowSplit& split) {
+    const auto made = [&](int rows) { return bool(by_rows[static_cast<size_t>(rows)]); };
+    if ((!split.larger || made(split.rows)) && (!split.smaller || made(split.rows - 1))) {
+      run_tiles(t, by_rows[static_cast<size_t>(split.rows)], panel, split.larger);
+      if (split.smaller) run_tiles(t, by_rows[static_cast<size_t>(split.rows - 1)], panel, split.smaller);
       return;
     }
+    int64_t m = split.total();
     for (size_t rows = by_rows.size() - 1; rows > 0; --rows) {
       if (!by_rows[rows]) continue;
       run_tiles(t, by_rows[rows], panel, m / static_cast<int64_t>(rows));

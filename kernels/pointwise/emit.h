@@ -3,6 +3,8 @@
 #include <bit>
 #include <iterator>
 #include <map>
+#include <utility>
+#include <vector>
 #include "kernels/jit.h"
 #include "kernels/pointwise/coefficients.h"
 #include "kernels/pointwise/pointwise.h"
@@ -17,7 +19,24 @@ template <class Isa> class Emitter {
  public:
   using Vmm = typename Isa::Vmm;
   static constexpr int temporaries = 4;
-  explicit Emitter(Xbyak::CodeGenerator& generator) : g(generator) {}
+  explicit Emitter(jit::Generator& generator) : g(generator) {}
+
+  // From here on, t2 and t3 keep what clip and relu compare with, where the chain has no other use for them.
+  void keep(const Chain& chain) {
+    using enum schema::BinaryKind;
+    const auto leaves = [](const Stage& s) {
+      if (s.binary) return s.op == add || s.op == sub || s.op == mul || s.op == div;
+      return s.unary == schema::UnaryKind::clip || s.unary == schema::UnaryKind::relu;
+    };
+    for (const Stage& s : chain)
+      if (!leaves(s)) return;
+    for (const Stage& s : chain) {
+      if (s.binary) continue;
+      const bool clips = s.unary == schema::UnaryKind::clip;
+      keep(clips ? s.a : 0);
+      if (clips) keep(s.b);
+    }
+  }
 
   void unary(const Stage& s, const Vmm& v) {
     using enum schema::UnaryKind;
@@ -25,7 +44,7 @@ template <class Isa> class Emitter {
     switch (s.unary) {
       case abs: g.vandps(v, v, bits(0x7fffffff)); break;
       case neg: g.vxorps(v, v, bits(0x80000000)); break;
-      case relu: zero(t0), g.vmaxps(v, t0, v); break;
+      case relu: at_least(v, 0); break;
       case leaky_relu: g.vmulps(t0, v, value(s.a)), select_negative(v, v, t0); break;
       case thresholded_relu: broadcast(t0, s.a), keep_if(v, t0, 0x1e /* greater, ordered */, v); break;
       case clip: at_least(v, s.a), at_most(v, s.b); break;
@@ -91,6 +110,24 @@ template <class Isa> class Emitter {
   Xbyak::Address bits(uint32_t word) { return Isa::masks ? g.ptr_b[g.rip + pool_[word]] : g.ptr[g.rip + pool_[word]]; }
   Xbyak::Address value(float f) { return bits(std::bit_cast<uint32_t>(f)); }
   void broadcast(const Vmm& v, float f) { g.vbroadcastss(v, g.ptr[g.rip + pool_[std::bit_cast<uint32_t>(f)]]); }
+  void keep(float f) {
+    if (kept_.size() == 2 || kept(f)) return;
+    const Vmm& to = kept_.empty() ? t2 : t3;
+    number(to, f);
+    kept_.emplace_back(std::bit_cast<uint32_t>(f), &to);
+  }
+  const Vmm* kept(float f) const {
+    for (const auto& [word, where] : kept_)
+      if (word == std::bit_cast<uint32_t>(f)) return where;
+    return nullptr;
+  }
+  void number(const Vmm& v, float f) { std::bit_cast<uint32_t>(f) ? broadcast(v, f) : zero(v); }
+  // Where it is kept, or in t0 from now on.
+  const Vmm& limit(float f) {
+    if (const Vmm* const there = kept(f)) return *there;
+    number(t0, f);
+    return t0;
+  }
   void zero(const Vmm& v) {
     const Xbyak::Xmm low(v.getIdx());
     g.vxorps(low, low, low);
@@ -118,8 +155,8 @@ template <class Isa> class Emitter {
   }
 
   // The operand that is given second is the result where one is NaN.
-  void at_least(const Vmm& v, float f) { broadcast(t0, f), g.vmaxps(v, t0, v); }
-  void at_most(const Vmm& v, float f) { broadcast(t0, f), g.vminps(v, t0, v); }
+  void at_least(const Vmm& v, float f) { g.vmaxps(v, limit(f), v); }
+  void at_most(const Vmm& v, float f) { g.vminps(v, limit(f), v); }
   void clamp01(const Vmm& v) { g.vminps(v, v, value(1)), g.vmaxps(v, v, value(0)); }
 
   // v = sign ? negative : otherwise, by the sign bit of `sign`. (-0 counts as negative: the functions agree there.)
@@ -214,8 +251,9 @@ template <class Isa> class Emitter {
   // t3 · ((1 + v) / 2): 2·t3 may overflow.
   void half_of_product(const Vmm& v) { g.vaddps(v, v, value(1)), g.vmulps(v, v, value(0.5f)), g.vmulps(v, v, t3); }
 
-  Xbyak::CodeGenerator& g;
+  jit::Generator& g;
   std::map<uint32_t, Xbyak::Label> pool_;
+  std::vector<std::pair<uint32_t, const Vmm*>> kept_;
 };
 }  // namespace kernels::pointwise
 #endif

@@ -51,6 +51,7 @@ class ChainGenerator : public jit::Generator {
     } else {  // a window of the words (-1 × lanes, 0 × lanes) that begins with as many -1 as there are columns
       lea(rax, ptr[rip + sliding]), sub(rax, columns), vmovups(tail_mask, ptr[rax + 4 * Isa::lanes]);
     }
+    emit_.keep(chain_);
     L(row);
     xor_(at, at), test(whole, whole), jz(tail, T_NEAR);
     L(vector);
@@ -118,7 +119,8 @@ class ChainGenerator : public jit::Generator {
 template <class Isa>
 Kernel make_kernel(const Chain& chain, const char* name) {
   static WeakCache<Chain, jit::Code, Hash> cache;
-  const auto code = cache.get(chain, [&](const Chain& key) { return jit::generate<ChainGenerator<Isa>>(name, key); });
+  const auto code =
+      jit::shared(cache, chain, [&](const Chain& key) { return jit::generate<ChainGenerator<Isa>>(name, key); });
   if (!code) return {};
   return {code->template entry<Kernel::Function>(), chain, code};
 }

@@ -143,6 +143,15 @@ struct RowSplit {
   int rows = 0;
   int64_t larger = 0, smaller = 0;
   RowSplit(int64_t total, int max_rows);
+  int64_t tiles() const { return larger + smaller; }
+  int64_t total() const { return tiles() * rows - smaller; }
+  // Those of the first so many tiles, and tiles [from, to).
+  int64_t before(int64_t tile) const { return tile * rows - std::max<int64_t>(0, tile - larger); }
+  RowSplit part(int64_t from, int64_t to) const {
+    RowSplit part = *this;
+    part.larger = std::clamp<int64_t>(larger - from, 0, to - from), part.smaller = to - from - part.larger;
+    return part;
+  }
 };
 
 // The reduction cut into blocks of k: which tiles add to C, and which finish it.

@@ -253,6 +253,7 @@ template <class Isa> class TileGenerator : public jit::Generator {
 
   void finish() {
     if (s_.epilogue.operand_count()) mov(cursors, field(offsetof(Args, cursors)));
+    emit_.keep(s_.epilogue);
     for (int m = 0; m < s_.rows; ++m) {
       for (int v = 0; v < s_.vectors; ++v) {
         const Xbyak::Address to = ptr[c + v * vector_bytes];
@@ -310,7 +311,7 @@ template <class Isa> class TileGenerator : public jit::Generator {
 
 template <class Isa> Tile make_tile(const Shape& shape) {
   static WeakCache<Shape, jit::Code, ShapeHash> cache;
-  const auto code = cache.get(shape, [](const Shape& key) {
+  const auto code = jit::shared(cache, shape, [](const Shape& key) {
     return jit::generate<TileGenerator<Isa>>("tile_" + std::to_string(key.rows) + "x" +
                                                  std::to_string(key.vectors * Isa::lanes) +
                                                  (Isa::masks ? "_avx512" : "_avx2"),

@@ -1,6 +1,7 @@
 #include "engine/error.h"
 #include <gtest/gtest.h>
 #include <limits>
+#include "engine/type.h"
 
 namespace engine {
 namespace {
@@ -11,6 +12,16 @@ TEST(Text, OfParts) {
             "-9223372036854775808 18446744073709551615 65 1");
   EXPECT_EQ(cat(0.5, ' ', 1e30f, ' ', 1.0 / 3, ' ', std::numeric_limits<double>::infinity(), ' ', -0.0), "0.5 1e+30 0.333333 inf -0");
   EXPECT_EQ(cat(Code::limit), "4");
+}
+
+// What costs something to print is printed where there is a message.
+TEST(Error, TextIsMadeWhereItIsNeeded) {
+  int made = 0;
+  const auto text = [&] { return std::to_string(++made); };
+  require(true, Code::io, "never ", text);
+  EXPECT_EQ(with_context([] { return 7; }, text), 7);
+  EXPECT_EQ(made, 0);
+  EXPECT_EQ(cat("a", text, Dim::symbol("n"), Type::tensor(DType::f32, Dims{2, 3})), "a1nf32[2,3]");
 }
 
 TEST(Error, MessagesHaveNoZeroBytes) {

@@ -3,6 +3,7 @@
 #include "engine/graph_text.h"
 #include "engine/passes/passes.h"
 #include "engine/passes/target.h"
+#include "engine/shape.h"
 #include "tests/engine/evaluate.h"
 
 namespace engine {
@@ -318,6 +319,77 @@ TEST(Passes, ABrokenGraphIsFoundAtOnce) {
   } catch (const Error& e) {
     EXPECT_EQ(std::string(e.what()).rfind("after pass break_it: ", 0), 0u) << e.what();
   }
+}
+
+// Uses follow a chain of replacements, by nodes and outputs that were there before and come after.
+TEST(Rewriter, FollowsReplacements) {
+  Graph graph = parse_graph(
+      "input x f32[2]\n"
+      "a = Unary kind=neg (x)\n"
+      "b = Binary kind=add (a, a)\n"
+      "c = Binary kind=mul (b, a)\n"
+      "output c\n"
+      "output a\n");
+  Rewriter rewriter(graph);
+  const ValueId x = graph.inputs[0], a = graph.nodes[0].outputs[0], b = graph.nodes[1].outputs[0];
+  const ValueId first = rewriter.add(schema::Unary{schema::UnaryKind::abs}, {x}, {"first"})[0];
+  rewriter.replace(a, first);
+  EXPECT_EQ(graph.nodes[1].inputs, (ValueIds{first, first}));
+  const ValueId second = rewriter.add(schema::Unary{schema::UnaryKind::exp}, {x}, {"second"})[0];
+  rewriter.replace(first, second);
+  const ValueId late = rewriter.add(schema::Unary{schema::UnaryKind::sqrt}, {a}, {"late"})[0];
+  EXPECT_EQ(graph[graph[late].producer].inputs, (ValueIds{second}));
+  rewriter.replace(b, a);  // by what stands for it
+  EXPECT_EQ(graph.nodes[2].inputs, (ValueIds{second, second}));
+  EXPECT_TRUE(rewriter.commit());
+  verify(graph);
+  EXPECT_EQ(bare(graph),
+            "input x f32[2]\n"
+            "v5 = Unary kind=exp (x)\n"
+            "c = Binary kind=mul (v5, v5)\n"
+            "output c\n"
+            "output a = v5\n");
+  // Anew after a commit.
+  const ValueId again = rewriter.add(schema::Unary{schema::UnaryKind::tanh}, {x}, {"again"})[0];
+  rewriter.replace(graph.nodes[0].outputs[0], again);
+  EXPECT_EQ(graph[graph.outputs[1].value].producer, graph[again].producer);
+  EXPECT_TRUE(rewriter.commit());
+  verify(graph);
+}
+
+// A graph whose types are known is its own head; what would be folded, inlined or dropped is all the same.
+TEST(Specialise, OfKnownTypes) {
+  const auto head = [](std::string_view text) {
+    const Graph graph = parse_graph(text);
+    const Specialised parts = specialise(graph, input_types(graph));
+    EXPECT_TRUE(parts.tail.nodes.empty());
+    EXPECT_EQ(parts.outputs.size(), graph.outputs.size());
+    verify(parts.head);
+    return bare(parts.head);
+  };
+  const std::string_view settled =
+      "input x f32[2,3]\n"
+      "const w f32[3] {1,2,3}\n"
+      "y = Binary (x, w)\n"
+      "z = Unary kind=neg (y)\n"
+      "output z\n"
+      "output x\n";
+  EXPECT_EQ(head(settled), settled);
+  EXPECT_EQ(head("input x f32[2,3]\n"
+                 "const w f32[3] {1,2,3}\n"
+                 "i = Identity (x)\n"
+                 "v = Unary kind=neg (w)\n"
+                 "dead = Unary kind=exp (x)\n"
+                 "s = Shape (x)\n"
+                 "y = Binary (i, v)\n"
+                 "output y\n"
+                 "output s\n"),
+            "input x f32[2,3]\n"
+            "const v f32[3] {-1,-2,-3}\n"
+            "y = Binary (x, v)\n"
+            "const s i64[2] {2,3}\n"
+            "output y\n"
+            "output s\n");
 }
 }  // namespace
 }  // namespace engine

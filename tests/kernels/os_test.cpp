@@ -77,6 +77,31 @@ TEST(Os, MemoryIsZeroedAndComesBackZeroed) {
   EXPECT_TRUE(moved);
 }
 
+TEST(Os, MemoryOfLargePages) {
+  constexpr size_t large = 2 << 20;
+  for (const size_t bytes : {large / 2, large - 1, large, large + 1, 5 * large / 2, 5 * large / 2 + 1, 3 * large}) {
+    os::Memory memory = os::Memory::allocate(bytes);
+    ASSERT_TRUE(memory);
+    EXPECT_EQ(memory.size(), bytes);
+    memory.prefer_large_pages();
+    for (size_t i = 0; i < bytes; i += 1000) ASSERT_EQ(memory.data()[i], std::byte{0});
+    std::memset(memory.data(), 1, bytes);
+    memory.release_pages(large / 4, large / 8);
+    EXPECT_EQ(memory.data()[large / 4], std::byte{0});
+    EXPECT_EQ(memory.data()[0], std::byte{1});
+    EXPECT_EQ(memory.data()[bytes - 1], std::byte{1});
+  }
+}
+
+TEST(Os, CodePagesAreSealed) {
+  os::CodePages pages = os::CodePages::allocate(os::page_size() + 1);
+  ASSERT_TRUE(pages);
+  EXPECT_EQ(pages.size(), 2 * os::page_size());
+  std::memset(pages.data(), 0, pages.size());
+  if (!pages.seal()) GTEST_SKIP() << "executable memory is denied";
+  EXPECT_DEATH(*static_cast<volatile std::byte*>(pages.data()) = std::byte{1}, "");
+}
+
 TEST(Os, Machine) {
   EXPECT_GE(os::available_cores(), 1);
   EXPECT_GT(os::peak_rss(), 1u << 20);
