@@ -107,6 +107,13 @@ void DeviceFrame::record(const Plan& plan, Segment& segment, std::span<RunContex
   require_done(driver().end_capture(stream_, &segment.graph));
 }
 
+// What was asked for before reads the memory that the next run fills, and what it refuses is not the next run's.
+void DeviceFrame::abandon() {
+  bool can_refuse = false;
+  driver().fetch_fault(stream_, &can_refuse);
+  driver().synchronise(stream_);
+}
+
 size_t DeviceFrame::run(const Plan& plan, size_t& step, std::span<RunContext> contexts) {
   Segment& segment = *std::ranges::find(segments_, step, &Segment::first);
   for (size_t s = segment.first; s < segment.last; ++s) fill_staging(plan, s, contexts[s]);
@@ -115,7 +122,7 @@ size_t DeviceFrame::run(const Plan& plan, size_t& step, std::span<RunContext> co
     if (segment.graph) require_done(driver().launch(segment.graph, stream_));
     else enqueue(plan, segment, contexts);
   } catch (...) {
-    driver().synchronise(stream_);  // what was asked for before reads the memory that the next run fills
+    abandon();
     throw;
   }
   require_done(driver().synchronise(stream_));
@@ -132,13 +139,18 @@ double DeviceFrame::timed(const Plan& plan, size_t s, RunContext& c) {
   for (kernels::cuda::Event** event : {&begin_, &end_})
     if (!*event) require_done(driver().make_event(device_->index(), event));
   fill_staging(plan, s, c);
-  require_done(driver().record(begin_, stream_));
-  driver().watch(stream_, int(s));
-  if (is_placed(s)) enqueue_copy(plan, s, c);
-  else plan.steps[s].run(c);
-  require_done(driver().record(end_, stream_));
   bool can_refuse = false;
-  require_done(driver().fetch_fault(stream_, &can_refuse));
+  try {
+    require_done(driver().record(begin_, stream_));
+    driver().watch(stream_, int(s));
+    if (is_placed(s)) enqueue_copy(plan, s, c);
+    else plan.steps[s].run(c);
+    require_done(driver().record(end_, stream_));
+    require_done(driver().fetch_fault(stream_, &can_refuse));
+  } catch (...) {
+    abandon();
+    throw;
+  }
   require_done(driver().synchronise(stream_));
   if (can_refuse)
     if (const kernels::cuda::Fault fault = driver().fault(stream_); fault.any) fail_for(fault);

@@ -49,6 +49,7 @@ class DeviceFrame {
   void fill_staging(const Plan&, size_t step, RunContext&);
   void empty_staging(const Plan&, size_t step, RunContext&);
   void enqueue(const Plan&, Segment&, std::span<RunContext>);
+  void abandon();
   void record(const Plan&, Segment&, std::span<RunContext>);
   const kernels::cuda::Driver& driver() const { return device_->driver(); }
 

@@ -107,8 +107,18 @@ void Session::set_input(size_t k, const ConstView& view) {
 
 void Session::require_device() const { require(model_->plans()->options().device != nullptr, Code::invalid_argument, "the model is not on a device"); }
 
+namespace {
+// Kernels read whole elements: what is not aligned would end all of the process' work on the device.
+void require_aligned(const char* which, size_t k, const void* data, DType dtype) {
+  const auto bytes = uintptr_t(std::clamp(bits_of(dtype) / 8, 1, 8));
+  require(reinterpret_cast<uintptr_t>(data) % bytes == 0, Code::invalid_argument, which, " ", k,
+          ": memory of the device that is not aligned to its elements (", schema::name(dtype), ")");
+}
+}  // namespace
+
 void Session::set_device_input(size_t k, const ConstView& view) {
   require_device();
+  require_aligned("input", k, view.data, view.dtype);
   require(std::ranges::none_of(states_, [&](const OwnedState& s) { return s.at.input == k; }), Code::invalid_argument, "input ", k, " is a state, which a session keeps on the host");
   set_input(k, view);
   frame_.place_input(k, view.data);
@@ -116,6 +126,7 @@ void Session::set_device_input(size_t k, const ConstView& view) {
 void Session::set_device_output(size_t k, const View& view) {
   require_device();
   require(std::ranges::none_of(states_, [&](const OwnedState& s) { return s.at.output == k; }), Code::invalid_argument, "output ", k, " is a state, which a session keeps on the host");
+  require_aligned("output", k, view.data, view.dtype);
   bind_output(k, view, true);
 }
 void Session::set_stream(void* stream) {

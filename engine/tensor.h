@@ -45,6 +45,10 @@ template <class Byte, class Obj> struct BasicView {
 using View = BasicView<std::byte, Object>;
 using ConstView = BasicView<const std::byte, const Object>;
 
+// Floats, or what is kept in their place.
+inline const float* f32(const ConstView& v) { return reinterpret_cast<const float*>(v.data); }
+inline float* f32(const View& v) { return reinterpret_cast<float*>(v.data); }
+
 template <class Carrier> Carrier load(const ConstView& v, int64_t i) { return load_element<Carrier>(v.dtype, v.data, i); }
 template <class Carrier> void store(const View& v, int64_t i, Carrier value, bool saturate = false) {
   store_element(v.dtype, v.data, i, value, saturate);

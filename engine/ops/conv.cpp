@@ -1,3 +1,4 @@
+#include "engine/ops/device_windows.h"
 #include "engine/ops/doubles.h"
 #include "engine/ops/spatial.h"
 
@@ -82,7 +83,7 @@ double flops(const Conv&, std::span<const Type> in, std::span<const Type> out) {
 }  // namespace
 
 const OpDef<Conv>& def(const Conv&) {
-  static constexpr OpDef<Conv> def{.infer = infer, .reference = reference, .flops = flops};
+  static constexpr OpDef<Conv> def{.infer = infer, .reference = reference, .lower = lower_direct, .on_device = true, .flops = flops};
   return def;
 }
 }  // namespace engine

@@ -1,5 +1,6 @@
 #include "engine/ops/conv_transpose.h"
 #include <cstring>
+#include "engine/ops/device_windows.h"
 #include "engine/ops/doubles.h"
 
 namespace engine {
@@ -114,7 +115,7 @@ void simplify(const ConvTranspose& op, NodeId n, Rewriter& rewriter) {
 }  // namespace
 
 const OpDef<ConvTranspose>& def(const ConvTranspose&) {
-  static constexpr OpDef<ConvTranspose> def{.infer = infer, .reference = reference, .simplify = simplify, .flops = flops};
+  static constexpr OpDef<ConvTranspose> def{.infer = infer, .reference = reference, .lower = lower_direct, .on_device = true, .simplify = simplify, .flops = flops};
   return def;
 }
 }  // namespace engine

@@ -6,11 +6,6 @@ namespace engine {
 using kernels::Precision, kernels::cuda::GemmProblem;
 
 namespace {
-bool all_f32(const LowerContext& c) {
-  for (size_t k = 0; k < c.node.inputs.size(); ++k)
-    if (c.has(k) && c.in(k).dtype != DType::f32) return false;
-  return true;
-}
 
 // The leading dims of both operands as a batch; false: there are too many.
 bool set_batch(GemmProblem& p, const Shape& a, const Shape& b, const Shape& y) {
@@ -48,9 +43,13 @@ DeviceInput weights_of(GemmProblem& p, const LowerContext& c) {
 }  // namespace
 
 std::optional<Lowered> lower_mat_mul_on_device(const schema::MatMul& op, const LowerContext& c, const Chained& epilogue) {
-  if (!all_f32(c)) return std::nullopt;
-  const Shape a = c.in(0).shape(), b = c.in(1).shape(), y = c.out(0).shape();
-  if (a.size() < 2 || b.size() < 2 || elements(y) == 0) return std::nullopt;
+  if (!inputs_are_f32(c)) return std::nullopt;
+  Shape a = c.in(0).shape(), b = c.in(1).shape(), y = c.out(0).shape();
+  if (a.empty() || b.empty() || elements(y) == 0) return std::nullopt;
+  const bool row = a.size() == 1, column = b.size() == 1;  // vectors are matrices of one row or column
+  if ((row && op.trans_a) || (column && (op.trans_b || !epilogue.chain.empty()))) return std::nullopt;
+  if (column) b.push_back(1), y.push_back(1);
+  if (row) a.insert(a.begin(), 1), y.insert(y.end() - 1, 1);
   GemmProblem p;
   p.trans_a = op.trans_a, p.trans_b = op.trans_b;
   p.lda = a.back(), p.ldb = b.back(), p.n = p.ldc = y.back();

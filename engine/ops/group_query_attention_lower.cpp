@@ -12,9 +12,6 @@ namespace {
 using namespace gqa;
 using schema::GroupQueryAttention;
 
-const float* f32(const ConstView& v) { return reinterpret_cast<const float*>(v.data); }
-float* f32(const View& v) { return reinterpret_cast<float*>(v.data); }
-
 // y = a head of a new token as the scores read it: normalised, then turned by the angles of its position.
 class Preparation {
  public:

@@ -9,15 +9,6 @@ namespace {
 namespace gemm = kernels::gemm;
 namespace conv = kernels::conv;
 
-const float* f32(const ConstView& v) { return reinterpret_cast<const float*>(v.data); }
-float* f32(const View& v) { return reinterpret_cast<float*>(v.data); }
-
-bool all_f32(const LowerContext& c) {
-  for (size_t k = 0; k < c.node.inputs.size(); ++k)
-    if (c.has(k) && c.in(k).dtype != DType::f32) return false;
-  return true;
-}
-
 // Element offsets of each matrix of a batch in one operand, whose leading dims are broadcast to `batch`.
 std::vector<int64_t> batch_offsets(const Shape& operand, const Shape& batch, int64_t matrix) {
   std::vector<int64_t> offsets{0};
@@ -39,8 +30,14 @@ std::vector<int64_t> batch_offsets(const Shape& operand, const Shape& batch, int
 }
 }  // namespace
 
+bool inputs_are_f32(const LowerContext& c) {
+  for (size_t k = 0; k < c.node.inputs.size(); ++k)
+    if (c.has(k) && c.in(k).dtype != DType::f32) return false;
+  return true;
+}
+
 std::optional<Lowered> lower_mat_mul(const schema::MatMul& op, const LowerContext& c, const Chained& epilogue) {
-  if (!all_f32(c)) return std::nullopt;
+  if (!inputs_are_f32(c)) return std::nullopt;
   if (c.target) return lower_mat_mul_on_device(op, c, epilogue);
   if (op.trans_a) return std::nullopt;
   const Shape a = c.in(0).shape(), b = c.in(1).shape(), y = c.out(0).shape();
@@ -79,7 +76,7 @@ std::optional<Lowered> lower_mat_mul(const schema::MatMul& op, const LowerContex
 
 std::optional<kernels::conv::Spec> conv_spec(const schema::ConvLast& op, const LowerContext& c, const kernels::pointwise::Chain& epilogue) {
   const Constant* w = c.constant(1);
-  if (!w || !all_f32(c)) return std::nullopt;
+  if (!w || !inputs_are_f32(c)) return std::nullopt;
   const Shape x = c.in(0).shape();
   // Kernels add positions up in ints: a stride, a padding or a reach near their limit is left to the reference.
   constexpr int64_t most = 1 << 20;

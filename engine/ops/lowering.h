@@ -6,6 +6,7 @@
 #include "kernels/rnn/rnn.h"
 
 namespace engine {
+bool inputs_are_f32(const LowerContext&);
 std::optional<Lowered> lower_mat_mul(const schema::MatMul&, const LowerContext&);
 std::optional<Lowered> lower_conv_last(const schema::ConvLast&, const LowerContext&);
 bool is_product_of_bytes(const Graph&, const Node&);  // whether the next two take the node, where kernels for bytes pay

@@ -9,8 +9,6 @@ namespace {
 namespace pw = kernels::pointwise;
 constexpr int64_t small = 8192;  // elements that one thread does sooner than two can share
 constexpr int64_t piece = 1024;  // elements of a row that has no others: tasks begin at its multiples
-// Of floats, or of what is kept in their place.
-const float* f32(const ConstView& v) { return reinterpret_cast<const float*>(v.data); }
 
 // The output as outer × rows × columns; the operand is the same for each of the outer blocks.
 struct View2d {

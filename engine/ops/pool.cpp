@@ -1,3 +1,4 @@
+#include "engine/ops/device_windows.h"
 #include "engine/ops/doubles.h"
 #include "engine/ops/spatial.h"
 
@@ -113,7 +114,7 @@ double flops(const Pool& op, std::span<const Type>, std::span<const Type> out) {
 }  // namespace
 
 const OpDef<Pool>& def(const Pool&) {
-  static constexpr OpDef<Pool> def{.infer = infer, .reference = reference, .flops = flops};
+  static constexpr OpDef<Pool> def{.infer = infer, .reference = reference, .lower = lower_direct, .on_device = true, .flops = flops};
   return def;
 }
 }  // namespace engine

@@ -4,8 +4,9 @@
 
 namespace engine {
 void run_target_passes(Graph& graph, const CompileOptions& options) {
+  const bool multiplies_bytes = kernels::gemm_s8::pays(options.isa) && !options.device;  // a device multiplies floats
   const Pass passes[] = {
-      {"expand_quantized", kernels::gemm_s8::pays(options.isa) ? expand_quantized_but_products : expand_quantized, 0},
+      {"expand_quantized", multiplies_bytes ? expand_quantized_but_products : expand_quantized, 0},
       {"fold_pads", fold_pads, 0},  // also those that inference has decided now
       {"widen_half", widen_half, 0},
       {"lines_as_images", lines_as_images, 0},

@@ -10,7 +10,7 @@
 #include "kernels/table.h"
 
 namespace kernels::cuda {
-inline constexpr uint32_t backend_version = 4;  // a change to this file, problems.h or a struct in them: another number
+inline constexpr uint32_t backend_version = 5;  // a change to this file, problems.h or a struct in them: another number
 
 // Why something failed, valid until the thread's next call; null: it went well.
 using Failure = const char*;

@@ -75,6 +75,7 @@ template <class T> constexpr size_t shared_bytes_of() {
 template <class SharedMemory, class... P, class... A>
 Failure launch(void (*kernel)(P...), dim3 grid, dim3 block, Stream* stream, const A&... arguments) {
   constexpr size_t bytes = shared_bytes_of<SharedMemory>(), without_asking = 48 << 10;
+  static_assert((sizeof(P) + ... + 0) <= 4000, "CUDA 12.0 passes 4096 bytes of parameters");
   const Current current(stream->device);
   if (Failure f = failure_of(current.error, "choosing the device")) return f;
   if constexpr (bytes > without_asking)

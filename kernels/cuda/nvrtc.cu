@@ -16,6 +16,13 @@ Failure fail(std::string message) {
   return last_failure.c_str();
 }
 
+// A driver loads what its own major version of CUDA compiles, and older ones; that it has the backend's is known.
+#if defined(CUDART_VERSION)
+constexpr int newest = CUDART_VERSION / 1000;
+#else  // for the tests of the host, which load nothing
+constexpr int newest = INT32_MAX;
+#endif
+
 // The few functions of nvrtc.h that are used; 0 is success.
 struct Nvrtc {
   using Program = struct Opaque*;
@@ -32,26 +39,35 @@ struct Nvrtc {
   int major = 0, minor = 0;
 
   Nvrtc() {
-    void* library = nullptr;
     const char* given = std::getenv("INLAY_NVRTC_LIBRARY");
     if (given && *given) {
-      library = dlopen(given, RTLD_NOW | RTLD_LOCAL);
-    } else {
-      for (const char* name : {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so", "/usr/local/cuda/lib64/libnvrtc.so"})
-        if ((library = dlopen(name, RTLD_NOW | RTLD_LOCAL))) break;
-    }
-    if (!library) {
-      failure = std::string("NVRTC cannot be opened: ") + dlerror();
+      open(given);
       return;
     }
-    const auto find = [&](auto& function, const char* name) {
-      function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(library, name));
-      if (!function) failure = std::string("NVRTC has no ") + name;
+    for (const char* name : {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so", "/usr/local/cuda/lib64/libnvrtc.so"})
+      if (open(name)) return;
+  }
+
+ private:
+  bool open(const char* name) {
+    failure.clear();
+    void* const library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    if (!library) {
+      failure = std::string("NVRTC cannot be opened: ") + dlerror();
+      return false;
+    }
+    const auto find = [&](auto& function, const char* symbol) {
+      function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(library, symbol));
+      if (!function) failure = std::string("NVRTC has no ") + symbol;
     };
     find(version, "nvrtcVersion"), find(create, "nvrtcCreateProgram"), find(compile, "nvrtcCompileProgram");
     find(log_size, "nvrtcGetProgramLogSize"), find(log, "nvrtcGetProgramLog"), find(cubin_size, "nvrtcGetCUBINSize");
     find(cubin, "nvrtcGetCUBIN"), find(destroy, "nvrtcDestroyProgram");
     if (failure.empty() && version(&major, &minor) != 0) failure = "NVRTC does not say its version";
+    if (failure.empty() && major > newest)
+      failure = "NVRTC " + std::to_string(major) +
+                " may make code that the driver does not load: the backend is of CUDA " + std::to_string(newest);
+    return failure.empty();
   }
 };
 const Nvrtc& nvrtc() {

@@ -329,6 +329,40 @@ struct ConvTransposeArgs {
   float* y;
 };
 
+// The spatial dims of what passes a window over planes; of fewer than three, the first ones have an extent, and a kernel, of 1. Element o
+// of y reads x at o * stride + tap * dilation - begin.
+struct WindowDims {
+  static constexpr int count = 3;
+  int64_t in[count] = {1, 1, 1}, out[count] = {1, 1, 1}, kernel[count] = {1, 1, 1};
+  int64_t stride[count] = {1, 1, 1}, dilation[count] = {1, 1, 1}, begin[count] = {};
+};
+// Conv and ConvTranspose in schema/ops.h, f32: x [batch, channels, in], w [out_channels, channels / groups, kernel], transposed
+// [channels, out_channels / groups, kernel]. Transposed, `begin` is what the convolution that makes x of y has.
+struct DirectConvProblem {
+  WindowDims dims;
+  int64_t batch = 1, channels = 0, out_channels = 0, groups = 1;
+  bool transposed = false;
+};
+struct DirectConvArgs {
+  const float *x, *w, *bias;  // no bias: null
+  float* y;
+};
+// Pool in schema/ops.h, reals; of the maximum i8 and u8, too.
+struct DirectPoolProblem {
+  WindowDims dims;
+  int64_t end[WindowDims::count] = {};  // with count_pad: what an average counts behind x
+  int64_t planes = 0;
+  schema::PoolKind kind = schema::PoolKind::max;
+  schema::DType type = schema::DType::f32;
+  int64_t p = 2;
+  bool count_pad = false, column_major = false;
+};
+struct DirectPoolArgs {
+  const void* x;
+  void* y;           // of the maximum: null: not wanted
+  int64_t* indices;  // of the maximum, in all of x; null: not wanted
+};
+
 // DeformConv in schema/ops.h, of f32 and two spatial dims.
 struct DeformConvProblem {
   int64_t batch = 1, height = 0, width = 0, channels = 0, out_height = 0, out_width = 0, out_channels = 0;

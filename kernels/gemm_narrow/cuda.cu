@@ -74,7 +74,8 @@ double cost_of_rows(const GemmNarrowProblem&) { return 1; }
 
 template <class Numbers> Failure run_rows(const GemmNarrowProblem& p, const GemmNarrowArgs& args, Stream* stream) {
   if (p.m == 0 || p.n == 0) return nullptr;
-  const bool words = p.type == DType::u4 && p.ldb % at_once == 0 && p.k % at_once == 0 && p.block % at_once == 0;
+  const bool words = p.type == DType::u4 && reinterpret_cast<uintptr_t>(args.b) % sizeof(uint32_t) == 0 &&
+                     p.ldb % at_once == 0 && p.k % at_once == 0 && p.block % at_once == 0;
   const auto go = [&](auto kernel) { return launch<void>(kernel, blocks_for(p.n, warps), threads, stream, p, args); };
   if (p.m == 1) return words ? go(multiply_rows<Numbers, 1, true>) : go(multiply_rows<Numbers, 1, false>);
   return words ? go(multiply_rows<Numbers, few, true>) : go(multiply_rows<Numbers, few, false>);

@@ -249,6 +249,9 @@ TEST(DeviceSession, ReadsAndWritesInPlace) {
     EXPECT_EQ(std::memcmp(got.data(), on_host.output(0).data, out.size()), 0) << turn;
     EXPECT_EQ(std::memcmp(fetched(in).data(), given->data, in.size()), 0) << "the input stays";
   }
+  EXPECT_THROW(session.set_device_input(0, {DType::f32, given->shape, in.data() + 2, nullptr}), Error)
+      << "kernels read whole elements";
+  EXPECT_THROW(session.set_device_output(0, {DType::f32, on_host.output(0).shape, out.data() + 1, nullptr}), Error);
   session.set_input(0, given->view());  // and back to the host
   session.set_output(0, {});
   session.run();

@@ -1,4 +1,5 @@
 // Ops whose kernels read computed indices, keep a state or round their operands, on the device that the host emulates.
+#include <dlfcn.h>
 #include "engine/device.h"
 #include "engine/passes/target.h"
 #include "engine/session.h"
@@ -89,6 +90,143 @@ TEST(DeviceOps, AnIndexOutOfRangeIsAnErrorOfItsNode) {
       EXPECT_STREQ(error.what(), "lookup (Gather): Gather: element 2 of the indices is out of range");
     }
   }
+}
+
+TEST(DeviceOps, ARunThatCannotBeLaunchedLeavesNothingToTheNextOne) {
+  if (backend_of_tests() != std::string_view(INLAY_CUDA_EMULATED))
+    GTEST_SKIP() << "a device launches what it is asked to";
+  Built b;
+  const ValueId x = b.input({4, 3}), i = typed_input(b, DType::i64, {5});
+  const ValueId y = b.r.add(schema::Gather{}, {x, i}, {"lookup"})[0];
+  b.output(b.r.add(schema::Softmax{.axis = 1}, {y}, {"behind"})[0]);
+  CompileOptions options;
+  options.device = Device::open(backend_of_tests(), 0);
+  void* const library = dlopen(INLAY_CUDA_EMULATED, RTLD_NOW);
+  const auto refuse_behind = reinterpret_cast<void (*)(int64_t)>(dlsym(library, "inlay_emulated_refuse"));
+  Session session(std::make_shared<const Model>(b.graph, options));
+  const auto given = random_constant({4, 3}, 1), good = i64({5}, {0, 1, 2, 3, -4}), bad = i64({5}, {0, 1, 4, 3, -5});
+  session.set_input(0, given->view()), session.set_input(1, good->view());
+  for (const bool launches : {false, true, false, true, true}) {  // one by one, then recorded, then replayed
+    session.set_input(1, (launches ? good : bad)->view());
+    if (launches) {
+      session.run();
+      continue;
+    }
+    refuse_behind(1);  // the gather is launched
+    try {
+      session.run();
+      ADD_FAILURE();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code, Code::device) << error.what();
+    }
+  }
+  dlclose(library);
+}
+
+// Of one to three spatial dims, in groups, with weights that are an input.
+TEST(DeviceOps, ConvolutionsThatHaveNoChannelsLastForm) {
+  using schema::AutoPad;
+  const auto input = [](Built& b, const Shape& shape) { return typed_input(b, DType::f32, shape); };
+  struct Case {
+    Shape x, w;
+    schema::Ints stride, dilation, pad;
+    AutoPad auto_pad = AutoPad::none;
+    int64_t groups = 1;
+  };
+  for (const auto& [x, w, stride, dilation, pad, auto_pad, groups] :
+       {Case{{2, 3, 9}, {4, 3, 3}, {2}, {1}, {1, 0}},
+        {{1, 4, 7, 6}, {6, 2, 3, 2}, {2, 1}, {1, 2}, {1, 0, 2, 1}, AutoPad::none, 2},
+        {{1, 3, 8, 8}, {3, 1, 3, 3}, {2, 2}, {}, {}, AutoPad::same_upper, 3},
+        {{1, 2, 5, 6, 4}, {3, 2, 2, 3, 2}, {1, 2, 1}, {2, 1, 1}, {0, 1, 0, 1, 1, 0}},
+        {{1, 2, 5, 5, 5}, {2, 1, 3, 3, 3}, {2, 2, 2}, {}, {}, AutoPad::same_lower, 2}}) {
+    Built b;
+    b.output(b.r.add(schema::Conv{stride, dilation, pad, groups, auto_pad}, {input(b, x), input(b, w), input(b, {w[0]})},
+                     {"conv"})[0]);
+    expect_on_device(compare(b.graph, {random_constant(x, 1), random_constant(w, 2), random_constant({w[0]}, 3)}),
+                     "conv_direct_f32_cuda");
+    Built transposed;
+    schema::ConvTranspose op;
+    op.stride = stride, op.dilation = dilation, op.auto_pad = auto_pad, op.groups = groups;
+    if (auto_pad == AutoPad::none) op.pad = pad;
+    const Shape features{w[1] * groups};
+    Shape back = x;
+    back[1] = w[0];
+    transposed.output(
+        transposed.r.add(op, {input(transposed, back), input(transposed, w), input(transposed, features)}, {"back"})[0]);
+    expect_on_device(
+        compare(transposed.graph, {random_constant(back, 1), random_constant(w, 2), random_constant(features, 3)}),
+        "conv_direct_f32_cuda");
+  }
+  // Constant weights, of more dims or groups than tiles take.
+  Built b;
+  b.output(b.r.add(schema::Conv{}, {b.input({1, 2, 4, 4, 4}), b.constant({3, 2, 2, 2, 2}, 1)}, {"conv"})[0]);
+  schema::ConvTranspose op;
+  op.groups = 4, op.stride = {2, 2}, op.output_padding = {1, 0};
+  b.output(b.r.add(op, {b.input({1, 4, 5, 6}), b.constant({4, 1, 4, 4}, 1)}, {"up"})[0]);
+  expect_on_device(compare(b.graph, {random_constant({1, 2, 4, 4, 4}, 1), random_constant({1, 4, 5, 6}, 2)}),
+                   "conv_direct_f32_cuda");
+}
+
+TEST(DeviceOps, PoolsThatHaveNoChannelsLastForm) {
+  using schema::AutoPad, schema::PoolKind;
+  for (const auto kind : {PoolKind::max, PoolKind::average, PoolKind::lp})
+    for (const bool count_pad : {false, true}) {
+      Built b;
+      schema::Pool line{kind, {3}, {2}, {}, {1, 1}}, image{kind, {3, 2}, {2, 2}, {1, 2}, {1, 0, 1, 1}},
+          volume{kind, {2, 3, 2}, {2, 1, 2}, {}, {}}, same{kind, {3, 3}, {2, 2}, {}, {}, AutoPad::same_upper};
+      line.count_pad = image.count_pad = volume.count_pad = same.count_pad = count_pad && kind == PoolKind::average;
+      image.ceil_mode = true, volume.p = 3;
+      b.output(b.r.add(line, {b.input({2, 3, 11})}, {"line"})[0]);
+      b.output(b.r.add(image, {b.input({1, 3, 8, 9})}, {"image"})[0]);
+      b.output(b.r.add(volume, {b.input({1, 2, 5, 6, 7})}, {"volume"})[0]);
+      b.output(b.r.add(same, {b.input({1, 2, 8, 7})}, {"same"})[0]);
+      expect_on_device(compare(b.graph, {random_constant({2, 3, 11}, 1), random_constant({1, 3, 8, 9}, 2),
+                                         random_constant({1, 2, 5, 6, 7}, 3), random_constant({1, 2, 8, 7}, 4)}),
+                       "pool_direct_cuda");
+    }
+  for (const bool column_major : {false, true}) {
+    Built b;
+    schema::Pool op{PoolKind::max, {2, 2}, {2, 1}, {}, {1, 0, 0, 0}};
+    op.column_major = column_major;
+    const auto y = b.r.add(op, {b.input({2, 2, 5, 4})}, {"places"}, 2);
+    b.output(y[0]), b.output(y[1]);
+    const ValueId bytes = typed_input(b, DType::u8, {1, 1, 3, 3});
+    b.output(b.r.add(schema::Pool{PoolKind::max, {2, 2}, {}, {}, {}}, {bytes}, {"bytes"})[0]);
+    expect_on_device(compare(b.graph, {random_constant({2, 2, 5, 4}, 5),
+                                       tensor(DType::u8, {1, 1, 3, 3}, {200, 1, 7, 3, 255, 0, 9, 8, 128})}),
+                     "pool_direct_cuda");
+  }
+}
+
+TEST(DeviceOps, ProductsOfVectors) {
+  Built b;
+  const ValueId row = b.input({6}), column = b.input({5}), stack = b.input({2, 3, 5});
+  b.output(b.r.add(schema::MatMul{}, {row, b.constant({6, 5}, 1)}, {"row"})[0]);
+  b.output(b.r.add(schema::MatMul{}, {stack, column}, {"column"})[0]);
+  b.output(b.r.add(schema::MatMul{}, {column, column}, {"both"})[0]);
+  b.output(b.r.add(schema::MatMul{}, {column, b.input({4, 5, 2})}, {"stack"})[0]);
+  expect_on_device(compare(b.graph, {random_constant({6}, 1), random_constant({5}, 2), random_constant({2, 3, 5}, 3),
+                                     random_constant({4, 5, 2}, 4)}),
+                   "gemm_f32_cuda");
+}
+
+// Whatever the host has for bytes: a device multiplies them as floats, which have all of these sums.
+TEST(DeviceOps, ProductsOfBytes) {
+  Built b;
+  const auto number = [&](DType dtype, double v) { return b.graph.add_constant(tensor(dtype, {}, {v})); };
+  std::vector<double> bytes(64 * 16), biases(16);
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = double(i * 37 % 255) - 127;
+  for (size_t i = 0; i < biases.size(); ++i) biases[i] = double(i * 100) - 700;
+  const ValueId x = b.r.add(schema::QuantizeLinear{DType::u8},
+                            {b.input({4, 64}), number(DType::f32, 0.02), number(DType::u8, 120)}, {"quantise"})[0];
+  const ValueId w = b.graph.add_constant(tensor(DType::i8, {64, 16}, bytes)),
+                bias = b.graph.add_constant(tensor(DType::i32, {16}, biases));
+  b.output(
+      b.r.add(schema::QuantizedMatMul{.to = DType::u8},
+              {x, w, number(DType::u8, 120), ValueId::none, bias, number(DType::f32, 0.001), number(DType::u8, 128)},
+              {"product"})[0]);
+  b.output(b.r.add(schema::QuantizedMatMul{}, {x, w, number(DType::u8, 120)}, {"sums"})[0]);
+  expect_on_device(compare(b.graph, {random_constant({4, 64}, 1)}, 0), "gemm_f32_cuda");
 }
 
 TEST(DeviceOps, Scatters) {

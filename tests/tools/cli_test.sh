@@ -189,6 +189,13 @@ for verb in bench profile plan; do expect 1 CUDA -- $verb "$model" --device cuda
 ok -- run "$model" -i "$picture" --device cuda --device-fallback
 grep -q 'running on the CPU' err || fail "no note that the CPU stands in"
 unset INLAY_CUDA_LIBRARY
+if [ -f "$(dirname "$inlay")/libinlay_cuda.so" ]; then  # the backend, where no GPU is visible
+  export CUDA_VISIBLE_DEVICES=-1
+  expect 1 'there is no CUDA device: no NVIDIA ' --device-fallback -- run "$model" -i "$picture" --device cuda
+  ok -- run "$model" -i "$picture" --device cuda --device-fallback
+  grep -q 'running on the CPU: there is no CUDA device: no NVIDIA ' err || fail "no note of what is missing"
+  unset CUDA_VISIBLE_DEVICES
+fi
 expect 1 "'image'" "'picture'" -- plan "$model" --shape image=1x64x64x3
 expect 1 "'picture'" '[1,65,64,3]' -- plan "$model" --shape picture=1x65x64x3
 expect 1 "'image'" -- convert "$demo/demo.onnx" -o x.inlay --fix image=1x64x64x3

@@ -361,10 +361,11 @@ INLAY_API inlay_status inlay_session_set_profiler(inlay_session* session, inlay_
 
 /* --- Memory of a device ------------------------------------------------------------------------------------------ */
 
-/* Like inlay_session_set_input and inlay_session_set_output, of memory on the device that the model runs on (what DLPack calls kDLCUDA):
- * nothing passes through the host where the steps at either end are on the device. While addresses stay the same, runs are
- * replayed; new ones are recorded again. inlay_session_output gives the address on the device of an output that goes there. A model
- * that is not on a device gives INLAY_INVALID_ARGUMENT. */
+/* Like inlay_session_set_input and inlay_session_set_output, of memory on the device that the model runs on (what
+ * DLPack calls kDLCUDA): nothing passes through the host where the steps at either end are on the device. While
+ * addresses stay the same, runs are replayed; new ones are recorded again. Addresses are multiples of an element's
+ * size. inlay_session_output gives the address on the device of an output that goes there. A model that is not on a
+ * device gives INLAY_INVALID_ARGUMENT. */
 INLAY_API inlay_status inlay_session_set_device_input(inlay_session* session, size_t index, const inlay_tensor* tensor);
 INLAY_API inlay_status inlay_session_set_device_output(inlay_session* session, size_t index, const inlay_tensor* tensor);
 /* The application's own stream (a cudaStream_t, other than the default one) that the session's work on the device goes to, behind what

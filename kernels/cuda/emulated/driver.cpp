@@ -44,6 +44,13 @@ class Memory {
     munmap(memory, it->second);
     blocks_.erase(it);
   }
+  bool holds(const void* at) {
+    const std::scoped_lock lock(mutex_);
+    const auto behind = blocks_.upper_bound(const_cast<void*>(at));
+    if (behind == blocks_.begin()) return false;
+    const auto& [memory, bytes] = *std::prev(behind);
+    return static_cast<const std::byte*>(at) < static_cast<std::byte*>(memory) + bytes;
+  }
   void open(bool opens) {
     const std::scoped_lock lock(mutex_);
     open_ += opens ? 1 : -1;
@@ -135,6 +142,8 @@ Failure elapsed(Event* first, Event* last, double* seconds) {
 }
 }  // namespace
 
+bool emulator::is_device_memory(const void* at) { return memory.holds(at); }
+
 Failure watch(Stream* s, Watch* watch) {
   FaultWord& w = s->watched;
   *watch = {w.on_device, w.step};
@@ -176,4 +185,8 @@ Driver driver() {
 // For tests that see no more of the emulation than its library.
 extern "C" __attribute__((visibility("default"))) int64_t inlay_emulated_launches() {
   return kernels::cuda::emulator::launches;
+}
+// The launch fails that is asked for behind so many others.
+extern "C" __attribute__((visibility("default"))) void inlay_emulated_refuse(int64_t behind) {
+  kernels::cuda::emulator::refused = kernels::cuda::emulator::asked + behind;
 }

@@ -5,6 +5,9 @@
 #include <deque>
 #include <mutex>
 #include "kernels/cuda/device.h"
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
 
 namespace kernels::cuda::emulator {
 namespace {
@@ -66,7 +69,7 @@ class Fiber {
 };
 #endif
 
-enum class State : uint8_t { ready, at_warp_barrier, at_block_barrier, finished };
+enum class State : uint8_t { ready, at_warp_barrier, at_exchange, at_block_barrier, finished };
 struct Copy {
   void* to;
   const void* from;
@@ -98,6 +101,8 @@ class Machine {
     shared_ =
         shared_memory_ + most_shared - (shared_bytes + shared_alignment - 1) / shared_alignment * shared_alignment;
     body_ = &body;
+    error_.clear();
+    place_ = {uint32_t(launches), 0, 0, 0, 0, shared_memory_, shared_, shared_ + shared_bytes};
     gridDim = grid, blockDim = block;
     for (unsigned z = 0; z < grid.z; ++z)
       for (unsigned y = 0; y < grid.y; ++y)
@@ -105,7 +110,11 @@ class Machine {
           blockIdx = dim3(x, y, z);
           auto* floats = reinterpret_cast<float*>(shared_);
           std::fill_n(floats, shared_bytes / sizeof(float), NAN);
-          if (std::string error = run_block(block.x * block.y * block.z); !error.empty()) return error;
+          std::string error = run_block(block.x * block.y * block.z);
+          place = nullptr;
+          if (error.empty()) error = error_;
+          if (!error.empty()) return error;
+          ++place_.block;
         }
     return {};
   }
@@ -121,25 +130,44 @@ class Machine {
     return slots_[size_t(current_ - threads_.data()) / warp_size * warp_size + size_t(lane)].data();
   }
   void* shared() const { return shared_; }
+  void fail(std::string error) {
+    if (error_.empty()) error_ = std::move(error);
+  }
 
  private:
-  static constexpr size_t most_threads = 1024, stack_bytes = 64 << 10, most_shared = 256 << 10, shared_alignment = 128;
+#if defined(__SANITIZE_ADDRESS__)
+  static constexpr size_t stack_bytes = 512 << 10;  // variables lie apart
+#else
+  static constexpr size_t stack_bytes = 64 << 10;
+#endif
+  static constexpr size_t most_threads = 1024, most_shared = 256 << 10, shared_alignment = 128;
 
   static void enter();
-  void start(size_t thread) { threads_[thread].fiber.start(stacks_ + thread * stack_bytes, stack_bytes, &enter); }
+  void start(size_t thread) {
+    std::byte* const stack = stacks_ + thread * stack_bytes;
+#if defined(__SANITIZE_ADDRESS__)
+    __asan_unpoison_memory_region(stack, stack_bytes);  // a thread that was left in the middle returns from nothing
+#endif
+    threads_[thread].fiber.start(stack, stack_bytes, &enter);
+  }
 
   // Runs a warp as far as its threads get without the others of the block.
   void run_warp(unsigned first, unsigned last) {
+    place_.warp_barriers = warp_barriers_[first / warp_size];
     for (;;) {
       for (unsigned k = first; k < last; ++k) {
         Thread& thread = threads_[reversed ? first + last - 1 - k : k];
         if (thread.state != State::ready) continue;
         current_ = &thread;
+        place_.thread = int(&thread - threads_.data());
         threadIdx = thread.index;
         thread.fiber.resume();
       }
+      const State state = threads_[first].state;
+      if (state != State::at_warp_barrier && state != State::at_exchange) return;
       for (unsigned k = first; k < last; ++k)
-        if (threads_[k].state != State::at_warp_barrier) return;
+        if (threads_[k].state != state) return;
+      if (state == State::at_warp_barrier) place_.warp_barriers = ++warp_barriers_[first / warp_size];
       for (unsigned k = first; k < last; ++k) threads_[k].state = State::ready;
     }
   }
@@ -156,6 +184,7 @@ class Machine {
       thread.index = dim3(i % blockDim.x, i / blockDim.x % blockDim.y, i / (blockDim.x * blockDim.y));
       thread.open.clear(), thread.groups.clear();
     }
+    place_.block_barriers = 0, warp_barriers_ = {}, place = &place_;
     const unsigned warps = (count + warp_size - 1) / warp_size;
     for (;;) {
       for (unsigned w = 0; w < warps; ++w) {
@@ -165,6 +194,7 @@ class Machine {
       if (in_state(State::finished) == count) return {};
       if (in_state(State::at_block_barrier) != count)
         return "threads wait at different barriers, or for some that have ended";
+      ++place_.block_barriers;
       for (unsigned i = 0; i < count; ++i) threads_[i].state = State::ready;
     }
   }
@@ -180,6 +210,9 @@ class Machine {
   }();
   std::vector<std::array<std::byte, slot_bytes>> slots_{most_threads};
   Thread* current_ = nullptr;
+  Place place_{};
+  std::array<uint32_t, most_threads / warp_size> warp_barriers_{};
+  std::string error_;
   const std::function<void()>* body_ = nullptr;
 };
 
@@ -195,8 +228,12 @@ void Machine::enter() {
   }
 }
 
+void note(const void* at, size_t bytes, bool writes) {
+  if (on_access) on_access(at, bytes, writes, __builtin_return_address(0));
+}
 void arrive(const std::vector<Copy>& copies) {
   for (const Copy& c : copies) {
+    note(c.to, c.bytes, true);
     if (c.from) std::memcpy(c.to, c.from, c.bytes);
     else std::memset(c.to, 0, c.bytes);
   }
@@ -206,13 +243,21 @@ void arrive(const std::vector<Copy>& copies) {
 void* shared_memory() { return machine().shared(); }
 void block_barrier() { machine().wait_as(State::at_block_barrier); }
 void warp_barrier() { machine().wait_as(State::at_warp_barrier); }
+void exchange() { machine().wait_as(State::at_exchange); }
+void fail(std::string error) { machine().fail(std::move(error)); }
 int lane() { return machine().lane(); }
 std::byte* slot(int lane) { return machine().slot(lane); }
 std::string run(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>& thread) {
   return machine().run_grid(grid, block, shared_bytes, thread);
 }
 
-void copy_later(void* to, const void* from, size_t bytes) { machine().current().open.push_back({to, from, bytes}); }
+void copy_later(void* to, const void* from, size_t bytes) {
+  if (reinterpret_cast<uintptr_t>(to) % bytes || reinterpret_cast<uintptr_t>(from) % bytes)
+    fail("an asynchronous copy of " + std::to_string(bytes) + " bytes that is not aligned");
+  note(to, bytes, true);  // at any time from now on
+  if (from) note(from, bytes, false);
+  machine().current().open.push_back({to, from, bytes});
+}
 void commit() {
   Thread& thread = machine().current();
   thread.groups.push_back(std::move(thread.open));

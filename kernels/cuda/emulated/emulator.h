@@ -4,7 +4,8 @@
 // What a device would punish, it makes visible. A stream does its work as late as it may, when it is synchronised.
 // Asynchronous copies arrive at the wait. Shared memory starts as NaN in every block. Threads run in either order
 // between two barriers (emulator::reversed): kernels with races give other results. Threads that wait at different
-// barriers are an error. Device memory cannot be touched by the host between two runs.
+// barriers are an error, and so is a copy or a matrix that is not aligned. Device memory cannot be touched by the host
+// between two runs. Where kernels are compiled with -fsanitize=thread, accesses.cpp sees each access, too.
 //
 // One kernel runs at a time in the process.
 #pragma once
@@ -34,10 +35,13 @@ inline dim3 gridDim, blockDim, blockIdx, threadIdx;
 namespace kernels::cuda::emulator {
 inline bool reversed = false;  // threads run from the last one on
 inline int64_t launches = 0;   // so far
+inline int64_t asked = 0;      // for launches, some of which may be refused, or only recorded
+inline int64_t refused = -1;   // which of these fails, by its number: a test's
 
 void* shared_memory();
 void block_barrier();
-void warp_barrier();
+void warp_barrier();  // orders accesses to memory, too
+void exchange();      // of a warp: shuffles and matrix instructions wait for all lanes, and order nothing
 int lane();
 // A slot of every lane of this thread's warp, for what lanes tell each other between two warp barriers.
 inline constexpr size_t slot_bytes = 64;
@@ -52,6 +56,21 @@ using Entry = void (*)(const void* parameter, const unsigned (&place)[4]);
 // used.
 inline std::function<Failure(const std::string& source, std::function<Entry(const char* name)>* find)> compiler;
 
+// Ends the kernel with an error when its block does.
+void fail(std::string error);
+
+// Where the thread that runs now stands: what it did before is seen by threads of its block that stand behind another
+// block barrier, and by lanes of its warp behind another warp barrier.
+struct Place {
+  uint32_t launch, block, block_barriers, warp_barriers;
+  int thread;
+  const std::byte *memory, *shared, *shared_end;  // all that any block may have, and what this one has of it
+};
+inline const Place* place = nullptr;  // null: no kernel runs
+bool is_device_memory(const void*);
+// What is told of the accesses that the emulation makes for a thread; null: nothing.
+inline void (*on_access)(const void* at, size_t bytes, bool writes, const void* code) = nullptr;
+
 void copy_later(void* to, const void* from, size_t bytes);  // null `from`: zeros
 void commit();
 void wait(int left);
@@ -64,9 +83,9 @@ namespace kernels::cuda::emulator {
 template <class T> T from_lane(T value, int source) {
   static_assert(sizeof(T) <= slot_bytes);
   std::memcpy(slot(lane()), &value, sizeof(T));
-  warp_barrier();
+  exchange();
   std::memcpy(&value, slot(source), sizeof(T));
-  warp_barrier();
+  exchange();
   return value;
 }
 }  // namespace kernels::cuda::emulator
@@ -84,9 +103,20 @@ template <class T> T __shfl_down_sync(unsigned, T value, unsigned by, int width 
   const int source = lane() + int(by);
   return from_lane(value, source / width == lane() / width ? source : lane());
 }
-template <class T> T atomicMin(T* to, T value) { return std::exchange(*to, value < *to ? value : *to); }
-template <class T> T atomicExch(T* to, T value) { return std::exchange(*to, value); }
-template <class T> T atomicMax(T* to, T value) { return std::exchange(*to, value > *to ? value : *to); }
+#define INLAY_ATOMIC template <class T> __attribute__((no_sanitize("thread"))) T
+INLAY_ATOMIC atomicMin(T* to, T value) {
+  const T old = *to;
+  return *to = value < old ? value : old, old;
+}
+INLAY_ATOMIC atomicExch(T* to, T value) {
+  const T old = *to;
+  return *to = value, old;
+}
+INLAY_ATOMIC atomicMax(T* to, T value) {
+  const T old = *to;
+  return *to = value > old ? value : old, old;
+}
+#undef INLAY_ATOMIC
 
 namespace kernels::cuda {
 // Work that is done when the stream is synchronised, or kept for a graph.
@@ -106,11 +136,12 @@ template <class T> constexpr size_t shared_bytes_of() {
 }
 template <class SharedMemory, class... P, class... A>
 Failure launch(void (*kernel)(P...), dim3 grid, dim3 block, Stream* stream, const A&... arguments) {
+  if (emulator::asked++ == emulator::refused) return "launching a kernel: as a test wants it";
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return "launching a kernel: an empty grid";
   if (grid.y > 65535 || grid.z > 65535 || block.x * block.y * block.z > 1024)
     return "launching a kernel: the grid is too large";
-  if (shared_bytes_of<SharedMemory>() > (163 << 10))
-    return "launching a kernel: more shared memory than a block of sm_80 has";
+  if (shared_bytes_of<SharedMemory>() > (99 << 10))
+    return "launching a kernel: more shared memory than a block has on every device from sm_80 on";
   stream->enqueue([=, given = std::tuple<P...>(P(arguments)...)] {
     return emulator::run(grid, block, shared_bytes_of<SharedMemory>(), [&] { std::apply(kernel, given); });
   });

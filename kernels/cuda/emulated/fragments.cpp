@@ -4,7 +4,7 @@
 
 namespace kernels::cuda {
 namespace {
-using emulator::lane, emulator::slot, emulator::warp_barrier;
+using emulator::lane, emulator::slot, emulator::exchange;
 
 struct Operands {
   uint32_t a[4], b[2];
@@ -24,7 +24,7 @@ void multiply(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], F&&
   Operands own;
   std::copy_n(a, 4, own.a), std::copy_n(b, 2, own.b);
   std::memcpy(slot(lane()), &own, sizeof own);
-  warp_barrier();
+  exchange();
   // The two rows of A and columns of B whose products this lane sums.
   constexpr int ks = 8 * per_word;
   float rows[2][ks], columns[2][ks];
@@ -43,19 +43,22 @@ void multiply(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], F&&
     for (int k = 0; k < ks; ++k) sum += double(rows[i / 2][k]) * double(columns[i % 2][k]);
     d[i] = float(sum);
   }
-  warp_barrier();
+  exchange();
 }
 }  // namespace
 
 void load_matrices(uint32_t (&to)[4], const void* row) {
+  if (reinterpret_cast<uintptr_t>(row) % 16) emulator::fail("a row of a matrix that is not aligned to 16 bytes");
   std::memcpy(slot(lane()), &row, sizeof row);
-  warp_barrier();
+  exchange();
   for (int m = 0; m < 4; ++m) {
     const std::byte* from;
     std::memcpy(&from, slot(m * 8 + lane() / 4), sizeof from);
-    std::memcpy(&to[m], from + lane() % 4 * 4, 4);
+    from += lane() % 4 * 4;
+    if (emulator::on_access) emulator::on_access(from, 4, false, __builtin_return_address(0));
+    std::memcpy(&to[m], from, 4);
   }
-  warp_barrier();
+  exchange();
 }
 void mma_tf32(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { multiply<1>(d, a, b, tf32); }
 void mma_f16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { multiply<2>(d, a, b, half); }
