@@ -65,6 +65,9 @@ class Batch {
   // Null where memory is denied.
   std::shared_ptr<const Code> add(const void* code, size_t size, const std::string& name);
   void await(const Code&);  // of another batch, that seal() then waits for
+  // Memory to generate code in, of the same size each time, which the next generator of the batch gets again.
+  std::unique_ptr<uint8_t[]> take_buffer(size_t);
+  void give_buffer(std::unique_ptr<uint8_t[]>) noexcept;
   bool seal();              // false where that is denied
 
  private:
@@ -72,6 +75,7 @@ class Batch {
   std::mutex mutex_;
   std::vector<std::shared_ptr<Pages>> pages_;  // new code goes to the last
   std::vector<std::shared_ptr<const Pages>> others_;
+  std::vector<std::unique_ptr<uint8_t[]>> buffers_;
 };
 
 bool allowed();           // executable pages can be had

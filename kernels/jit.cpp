@@ -86,9 +86,30 @@ void Batch::await(const Code& code) {
   others_.push_back(code.pages());
 }
 
+std::unique_ptr<uint8_t[]> Batch::take_buffer(size_t size) {
+  {
+    const std::scoped_lock lock(mutex_);
+    if (!buffers_.empty()) {
+      std::unique_ptr<uint8_t[]> buffer = std::move(buffers_.back());
+      buffers_.pop_back();
+      return buffer;
+    }
+  }
+  return std::make_unique_for_overwrite<uint8_t[]>(size);
+}
+
+void Batch::give_buffer(std::unique_ptr<uint8_t[]> buffer) noexcept {
+  const std::scoped_lock lock(mutex_);
+  try {
+    buffers_.push_back(std::move(buffer));
+  } catch (const std::bad_alloc&) {  // the next generator makes one
+  }
+}
+
 // Its own first: so no two batches wait for each other.
 bool Batch::seal() {
   bool all = true;
+  buffers_.clear();
   for (const auto& pages : std::exchange(pages_, {})) pages->seal(), all &= pages->wait();
   for (const auto& pages : std::exchange(others_, {})) all &= pages->wait();
   return all;
@@ -106,8 +127,6 @@ namespace {
 using Xbyak::Operand;
 constexpr Operand::Code saved[] = {Operand::RBX, Operand::RBP, Operand::R12, Operand::R13, Operand::R14, Operand::R15};
 }  // namespace
-
-thread_local std::unique_ptr<uint8_t[]> Buffer::kept;
 
 Generator::Generator() : CodeGenerator(capacity, bytes.get()) {}
 

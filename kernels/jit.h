@@ -22,13 +22,17 @@ struct Avx512 {
   static constexpr bool masks = true;
 };
 
-// Where code is generated: a thread keeps one, of which the system gives what is written.
+// Where code is generated, of which the system gives what is written.
 struct Buffer {
   static constexpr size_t capacity = 256 << 10;
-  Buffer() : bytes(kept ? std::move(kept) : std::make_unique_for_overwrite<uint8_t[]>(capacity)) {}
-  ~Buffer() { kept = std::move(bytes); }
+  Buffer() : batch(Batch::Scope::current), bytes(batch ? batch->take_buffer(capacity) : std::make_unique_for_overwrite<uint8_t[]>(capacity)) {}
+  ~Buffer() {
+    if (batch) batch->give_buffer(std::move(bytes));
+  }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  Batch* const batch;
   std::unique_ptr<uint8_t[]> bytes;
-  static thread_local std::unique_ptr<uint8_t[]> kept;
 };
 
 class Generator : private Buffer, public Xbyak::CodeGenerator {
