@@ -79,7 +79,8 @@ class Rewriter {
   ValueIds add(Op op, ValueIds inputs, Origins origins, size_t outputs = 1,
                std::vector<std::shared_ptr<const Graph>> bodies = {});
 
-  // Makes every use of `from` a use of `to`, whose type must describe it; to's producer takes over the origins of from's.
+  // Makes every use of `from` a use of `to`, whose type must describe it; to's producer takes over the origins of from's. Between the
+  // first replacement and commit(), inputs of nodes change by this function and add() alone.
   void replace(ValueId from, ValueId to);
 
   // Drops the nodes that no output needs, and restores execution order. True if anything changed.

@@ -37,7 +37,7 @@ struct Buffer {
 
 class Generator : private Buffer, public Xbyak::CodeGenerator {
  public:
-  // What most of generated code consists of, by an encoder of its own: Xbyak takes ten times as long, which is felt
+  // What most of generated code consists of, by an encoder of its own: Xbyak takes three times as long, which is felt
   // where a model is loaded. Its functions of these names serve whatever this encoder does not take, and give the same
   // bytes.
   using Xmm = Xbyak::Xmm;

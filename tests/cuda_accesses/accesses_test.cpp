@@ -50,6 +50,27 @@ struct alignas(8) Two {
 __attribute__((no_sanitize("undefined"))) __global__ void moves_two(const float* x, float* y, int64_t from) {
   *reinterpret_cast<Two*>(y) = *reinterpret_cast<const Two*>(x + from);
 }
+// Four floats into shared memory, from its element `to` on.
+__global__ void copies_four(const float* x, float* y, int64_t to) {
+  auto& s = shared<Words>();
+  copy_async<16>(&s.at[to], x);
+  commit_async();
+  wait_async<0>();
+  y[0] = s.at[to];
+}
+// A warp's matrices of 16 bytes a row, from element `from` of shared memory on.
+__global__ void loads_matrices(float* y, int64_t from) {
+  auto& s = shared<Words>();
+  const int t = int(threadIdx.x);
+  s.at[t] = s.at[t + 32] = float(t);
+  __syncwarp();
+  uint32_t rows[4];
+  load_matrices(rows, &s.at[from + t % 8 * 4]);
+  y[t] = float(rows[0]);
+}
+struct TooMuch {
+  float at[(99 << 10) / 4 + 1];
+};
 __global__ void least(int* y) { atomicMax(y, int(linear_thread())); }
 
 class Accesses : public testing::Test {
@@ -104,6 +125,17 @@ TEST_F(Accesses, BlocksThatTouchTheSameElements) {
 TEST_F(Accesses, Alignment) {
   EXPECT_EQ(mistake(launch<void>(moves_two, 1, 1, stream_, x_.data(), y_.data(), 4)), "");
   expect_part(mistake(launch<void>(moves_two, 1, 1, stream_, x_.data(), y_.data(), 1)), "that is not aligned");
+  EXPECT_EQ(mistake(launch<Words>(copies_four, 1, 1, stream_, x_.data(), y_.data(), 4)), "");
+  expect_part(mistake(launch<Words>(copies_four, 1, 1, stream_, x_.data(), y_.data(), 2)),
+              "an asynchronous copy of 16 bytes that is not aligned");
+  EXPECT_EQ(mistake(launch<Words>(loads_matrices, 1, 32, stream_, y_.data(), 4)), "");
+  expect_part(mistake(launch<Words>(loads_matrices, 1, 32, stream_, y_.data(), 2)),
+              "a row of a matrix that is not aligned");
+}
+TEST_F(Accesses, MoreSharedMemoryThanEveryDeviceHas) {
+  const char* failure = launch<TooMuch>(writes, 1, 1, stream_, y_.data(), 0);
+  ASSERT_NE(failure, nullptr);
+  expect_part(failure, "more shared memory");
 }
 }  // namespace
 }  // namespace kernels::cuda

@@ -94,7 +94,7 @@ TEST(DeviceOps, AnIndexOutOfRangeIsAnErrorOfItsNode) {
 
 TEST(DeviceOps, ARunThatCannotBeLaunchedLeavesNothingToTheNextOne) {
   if (backend_of_tests() != std::string_view(INLAY_CUDA_EMULATED))
-    GTEST_SKIP() << "a device launches what it is asked to";
+    GTEST_SKIP() << "only the emulated device can be told to refuse a launch";
   Built b;
   const ValueId x = b.input({4, 3}), i = typed_input(b, DType::i64, {5});
   const ValueId y = b.r.add(schema::Gather{}, {x, i}, {"lookup"})[0];
