@@ -77,12 +77,20 @@ void verify(const Graph& graph) {
 }
 
 ValueIds Rewriter::add(Op op, ValueIds inputs, Origins origins, size_t outputs, std::vector<std::shared_ptr<const Graph>> bodies) {
-  changed_ = true;
   for (ValueId& v : inputs) v = resolve(v);
   while (!inputs.empty() && inputs.back() == ValueId::none) inputs.pop_back();
   Node node{std::move(op), std::move(inputs), ValueIds(outputs, ValueId::none), std::move(origins), std::move(bodies)};
   Types types = with_context([&] { return infer(graph, node); }, [&] { return to_text(node.origins); });
   if (types.size() != outputs) fail(Code::invalid_model, to_text(node.origins), ": ", name(node.op.id()), " has ", types.size(), " outputs, not ", outputs);
+  return append(std::move(node), std::move(types));
+}
+
+ValueIds Rewriter::copy(const Graph& from, const Node& node, ValueIds inputs) {
+  return append({node.op, std::move(inputs), ValueIds(node.outputs.size(), ValueId::none), node.origins, node.bodies}, types_of(from, node.outputs));
+}
+
+ValueIds Rewriter::append(Node node, Types types) {
+  changed_ = true;
   for (size_t k = 0; k < types.size(); ++k) {
     node.outputs[k] = ValueId(graph.values.size());
     graph.values.push_back({std::move(types[k]), NodeId(graph.nodes.size()), {}, nullptr, {}});

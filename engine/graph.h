@@ -79,6 +79,9 @@ class Rewriter {
   ValueIds add(Op op, ValueIds inputs, Origins origins, size_t outputs = 1,
                std::vector<std::shared_ptr<const Graph>> bodies = {});
 
+  // Appends a node of another graph as it is there: `inputs` have the types of its own, so its outputs do.
+  ValueIds copy(const Graph& from, const Node& node, ValueIds inputs);
+
   // Makes every use of `from` a use of `to`, whose type must describe it; to's producer takes over the origins of from's. Between the
   // first replacement and commit(), inputs of nodes change by this function and add() alone.
   void replace(ValueId from, ValueId to);
@@ -96,6 +99,7 @@ class Rewriter {
   };
   static constexpr uint32_t no_use = UINT32_MAX;
   void add_uses(NodeId);
+  ValueIds append(Node, Types);
   ValueId resolve(ValueId) const;
   std::vector<Use> uses_;
   std::vector<uint32_t> first_use_;  // by value

@@ -15,7 +15,8 @@ namespace engine {
 namespace {
 // What lives outside the arena: anything but tensors, strings, and tensors whose size only the run tells.
 bool in_object(const Type& type) { return !type.is_tensor() || type.dtype == DType::string || !type.placeable(); }
-Types at_bounds(Types types) {
+Types at_bounds(const Graph& graph, const ValueIds& values) {
+  Types types = types_of(graph, values);
   for (Type& t : types)
     if (t.is_tensor() && t.placeable() && !t.determined()) t = Type::tensor(t.dtype, t.largest());
   return types;
@@ -113,34 +114,32 @@ class Compiler {
   void add_step(NodeId n) {
     const Node& node = graph_[n];
     Step step{"reference", node.op, node.origins, {}, {}, {}, 0, 0, {}, {}, 0, on_device_[size_t(n)]};
-    Types in, out;
     for (ValueId v : node.inputs) {
       step.inputs.push_back(value(v));
       if (v == ValueId::none) continue;
-      in.push_back(graph_[v].type);
       // specialise() cuts there; a target pass must not put a reader back.
       const PlannedValue& read = plan_.values[step.inputs.back()];
       if (read.found_at_run && read.type.is_tensor() && read.place.kind == Place::object)
         fail(Code::internal, to_text(node.origins), ": reads a tensor whose size its own plan finds");
     }
-    for (ValueId v : node.outputs) {
-      step.outputs.push_back(add(v));
-      out.push_back(graph_[v].type);
-    }
+    for (ValueId v : node.outputs) step.outputs.push_back(add(v));
     if (vanishes(node)) {
       if (is_alias(node.op)) parent_[step.outputs[0]] = step.inputs[0];
       return;
     }
-    const Types most_in = at_bounds(in), most_out = at_bounds(out);
-    step.cost = cost(node.op, most_in, most_out);
-    step.work = work_of(step.cost, most_in, most_out);
+    const Types in = at_bounds(graph_, node.inputs), out = at_bounds(graph_, node.outputs);
+    step.cost = cost(node.op, in, out);
+    step.work = work_of(step.cost, in, out);
     if (node.op.get_if<schema::Fused>()) {
       const Cost inside = body_cost(*node.bodies[0]);
       step.cost.flops = inside.flops, step.cost.border = inside.border;
       step.work = std::max(step.work, step.cost.flops);
     }
     plan_.steps.push_back(std::move(step));
-    const auto all = [&](bool (Type::*is)() const) { return std::ranges::all_of(in, is) && std::ranges::all_of(out, is); };
+    const auto all = [&](bool (Type::*is)() const) {
+      const auto of = [&](ValueId v) { return v == ValueId::none || (graph_[v].type.*is)(); };
+      return std::ranges::all_of(node.inputs, of) && std::ranges::all_of(node.outputs, of);
+    };
     const bool determined = all(&Type::determined);
     lowering_.push_back({&node, !options_.reference_only && (determined || (lowers_bounded(node.op) && !plan_.steps.back().on_device && all(&Type::placeable))), determined, {}, {}, nullptr});
   }

@@ -1,6 +1,8 @@
 #define XXH_INLINE_ALL
 #include "engine/packing.h"
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <xxhash.h>
 #include "engine/device.h"
 #include "engine/op.h"
@@ -9,29 +11,53 @@
 
 namespace engine {
 namespace {
+using Bits = ContentHash::Bits;
+Bits hash_of(const void* data, size_t bytes) {
+  const XXH128_hash_t h = XXH3_128bits(data, bytes);
+  return {h.low64, h.high64};
+}
+void fetch(const Constant& weight) {
+  if (weight.mapping) weight.mapping->fetch_pages(size_t(weight.data - weight.mapping->data()), size_t(weight.bytes()));
+}
+// 128 bits: equal hashes mean equal contents.
+Bits content_of(const Constant& weight) {
+  return weight.hash.get([&] {
+    fetch(weight);
+    return hash_of(weight.data, size_t(weight.bytes()));
+  });
+}
+// Of a few lines, from the first to the last: different hashes mean different contents.
+Bits samples_of(const Constant& weight) {
+  return weight.samples.get([&] {
+    fetch(weight);
+    constexpr size_t line = 64, lines = 8;
+    const auto bytes = size_t(weight.bytes());
+    if (bytes <= line * lines) return hash_of(weight.data, bytes);
+    std::array<std::byte, line * lines> taken;
+    for (size_t i = 0; i < lines; ++i)
+      std::memcpy(&taken[line * i], weight.data + (bytes - line) * i / (lines - 1), line);
+    return hash_of(taken.data(), taken.size());
+  });
+}
+template <class Of> Bits combined(std::span<const Constant* const> weights, Of of) {
+  if (weights.size() == 1) return of(*weights[0]);
+  std::vector<Bits> parts;
+  for (const Constant* w : weights) parts.push_back(of(*w));
+  return hash_of(parts.data(), parts.size() * sizeof parts[0]);
+}
+Bits content_of(std::span<const Constant* const> weights) {
+  return combined(weights, [](const Constant& w) { return content_of(w); });
+}
+
 struct PackedKey {
-  ContentHash::Bits content;  // 128 bits of hash: equal keys mean equal contents
+  Bits weights;
   std::string packing;
   size_t bytes;
   bool operator==(const PackedKey& o) const = default;
 };
 struct PackedKeyHash {
-  size_t operator()(const PackedKey& k) const { return k.content.low ^ std::hash<std::string>()(k.packing); }
+  size_t operator()(const PackedKey& k) const { return k.weights.low ^ std::hash<std::string>()(k.packing); }
 };
-
-ContentHash::Bits hash_bits(XXH128_hash_t h) { return {h.low64, h.high64}; }
-ContentHash::Bits content_of(const Constant& weight) {
-  return weight.hash.get([&] {
-    if (weight.mapping) weight.mapping->fetch_pages(size_t(weight.data - weight.mapping->data()), size_t(weight.bytes()));
-    return hash_bits(XXH3_128bits(weight.data, size_t(weight.bytes())));
-  });
-}
-ContentHash::Bits content_of(std::span<const Constant* const> weights) {
-  if (weights.size() == 1) return content_of(*weights[0]);
-  std::vector<ContentHash::Bits> parts;
-  for (const Constant* w : weights) parts.push_back(content_of(*w));
-  return hash_bits(XXH3_128bits(parts.data(), parts.size() * sizeof parts[0]));
-}
 
 kernels::os::Memory packed_memory(size_t bytes) {
   auto memory = kernels::os::Memory::allocate(std::max<size_t>(bytes, 1));
@@ -45,9 +71,51 @@ void release_sources(std::span<const Constant* const> weights) {
     if (w->mapping) w->mapping->release_pages(size_t(w->data - w->mapping->data()), size_t(w->bytes()));
 }
 
+bool same_contents(std::span<const Constant* const> a, std::span<const Constant* const> b) {
+  if (std::ranges::equal(a, b)) return true;
+  const bool same = content_of(a) == content_of(b);
+  release_sources(a), release_sources(b);
+  return same;
+}
+
+// What something was packed from. Reading all of a file's weights for a hash costs as much as packing them, so it waits
+// until another weight has the same samples; what is not in a file may be gone by then.
+class Sources {
+ public:
+  explicit Sources(std::span<const Constant* const> weights) {
+    if (std::ranges::any_of(weights, [](const Constant* w) { return !w->mapping; })) content_ = content_of(weights);
+    for (const Constant* w : weights) of_.push_back({w->owner, *w});
+    for (Source& s : of_) s.weight.owner = nullptr;
+  }
+  bool are(std::span<const Constant* const> weights) {
+    std::vector<std::shared_ptr<const void>> owners;
+    for (const Source& s : of_) owners.push_back(s.owner.lock());
+    const bool alive = std::ranges::none_of(owners, [](const auto& o) { return o == nullptr; });
+    if (alive && std::ranges::equal(
+                     of_, weights, {}, [](const Source& s) { return s.weight.data; }, &Constant::data))
+      return true;
+    if (!content_ && alive) {
+      std::vector<const Constant*> own;
+      for (const Source& s : of_) own.push_back(&s.weight);
+      content_ = content_of(own);
+      release_sources(own);
+    }
+    return content_ && *content_ == content_of(weights);
+  }
+
+ private:
+  struct Source {
+    std::weak_ptr<const void> owner;
+    Constant weight;  // without its owner
+  };
+  std::vector<Source> of_;
+  std::optional<Bits> content_;
+};
+
 // A part of what was allocated for several; its pages go with it, where others stay.
 struct Packed {
-  Packed(std::shared_ptr<const kernels::os::Memory> m, size_t at, size_t size) : charge(int64_t(size)), memory(std::move(m)), offset(at), bytes(size) {}
+  Packed(std::shared_ptr<const kernels::os::Memory> m, size_t at, size_t size, std::span<const Constant* const> weights)
+      : charge(int64_t(size)), memory(std::move(m)), offset(at), bytes(size), sources(weights) {}
   Packed(const Packed&) = delete;
   Packed& operator=(const Packed&) = delete;
   ~Packed() {
@@ -56,6 +124,7 @@ struct Packed {
   Charge charge;  // of whoever packed it
   std::shared_ptr<const kernels::os::Memory> memory;
   size_t offset, bytes;
+  mutable Sources sources;  // for one plan at a time, as Packing::make goes
 };
 kernels::WeakCache<PackedKey, Packed, PackedKeyHash>& process_cache() {
   static kernels::WeakCache<PackedKey, Packed, PackedKeyHash> cache;
@@ -99,7 +168,8 @@ void Packing::take_stored(Wanted& w) {
   w.of.from_file = true;
 }
 
-// A thread hashes a weight and packs it at once, while it is in its cache. Memory is laid out for all, and committed where it is written.
+// A thread reads a weight's samples and packs it at once, while its pages are at hand. Memory is laid out for all, and
+// committed where it is written.
 void Packing::make(std::span<Wanted* const> wanted, Workers workers) {
   static std::mutex one_at_a_time;  // so that two plans do not pack the same
   if (wanted.empty()) return;
@@ -116,21 +186,27 @@ void Packing::make(std::span<Wanted* const> wanted, Workers workers) {
   for (size_t i = 0; i < jobs.size(); ++i) jobs[i].offset = std::exchange(bytes, round_up(bytes + wanted[i]->of.bytes, 64));
   const auto memory = std::make_shared<const kernels::os::Memory>(packed_memory(bytes));
   std::mutex mutex;
-  std::unordered_map<PackedKey, const Job*, PackedKeyHash> first;
+  std::unordered_map<PackedKey, size_t, PackedKeyHash> first;
   run_all(workers, int64_t(jobs.size()), [&](int64_t i) {
     const Wanted& w = *wanted[size_t(i)];
     Job& job = jobs[size_t(i)];
-    job.key = {content_of(w.weights), w.of.packing, w.of.bytes};
-    {
-      const std::scoped_lock own(mutex);
-      if (const auto [it, fresh] = first.try_emplace(job.key, &job); !fresh) {
-        job.same = it->second;
+    for (const bool whole : {false, true}) {  // by all its contents where its samples are those of another
+      job.key = {whole ? content_of(w.weights) : combined(w.weights, samples_of), w.of.packing, w.of.bytes};
+      const size_t other = [&] {
+        const std::scoped_lock own(mutex);
+        return first.try_emplace(job.key, size_t(i)).first->second;
+      }();
+      if (other != size_t(i)) {
+        if (!same_contents(wanted[other]->weights, w.weights)) continue;
+        job.same = &jobs[other];
         return;
       }
+      job.packed = process_cache().find(job.key);
+      if (!job.packed || job.packed->sources.are(w.weights)) break;
+      job.packed = nullptr;
     }
-    job.packed = process_cache().find(job.key);
     if (!job.packed) {
-      job.packed = std::make_shared<const Packed>(memory, job.offset, w.of.bytes);
+      job.packed = std::make_shared<const Packed>(memory, job.offset, w.of.bytes, w.weights);
       w.pack(memory->data() + job.offset);
       job.made = true;
     }

@@ -65,7 +65,9 @@ Session::Session(std::shared_ptr<const Model> model, SessionOptions options)
       budget_(std::make_shared<Budget>(model_->plans()->options().max_memory_bytes)), frame_(model_->plans(), options_), inputs_(model_->inputs()), views_(model_->inputs()),
       bound_(model_->outputs()), results_(model_->outputs()) {
   require(options.threads >= 0, Code::invalid_argument, "a session has at least one thread, not ", options.threads);
-  options_.pool = options.pool ? options.pool : &kernels::ThreadPool::process();
+  options_.pool = options.pool           ? options.pool
+                  : options.threads == 1 ? &kernels::ThreadPool::caller()
+                                         : &kernels::ThreadPool::process();
   options_.threads = options.threads ? options.threads : options_.pool->size();
   options_.stop = &stop_;
   if (options.own_states)

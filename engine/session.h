@@ -33,10 +33,10 @@ class Model {
 };
 
 struct SessionOptions {
-  int threads = 0;                           // at most; 0: all of the pool's
-  kernels::ThreadPool* pool = nullptr;       // null: the process' own; outlives the session
-  bool own_states = true;                    // feed each state from the run before
-  double time_limit = Budget::no_limit;      // seconds of one run, planning included: it then ends with code timeout
+  int threads = 0;                       // at most; 0: all of the pool's
+  kernels::ThreadPool* pool = nullptr;   // null: the process' own, and none for one thread; outlives the session
+  bool own_states = true;                // feed each state from the run before
+  double time_limit = Budget::no_limit;  // seconds of one run, planning included: it then ends with code timeout
 };
 
 // One arena and its states. Cheap; used by one thread at a time.

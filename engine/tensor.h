@@ -95,7 +95,7 @@ struct Constant {
   std::shared_ptr<const void> owner;  // of what `data` points to
   const kernels::os::Memory* mapping = nullptr;  // the mapped file that `data` lies in, if any
   const StoredPackings* stored = nullptr;        // what that file has of it, packed; of the same owner
-  ContentHash hash{};
+  ContentHash hash{}, samples{};                 // of all, of a few lines
 
   ConstView view() const { return {dtype, shape, data, nullptr}; }
   int64_t bytes() const { return bytes_of(dtype, shape); }

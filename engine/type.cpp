@@ -135,12 +135,14 @@ bool Type::placeable() const {
 
 Shape Type::largest() const {
   Shape shape;
+  shape.reserve(dims.size());
   for (const Dim& d : dims) shape.push_back(d.upper());
   return shape;
 }
 
 Shape Type::shape() const {
   Shape shape;
+  shape.reserve(dims.size());
   for (const Dim& d : dims) shape.push_back(d.value());
   return shape;
 }

@@ -66,13 +66,12 @@ class RowPreference {
 template <class Kernel> struct Choice {
   std::string_view name;  // of the row that serves; empty when every row refuses
   Kernel kernel;
-  std::vector<Refusal> refusals;  // of the other rows, in table order
   explicit operator bool() const { return !name.empty(); }
 };
 
 inline constexpr std::string_view costs_more = "costs more than ";  // how the reason of a row begins that would serve
 
-// The cheapest row that runs on `have`; table order breaks ties.
+// The cheapest row that runs on `have`; table order breaks ties. Why the others do not serve is told to the thread's RefusalLog, in table order.
 template <class Spec, class Kernel>
 Choice<Kernel> choose(std::span<const Row<Spec, Kernel>> rows, const Spec& spec, isa::Mask have) {
   struct Candidate {
@@ -83,13 +82,16 @@ Choice<Kernel> choose(std::span<const Row<Spec, Kernel>> rows, const Spec& spec,
   std::vector<Candidate> candidates;
   std::vector<Refusal>* const log = std::exchange(RefusalLog::current, nullptr);
   const std::string_view preferred = std::exchange(RowPreference::current, {});
+  const auto refuse = [&](const Row<Spec, Kernel>& row, std::string_view before, std::string_view reason) {
+    if (log) log->push_back({row.name, std::string(before).append(reason)});
+  };
   for (const auto& row : rows) {
     if (!isa::runs(row.isa, have)) {
-      choice.refusals.push_back({row.name, "needs " + std::string(isa::name(row.isa))});
+      refuse(row, "needs ", isa::name(row.isa));
     } else if (Support support = row.supports(spec); support.refusal.empty()) {
       candidates.push_back({&row, support.cost});
     } else {
-      choice.refusals.push_back({row.name, std::move(support.refusal)});
+      refuse(row, "", support.refusal);
     }
   }
   std::stable_sort(candidates.begin(), candidates.end(),
@@ -97,15 +99,14 @@ Choice<Kernel> choose(std::span<const Row<Spec, Kernel>> rows, const Spec& spec,
   if (!preferred.empty()) std::stable_partition(candidates.begin(), candidates.end(), [&](const Candidate& c) { return c.row->name == preferred; });
   for (const auto& [row, cost] : candidates) {
     if (choice) {
-      choice.refusals.push_back({row->name, std::string(costs_more) + std::string(choice.name)});
+      refuse(*row, costs_more, choice.name);
     } else if (Kernel kernel = row->make(spec)) {
       choice.name = row->name;
       choice.kernel = std::move(kernel);
     } else {
-      choice.refusals.push_back({row->name, "its code cannot be made: executable memory is denied, or it is too long"});
+      refuse(*row, "", "its code cannot be made: executable memory is denied, or it is too long");
     }
   }
-  if (log) log->insert(log->end(), choice.refusals.begin(), choice.refusals.end());
   RefusalLog::current = log;
   RowPreference::current = preferred;
   return choice;

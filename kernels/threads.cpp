@@ -128,6 +128,11 @@ Process& process_pool() {
 }
 }  // namespace
 
+ThreadPool& ThreadPool::caller() {
+  static ThreadPool alone(1);
+  return alone;
+}
+
 ThreadPool& ThreadPool::process() {
   Process& process = process_pool();
   std::scoped_lock lock(process.mutex);

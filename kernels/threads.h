@@ -26,6 +26,8 @@ class ThreadPool {
         tasks, [](const void* context, int64_t i) { (*static_cast<const Function*>(context))(i); }, &f, max_threads);
   }
 
+  // The caller alone: a pool of 1, which starts no thread and asks the system for nothing.
+  static ThreadPool& caller();
   // The one pool of the process, made on first use with the size last set; the physical cores it may use by default.
   static ThreadPool& process();
   // Replaces it. No run may be active. 0: the default size.

@@ -33,7 +33,8 @@ int32_t inlay_pool_threads(const inlay_pool* pool) {
 struct inlay_session {
   inlay_session(const inlay_model* m, const inlay_session_options& o)
       : pool((o.pool ? o.pool->retain() : void(), o.pool)),
-        session(m->model, {.threads = o.threads, .pool = &pool_of(o.pool), .own_states = !o.manual_states}) {}
+        session(m->model,
+                {.threads = o.threads, .pool = o.pool ? &pool_of(o.pool) : nullptr, .own_states = !o.manual_states}) {}
   ~inlay_session() {
     if (thread.joinable()) {
       {

@@ -1,4 +1,4 @@
-// What the reference and the lowering of GroupQueryAttention share.
+// What inference, the reference and the lowering of GroupQueryAttention share.
 #pragma once
 #include "engine/op.h"
 
@@ -21,5 +21,6 @@ int64_t position_of(const RunContext&, int64_t b, int64_t s, int64_t before, int
 int64_t total_of(const RunContext&);
 }  // namespace gqa
 
+void reference_group_query_attention(const schema::GroupQueryAttention&, RunContext&);
 std::optional<Lowered> lower_group_query_attention(const schema::GroupQueryAttention&, const LowerContext&);
 }  // namespace engine

@@ -16,12 +16,12 @@ struct Window {
   // The output's extent. With `ceil` it is rounded up, but no window starts behind x.
   Dim out(const Dim& in, const Dim& kernel) const {
     if (same()) return (in + (stride - 1)) / stride;
-    const Dim room = in + (begin + end) - reach(kernel);
-    check(!room.known() || room.value() >= 0, "a kernel that reaches over ", reach(kernel), " does not fit into ", in,
+    const Dim covered = reach(kernel), room = in + (begin + end) - covered;
+    check(!room.known() || room.value() >= 0, "a kernel that reaches over ", covered, " does not fit into ", in,
           " padded by ", begin, " and ", end);
     if (!ceil) return room / stride + 1;
     const Dim steps = (room + (stride - 1)) / stride;
-    if (reach(kernel).known() && end + stride <= reach(kernel).value()) return steps + 1;
+    if (covered.known() && end + stride <= covered.value()) return steps + 1;
     if (!steps.known() || !in.known()) return Dim::unknown();
     return steps.value() * stride >= in.value() + begin ? steps : steps + 1;
   }
@@ -58,9 +58,10 @@ template <class Op> std::vector<Window> windows(const Op& op, size_t dims) {
 }
 // Cost::border of an op whose windows reach over `kernel` rows of x; channels last, or planes of rows.
 inline double border_of(const Type& x, bool planes, const Window& rows, int64_t kernel) {
-  if (!x.determined() || x.shape()[0] != 1) return 0;  // images are shared, not rows
-  const int64_t height = x.shape()[planes ? 2 : 1], shared = std::clamp<int64_t>((kernel - 1) * rows.dilation + 1 - rows.stride, 0, height);
-  return height ? double(bytes_of(x.dtype, x.shape())) * double(shared) / double(height) : 0;
+  const Shape shape = x.determined() ? x.shape() : Shape();
+  if (shape.empty() || shape[0] != 1) return 0;  // images are shared, not rows
+  const int64_t height = shape[planes ? 2 : 1], shared = std::clamp<int64_t>((kernel - 1) * rows.dilation + 1 - rows.stride, 0, height);
+  return height ? double(bytes_of(x.dtype, shape)) * double(shared) / double(height) : 0;
 }
 inline void check_kernel(const Dim& extent) {
   check(!extent.known() || (extent.value() >= 1 && extent.value() <= INT32_MAX), "kernel extent ", extent,

@@ -37,7 +37,8 @@ class Fuser {
     if (!elementwise && !node.op.get_if<schema::ConvLast>() && !node.op.get_if<schema::MatMul>()) return false;
     if (!std::ranges::all_of(node.inputs, [&](ValueId v) { return f32(v); }) || !f32(node.outputs[0])) return false;
     const ValueIds& in = node.inputs;  // the step's inputs keep their places only where they differ
-    if (std::set<ValueId>(in.begin(), in.end()).size() != in.size()) return false;
+    for (size_t i = 1; i < in.size(); ++i)
+      if (std::find(in.begin(), in.begin() + ptrdiff_t(i), in[i]) != in.begin() + ptrdiff_t(i)) return false;
     if (elementwise) return pointwise_takes_pitch(graph_, node, -1);
     const Value& weights = graph_[in[1]];
     if (!weights.constant) return false;
@@ -88,7 +89,7 @@ class Fuser {
       const Node& node = graph_[id];
       ValueIds in;
       for (ValueId v : node.inputs) in.push_back(v == ValueId::none ? v : inside.at(v));
-      inside[node.outputs[0]] = inner.add(node.op, in, node.origins)[0];
+      inside[node.outputs[0]] = inner.copy(graph_, node, in)[0];
     }
     body->outputs = {{"out", inside.at(result)}};
     const ValueId y = rewriter_.add(schema::Fused{}, inputs, origins, 1, {body})[0];

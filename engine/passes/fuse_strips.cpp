@@ -96,7 +96,7 @@ class StripFuser {
       const Node& node = graph_[n];
       ValueIds in;
       for (ValueId v : node.inputs) in.push_back(v == ValueId::none ? v : inside.at(v));
-      inside[node.outputs[0]] = inner.add(node.op, in, node.origins, 1, node.bodies)[0];
+      inside[node.outputs[0]] = inner.copy(graph_, node, in)[0];
       origins.insert(origins.end(), node.origins.begin(), node.origins.end());
       done_[size_t(n)] = true;
     }

@@ -322,9 +322,23 @@ template <class Isa> Tile make_tile(const Shape& shape) {
 }
 }  // namespace
 
-const Backend jit_avx512{
-    "jit", isa::avx512, 16, {0, 14, 14, 9, 6}, 2, 1.0 / 32, make_tile<jit::Avx512>, pointwise::emit_refusal, 0, nullptr, nullptr, Precision::f32, nullptr, 4};
-const Backend jit_avx2{
-    "jit", isa::avx2, 8, {0, 10, 6, 4, 0}, 2, 1.0 / 16, make_tile<jit::Avx2>, pointwise::emit_refusal, 0, nullptr, nullptr, Precision::f32, nullptr, 4};
+const Backend jit_avx512{.name = "jit",
+                         .isa = isa::avx512,
+                         .lanes = 16,
+                         .max_rows = {0, 14, 14, 9, 6},
+                         .vectors = 2,
+                         .cost = 1.0 / 32,
+                         .make = make_tile<jit::Avx512>,
+                         .epilogue_refusal = pointwise::emit_refusal,
+                         .panels = 4};
+const Backend jit_avx2{.name = "jit",
+                       .isa = isa::avx2,
+                       .lanes = 8,
+                       .max_rows = {0, 10, 6, 4, 0},
+                       .vectors = 2,
+                       .cost = 1.0 / 16,
+                       .make = make_tile<jit::Avx2>,
+                       .epilogue_refusal = pointwise::emit_refusal,
+                       .panels = 4};
 }  // namespace kernels::tile
 #endif

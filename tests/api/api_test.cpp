@@ -1,4 +1,5 @@
 // The C ABI and the C++ header over it, as an app meets them: linked to the shared library alone.
+#include <filesystem>
 #include <gmock/gmock.h>
 #include <inlay/inlay.hpp>
 #include "engine/image_spec.h"
@@ -495,6 +496,17 @@ TEST(Api, SessionsShareAPool) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(right, 200);
 }
+
+#if defined(__linux__)
+TEST(Api, OneThreadIsTheCallers) {
+  const auto threads = [] { return std::distance(std::filesystem::directory_iterator("/proc/self/task"), {}); };
+  const auto before = threads();
+  inlay::Session session(model_of(two_outputs()), {.threads = 1});
+  const std::vector<float> x{1, 2, 3};
+  EXPECT_EQ(floats(session.run({{0, inlay::view(x, {1, 3})}})["s"]), (std::vector<float>{2, 4, 6}));
+  EXPECT_EQ(threads(), before);
+}
+#endif
 
 TEST(Api, TheProfilerSeesEverySteps) {
   inlay::Session session(model_of(two_outputs()));

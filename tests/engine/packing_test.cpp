@@ -169,6 +169,80 @@ TEST(Packing, PlansAndModelsShareIt) {
   for (size_t i = 0; i < one.packed.size(); ++i) EXPECT_EQ(one.packed[i].packed.get(), two.packed[i].packed.get()) << one.packed[i].packing;
 }
 
+// Weights of a file are known by a few of their lines until others have the same.
+class PackedFromFiles : public testing::Test {
+ protected:
+  static constexpr int64_t side = 160;
+  // Two products by 160x160 numbers, which are the same or differ in one that no sample of lines has.
+  static Built two(bool same) {
+    Built b;
+    const ValueId x = b.input({4, side});
+    const ConstantPtr weight = random_constant({side, side}, 3);
+    Object object;
+    const View changed = object.set_tensor(DType::f32, weight->shape);
+    copy_tensor(changed, weight->view());
+    if (!same) store(changed, 1000, 0.5);
+    for (const ConstantPtr& w : {weight, make_constant(std::as_const(object).view())})
+      b.output(b.r.add(schema::MatMul{}, {x, b.graph.add_constant(w)}, {"product"})[0]);
+    return b;
+  }
+  Graph mapped(const Graph& graph) {
+    paths_.push_back((std::filesystem::temp_directory_path() /
+                      cat("inlay_packed_from_files_", getpid(), '_', paths_.size(), ".inlay"))
+                         .string());
+    save_model(graph, paths_.back(), {});
+    Graph loaded = load_model(paths_.back());
+    EXPECT_TRUE(std::ranges::any_of(loaded.values, [](const Value& v) { return v.constant && v.constant->mapping; }));
+    return loaded;
+  }
+  static void expect_results_of(const Graph& graph) {
+    CompileOptions reference;
+    reference.reference_only = true;
+    const Ran got = run(graph, {}, 2), want = run(graph, reference, 1);
+    for (size_t k = 0; k < want.outputs.size(); ++k)
+      for (int64_t i = 0; i < want.outputs[k].view().elements(); ++i)
+        ASSERT_NEAR(load<double>(got.outputs[k].view(), i), load<double>(want.outputs[k].view(), i), 1e-4)
+            << k << ' ' << i;
+  }
+  ~PackedFromFiles() override {
+    for (const std::string& p : paths_) std::filesystem::remove(p);
+  }
+  std::vector<std::string> paths_;
+};
+
+TEST_F(PackedFromFiles, PlansAndFilesShareWhatIsTheSame) {
+  const Graph one = mapped(two(false).graph), other = mapped(two(false).graph);
+  const Plan first = compile(one, types_of(one), {}), again = compile(one, types_of(one), {}),
+             of_other = compile(other, types_of(other), {});
+  ASSERT_EQ(first.packed.size(), 2u);
+  for (size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(first.packed[i].packed.get(), again.packed[i].packed.get());
+    EXPECT_EQ(first.packed[i].packed.get(), of_other.packed[i].packed.get());
+  }
+}
+
+TEST_F(PackedFromFiles, OneNumberBetweenTheSamplesMakesAnother) {
+  const Graph graph = mapped(two(false).graph), same = mapped(two(true).graph);
+  const Plan plan = compile(graph, types_of(graph), {}), of_same = compile(same, types_of(same), {});
+  EXPECT_NE(plan.packed[0].packed.get(), plan.packed[1].packed.get());
+  EXPECT_EQ(of_same.packed[0].packed.get(), of_same.packed[1].packed.get());
+  EXPECT_NE(std::memcmp(plan.packed[0].packed.get(), plan.packed[1].packed.get(), plan.packed[0].bytes), 0);
+  expect_results_of(graph), expect_results_of(same);
+}
+
+// What was packed stays with a plan; that its file is gone leaves nothing to compare with, and nothing wrong.
+TEST_F(PackedFromFiles, AFileThatIsGoneIsNotRead) {
+  std::vector<PackedFor> kept;
+  {
+    const Graph graph = mapped(two(false).graph);
+    kept = compile(graph, types_of(graph), {}).packed;
+  }
+  const Graph graph = mapped(two(true).graph);
+  const Plan plan = compile(graph, types_of(graph), {});
+  EXPECT_NE(std::memcmp(kept[1].packed.get(), plan.packed[1].packed.get(), kept[1].bytes), 0);
+  expect_results_of(graph);
+}
+
 // What a plan shares with another that is gone stays, whatever was allocated with it.
 TEST(Packing, StaysForWhoStillHoldsIt) {
   const Built b = network();

@@ -489,9 +489,12 @@ TEST(Conv, SelectsDepthwiseForDepthwise) {
 TEST(Conv, RefusesWhatMakesNoSense) {
   Spec s = square(8, 8, 8, 3).spec;
   s.groups = 3;
+  std::vector<Refusal> refusals;
+  const RefusalLog log(refusals);
   const conv::Choice choice = conv::select(s);
   EXPECT_FALSE(choice);
-  for (const Refusal& refusal : choice.refusals) EXPECT_FALSE(refusal.reason.empty());
+  EXPECT_EQ(refusals.size(), conv::rows().size());
+  for (const Refusal& refusal : refusals) EXPECT_FALSE(refusal.reason.empty());
 }
 
 TEST(Conv, WithoutExecutablePages) {

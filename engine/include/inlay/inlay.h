@@ -260,7 +260,7 @@ typedef struct inlay_session_options {
   size_t struct_size;
   int32_t threads;       /* at most so many of the pool's; 0: all */
   int32_t manual_states; /* 1: the caller feeds states like any input */
-  inlay_pool* pool;      /* NULL: the process' own, made on first use */
+  inlay_pool* pool;      /* NULL: the process' own, made on first use; none is made for one thread */
 } inlay_session_options;
 #define INLAY_SESSION_OPTIONS_INIT {sizeof(inlay_session_options), 0, 0, 0}
 
