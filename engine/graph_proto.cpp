@@ -391,6 +391,7 @@ class GraphReader {
     std::string op;
     uint32_t version = 0, outputs = 0;
     std::vector<Field> fields;
+    fields.reserve(8);
     Strings names;
     Node node{schema::Identity{}, {}, {}, {}, {}};
     while (in.next()) switch (in.tag()) {

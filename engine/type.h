@@ -83,6 +83,12 @@ struct Type {
   bool operator==(const Type& other) const;
 };
 using Types = std::vector<Type>;
+// A list of one, which an initializer list would copy.
+inline Types just(Type type) {
+  Types types;
+  types.push_back(std::move(type));
+  return types;
+}
 
 inline std::string to_text(const Dim& dim) { return dim.text(); }
 std::string to_text(const Type&);                   // "f32[1,3,H,8]", "f32[?]..." , "seq(i64[])"

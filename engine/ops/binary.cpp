@@ -77,7 +77,7 @@ Types infer(const Binary& op, const InferContext& in) {
   check(types == schema::name(cls) || types == "any" || (types == "number" && (schema::is_real(dtype) || schema::is_integer(dtype))),
         schema::name(op.kind), " is defined on ", types, " types only");
   const Type inputs[] = {in.in(0), in.in(1)};
-  return {broadcast(row(op.kind).truth ? DType::boolean : dtype, inputs)};
+  return just(broadcast(row(op.kind).truth ? DType::boolean : dtype, inputs));
 }
 
 // Calls f(offset of x, of y, of z) for each row of z, along which x and y move by the given steps.

@@ -18,7 +18,7 @@ Types infer(const Conv& op, const InferContext& in) {
   check(!x.ranked || !w.ranked || x.rank() == w.rank(), "x has rank ", x.rank(), " and w rank ", w.rank());
   if (!x.ranked && !w.ranked) return {Type::unranked(x.dtype)};
   const size_t rank = x.ranked ? x.dims.size() : w.dims.size();
-  const Dims xs = x.ranked ? x.dims : Dims(rank, Dim::unknown()), ws = w.ranked ? w.dims : Dims(rank, Dim::unknown());
+  const Dims any(x.ranked && w.ranked ? 0 : rank, Dim::unknown()), &xs = x.ranked ? x.dims : any, &ws = w.ranked ? w.dims : any;
   check(may_equal(xs[1], ws[1] * op.groups), "x has ", xs[1], " channels, w takes ", ws[1], " in each of ", op.groups,
         " groups");
   check(!ws[0].known() || ws[0].value() % op.groups == 0, ws[0], " output channels do not divide into ", op.groups,
@@ -32,7 +32,7 @@ Types infer(const Conv& op, const InferContext& in) {
     check_kernel(ws[d]);
     out.push_back(spatial[d - 2].out(xs[d], ws[d]));
   }
-  return {Type::tensor(x.dtype, out)};
+  return just(Type::tensor(x.dtype, std::move(out)));
 }
 
 // to[b][i] += weight[b] * from[i * step], for B rows of outputs that lie `plane` apart.

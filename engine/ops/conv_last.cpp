@@ -14,7 +14,7 @@ Types infer(const ConvLast& op, const InferContext& in) {
   const Type &x = in.in(0), &w = in.in(1);
   check(op.groups >= 1, "groups is ", op.groups);
   check((!x.ranked || x.rank() == 4) && (!w.ranked || w.rank() == 4), "x and w must have rank 4");
-  const Dims xs = x.ranked ? x.dims : Dims(4, Dim::unknown()), ws = w.ranked ? w.dims : Dims(4, Dim::unknown());
+  const Dims any(x.ranked && w.ranked ? 0 : 4, Dim::unknown()), &xs = x.ranked ? x.dims : any, &ws = w.ranked ? w.dims : any;
   const Dim& channels = xs[op.planar_input ? 1 : 3];
   check(may_equal(channels, ws[1] * op.groups), "x has ", channels, " channels, w takes ", ws[1], " in each of ",
         op.groups, " groups");
@@ -30,7 +30,7 @@ Types infer(const ConvLast& op, const InferContext& in) {
     out.push_back(spatial[d].out(xs[d + (op.planar_input ? 2 : 1)], ws[d + 2]));
   }
   out.push_back(ws[0]);
-  return {Type::tensor(x.dtype, out)};
+  return just(Type::tensor(x.dtype, std::move(out)));
 }
 
 void reference(const ConvLast& op, RunContext& c) {

@@ -8,12 +8,16 @@ using schema::Fused;
 
 Types infer(const Fused&, const InferContext& in) {
   check(in.bodies() == 1, "has ", in.bodies(), " bodies instead of 1");
-  Types inputs;
-  for (size_t k = 0; k < in.inputs(); ++k) inputs.push_back(in.in(k));
   const Graph& body = in.body(0);
   Types types = output_types(body);
   // Those of its body, which was inferred when it was made, unless other types are given now.
-  if (input_types(body) != inputs || !std::ranges::all_of(types, &Type::determined)) types = infer_body(body, inputs);
+  bool same = body.inputs.size() == in.inputs() && std::ranges::all_of(types, &Type::determined);
+  for (size_t k = 0; same && k < in.inputs(); ++k) same = body[body.inputs[k]].type == in.in(k);
+  if (!same) {
+    Types inputs;
+    for (size_t k = 0; k < in.inputs(); ++k) inputs.push_back(in.in(k));
+    types = infer_body(body, inputs);
+  }
   check(types.size() == 1, "the body has ", types.size(), " outputs instead of 1");
   return types;
 }

@@ -33,8 +33,9 @@ Types infer(const Transpose& op, const InferContext& in) {
     return {Type::tensor(x.dtype, Dims(perm.size(), Dim::unknown()))};
   }
   Dims dims;
+  dims.reserve(x.dims.size());
   for (int64_t d : full(op, x.rank())) dims.push_back(x.dims[d]);
-  return {Type::tensor(x.dtype, dims)};
+  return just(Type::tensor(x.dtype, std::move(dims)));
 }
 
 void reference(const Transpose& op, RunContext& c) {

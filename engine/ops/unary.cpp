@@ -33,7 +33,7 @@ Types infer(const Unary& op, const InferContext& in) {
   check(types == schema::name(cls) || (types == "number" && (schema::is_real(type.dtype) || schema::is_integer(type.dtype))),
         schema::name(op.kind), " is defined on ", types, " types only");
   if (row(op.kind).truth) type.dtype = DType::boolean;
-  return {type};
+  return just(std::move(type));
 }
 
 template <class T> T evaluate(UnaryKind kind, T x, [[maybe_unused]] double a, [[maybe_unused]] double b) {

@@ -21,7 +21,8 @@ class ChannelsLast {
 
   bool run() {
     for (size_t n = 0, count = graph_.nodes.size(); n < count; ++n) {
-      const Node node = graph_.nodes[n];
+      if (!concerns(graph_.nodes[n])) continue;
+      const Node node = graph_.nodes[n];  // adding nodes moves it
       if (node.op.get_if<schema::Split>()) split(node);
       if (node.outputs[0] == ValueId::none) continue;
       const ValueId y = rewrite(node);
@@ -58,6 +59,12 @@ class ChannelsLast {
     if (const ConstantPtr folded = fold(graph_, graph_[graph_[v].producer], 0)) v = graph_.add_constant(folded);
   }
   ValueId first(ValueId v, const Origins& origins) { return add(schema::Transpose{to_first}, {v}, origins); }
+
+  // Whether the node may take part in a region.
+  bool concerns(const Node& node) const {
+    return node.op.get_if<schema::Conv>() || node.op.get_if<schema::ConvTranspose>() || node.op.get_if<schema::Reshape>() || node.op.get_if<schema::Split>() ||
+           std::ranges::any_of(node.inputs, [&](ValueId v) { return from_region(v); });
+  }
 
   // The value that stands for output 0 in the new form; none: the node stays as it is.
   ValueId rewrite(const Node& node) {

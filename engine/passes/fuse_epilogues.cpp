@@ -2,7 +2,6 @@
 // applied to elements that are in registers, or at least in the first-level cache.
 #include <algorithm>
 #include <map>
-#include <set>
 #include "engine/op.h"
 #include "engine/ops/pointwise.h"
 #include "engine/passes/target.h"
@@ -11,7 +10,7 @@ namespace engine {
 namespace {
 class Fuser {
  public:
-  explicit Fuser(Graph& graph) : graph_(graph), rewriter_(graph), uses_(graph.values.size(), 0), user_(graph.values.size(), NodeId::none) {
+  explicit Fuser(Graph& graph) : graph_(graph), rewriter_(graph), uses_(graph.values.size(), 0), user_(graph.values.size(), NodeId::none), fused_(graph.nodes.size()) {
     for (size_t n = 0; n < graph.nodes.size(); ++n)
       for (ValueId v : graph.nodes[n].inputs)
         if (v != ValueId::none) ++uses_[size_t(v)], user_[size_t(v)] = NodeId(n);
@@ -23,7 +22,7 @@ class Fuser {
     const size_t count = graph_.nodes.size();
     for (const bool elementwise : {false, true})
       for (size_t n = 0; n < count; ++n)
-        if (!fused_.contains(NodeId(n)) && is_elementwise(graph_.nodes[n]) == elementwise && anchors(graph_.nodes[n])) fuse(NodeId(n));
+        if (!fused_[n] && is_elementwise(graph_.nodes[n]) == elementwise && anchors(graph_.nodes[n])) fuse(NodeId(n));
     return rewriter_.commit();
   }
 
@@ -62,7 +61,7 @@ class Fuser {
     const size_t most = kernels::pointwise::Chain::capacity + (is_elementwise(graph_[n]) ? 0 : 1);
     while (uses_[size_t(result)] == 1 && nodes.size() < most) {
       const NodeId after = user_[size_t(result)];
-      if (fused_.contains(after)) break;
+      if (fused_[size_t(after)]) break;
       const Node& node = graph_[after];
       if (!next(node, result, operands)) break;
       operands = uint8_t(operands + (node.inputs.size() > 1));
@@ -77,7 +76,7 @@ class Fuser {
     std::map<ValueId, ValueId> inside;
     Origins origins;
     for (NodeId id : nodes) {  // the anchor's inputs first: body inputs are made before its nodes
-      fused_.insert(id);
+      fused_[size_t(id)] = true;
       for (ValueId v : graph_[id].inputs)
         if (v != ValueId::none && !inside.contains(v) && !made_by(v, nodes)) {
           inside[v] = body->add_input(cat("in", inputs.size()), graph_[v].type);
@@ -104,7 +103,7 @@ class Fuser {
   Rewriter rewriter_;
   std::vector<int> uses_;      // of the values there were
   std::vector<NodeId> user_;
-  std::set<NodeId> fused_;
+  std::vector<bool> fused_;
 };
 }  // namespace
 

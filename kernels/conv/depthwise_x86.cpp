@@ -7,6 +7,8 @@
 // exist only in the bytes emitted.
 #if defined(__x86_64__)
 #include <array>
+#include <memory>
+#include <mutex>
 #include <numeric>
 #include "kernels/conv/depthwise.h"
 #include "kernels/pointwise/emit.h"
@@ -239,6 +241,19 @@ bool emitted(const pointwise::Chain& chain) {
   return pointwise::emit_refusal(chain).empty() && !chain.has(Mode::full) && !chain.has(Mode::per_row);
 }
 
+// What rows in the padding read, of all convolutions that live: at least so many bytes. Null on failure.
+std::shared_ptr<const os::Memory> zeros(size_t bytes) {
+  static std::mutex mutex;
+  static std::weak_ptr<const os::Memory> largest;
+  const std::scoped_lock lock(mutex);
+  auto held = largest.lock();
+  if (held && held->size() >= bytes) return held;
+  auto memory = std::make_shared<const os::Memory>(os::Memory::allocate(std::max<size_t>(bytes, 64 << 10)));
+  if (!*memory) return nullptr;
+  largest = memory;
+  return memory;
+}
+
 template <class Isa> class DepthwiseBlocks final : public Conv {
  public:
   DepthwiseBlocks(const Spec& spec, isa::Mask target)
@@ -256,8 +271,8 @@ template <class Isa> class DepthwiseBlocks final : public Conv {
       segments_.push_back(std::move(segment));
       column += columns;
     }
-    zeros_ = os::Memory::allocate(static_cast<size_t>(spec.width * spec.in_pitch()) * sizeof(float));
-    ok_ = ok_ && (zeros_ || !spec.width);
+    zeros_ = zeros(static_cast<size_t>(spec.width * spec.in_pitch()) * sizeof(float));
+    ok_ = ok_ && zeros_;
   }
   bool ok() const { return ok_; }
 
@@ -356,7 +371,7 @@ template <class Isa> class DepthwiseBlocks final : public Conv {
       const float* rows[most_rows];
       for (int64_t i = 0; i < x_rows; ++i) {
         const int64_t at = (args.first_row + row) * s_.stride_h - s_.pad_top + i * s_.dilation_h;
-        rows[i] = at < 0 || at >= args.height ? reinterpret_cast<const float*>(zeros_.data())
+        rows[i] = at < 0 || at >= args.height ? reinterpret_cast<const float*>(zeros_->data())
                                               : args.x + (image * args.height + at - args.x_row) * s_.width * pitch;
       }
       alignas(64) float copy[most_copied * Isa::lanes];
@@ -396,7 +411,7 @@ template <class Isa> class DepthwiseBlocks final : public Conv {
   int64_t inputs_, group_;  // channels of x and of y in a group
   int out_width_, rows_ = 0, columns_ = 0;
   std::vector<Segment> segments_;
-  os::Memory zeros_;  // a row of x
+  std::shared_ptr<const os::Memory> zeros_;  // a row of x
   pointwise::Kernel pass_;
   bool ok_ = true;
 };
