@@ -92,7 +92,12 @@ template <Pass pass> void blocks(const CellArgs& a) {
   for (int64_t index = a.block0; index < a.block1; ++index) {
     int64_t b = 0;
     for (; b + rows <= a.batch; b += rows) block<pass, rows>(a, index, b);
-    for (; b < a.batch; ++b) block<pass, 1>(a, index, b);
+    // The last ones together, too: each call reads all of the block's weights.
+    if constexpr (rows == 4) {
+      if (a.batch - b == 3) block<pass, 3>(a, index, b), b += 3;
+      if (a.batch - b == 2) block<pass, 2>(a, index, b), b += 2;
+    }
+    if (b < a.batch) block<pass, 1>(a, index, b);
   }
 }
 

@@ -98,9 +98,9 @@ TEST_P(RnnRow, ExtentsAroundTheTile) {
   const int64_t t = row.tile;
   for (const RnnKind kind : {RnnKind::lstm, RnnKind::gru, RnnKind::rnn})
     for (const int64_t hidden : {int64_t{1}, t - 1, t, t + 1, 3 * t + 2})
-      for (const int64_t batch : {1, 2, 4, 5})
+      for (const int64_t batch : {1, 2, 3, 5, 6})
         for (const bool linear_before_reset : {true, false}) {
-          if (hidden) check(row, {{kind, hidden % 5 + 1, hidden, linear_before_reset}, 3, batch, batch == 2, hidden % 2 == 0, batch != 4});
+          if (hidden) check(row, {{kind, hidden % 5 + 1, hidden, linear_before_reset}, 3, batch, batch == 2, hidden % 2 == 0, batch != 6});
           if (HasFatalFailure()) return;
           if (kind != RnnKind::gru) break;
         }
