@@ -38,9 +38,9 @@ template <int first, int M, int V> INLINE void multiply(Halves<M, V>& sum, const
   }
 }
 
-// to[i] = Σ of k products, from packed rows whose groups are `step` apart and a packed panel. In a function of its own: beside epilogues,
-// compilers leave the sums in memory.
-template <int M, int V> __attribute__((noinline)) void sums_of(__fp16* to, const __fp16* a, int64_t step, const __fp16* b, int64_t k) {
+// to[i] = (add ? to[i] : 0) + Σ of k products, from packed rows whose groups are `step` apart and a packed panel. In a function of its own:
+// beside epilogues, compilers leave the sums in memory.
+template <int M, int V> __attribute__((noinline)) void sums_of(__fp16* to, const __fp16* a, int64_t step, const __fp16* b, int64_t k, bool add) {
   constexpr int groups = (M + group - 1) / group;
   float16x8_t rows[groups], column[2 * V];
   Halves<M, V> sum;
@@ -57,27 +57,21 @@ template <int M, int V> __attribute__((noinline)) void sums_of(__fp16* to, const
     UNROLL(int i = 0; i < V; ++i) column[i] = vld1q_f16(b + i * half_lanes);
     multiply<0, M, V>(sum, rows, column);
   }
+  if (add) {
+    UNROLL(int i = 0; i < M * V; ++i) sum[i] = vaddq_f16(sum[i], vld1q_f16(to + i * half_lanes));
+  }
   UNROLL(int i = 0; i < M * V; ++i) vst1q_f16(to + i * half_lanes, sum[i]);
 }
 
-// The same in registers; a and b are left behind what was read.
-template <int M, int V> INLINE void multiply(Halves<M, V>& sum, const __fp16*& a, int64_t step, const __fp16*& b, int64_t k) {
+// sum[i] = Σ of k products: sums of `piece` each, added up in their order.
+template <int M, int V> INLINE void multiply(Halves<M, V>& sum, const __fp16* a, int64_t step, const __fp16* b, int64_t k, int64_t piece) {
+  __fp16 sums[M * V * half_lanes];
   if constexpr (M == 8 && V == 2) {
-    sums_of_8x16(sum, a, a + step, b, k);
+    sums_of_8x16(sum, a, a + step, b, k, piece, sums);
   } else {
-    __fp16 sums[M * V * half_lanes];
-    sums_of<M, V>(sums, a, step, b, k);
+    for (int64_t at = 0; at == 0 || at < k; at += piece) sums_of<M, V>(sums, a + group * at, step, b + V * half_lanes * at, std::min(k - at, piece), at > 0);
     UNROLL(int i = 0; i < M * V; ++i) sum[i] = vld1q_f16(sums + i * half_lanes);
   }
-  a += group * k, b += V * half_lanes * k;
-}
-
-// sum += what lies at `from`, as store() has it.
-template <int M, int V> INLINE void add(Halves<M, V>& sum, const __fp16* from) {
-  UNROLL(int i = 0; i < M * V; ++i) sum[i] = vaddq_f16(sum[i], vld1q_f16(from + i * half_lanes));
-}
-template <int M, int V> INLINE void store(__fp16* to, const Halves<M, V>& sum) {
-  UNROLL(int i = 0; i < M * V; ++i) vst1q_f16(to + i * half_lanes, sum[i]);
 }
 
 // R rows from `first` on, W vectors of f32 each, and the bias.
@@ -109,31 +103,42 @@ template <int M, int V, class F> INLINE void combine(Halves<M, V>& sum, const fl
   else if (n == half_lanes) rows([](const __fp16* at, int v) __attribute__((always_inline)) { return vld1q_f16(at + v * half_lanes); });
   else rows([n](const __fp16* at, int v) __attribute__((always_inline)) { return v < V - 1 ? vld1q_f16(at + v * half_lanes) : load_first(at + v * half_lanes, n); });
 }
-template <int M, int V> INLINE float* store_rows(float* c, int64_t ldc, const Halves<M, V>& sum, int n) {
-  UNROLL(int m = 0; m < M; ++m) {
-    auto* to = reinterpret_cast<__fp16*>(c);
-    UNROLL(int v = 0; v < V; ++v, to += half_lanes) v == V - 1 && n < half_lanes ? store_first(to, sum[m * V + v], n) : vst1q_f16(to, sum[m * V + v]);
-    c = const_cast<float*>(offset(c, ldc));
+
+// C's rows are the sums, each between two numbers, else the nearer one. Returns what is behind them.
+template <int M, int V> INLINE float* store_rows(float* c, int64_t ldc, const Halves<M, V>& sum, int n, float16x8_t least, float16x8_t most) {
+  auto* to = reinterpret_cast<__fp16*>(c);
+  if constexpr (V == 2 && M % 4 == 0) {
+    if (n == half_lanes) {
+      UNROLL(int m = 0; m < M; m += 4) store_4x16(to, ldc, sum + m * V, least, most);
+      return reinterpret_cast<float*>(to);
+    }
   }
-  return c;
+  UNROLL(int m = 0; m < M; ++m, to = reinterpret_cast<__fp16*>(reinterpret_cast<char*>(to) + ldc)) {
+    UNROLL(int v = 0; v < V; ++v) {
+      const float16x8_t value = vminq_f16(vmaxq_f16(sum[m * V + v], least), most);
+      v == V - 1 && n < half_lanes ? store_first(to + v * half_lanes, value, n) : vst1q_f16(to + v * half_lanes, value);
+    }
+  }
+  return reinterpret_cast<float*>(to);
 }
 
 // An epilogue as most are: perhaps an operand is added, and what comes out lies between two numbers, which are the largest that halves
 // have where the chain says no others.
 struct Bounds {
   int added = -1;  // an operand
-  float least = -pointwise::most_half, most = pointwise::most_half;
+  float16x8_t least, most;
   bool whole;  // else the chain is more than that
   explicit Bounds(const pointwise::Chain& chain) {
+    float from = -pointwise::most_half, to = pointwise::most_half;
     const pointwise::Stage *at = chain.begin(), *const end = chain.end();
     const auto row = [](pointwise::Mode m) { return m == pointwise::Mode::full || m == pointwise::Mode::per_column; };
     if (at != end && at->binary && at->op == schema::BinaryKind::add && row(at->mode)) added = at++->operand;
     if (at != end && !at->binary && (at->unary == schema::UnaryKind::relu || at->unary == schema::UnaryKind::clip)) {
       const bool clip = at->unary == schema::UnaryKind::clip;
-      least = clip ? std::max(at->a, least) : 0, most = clip ? std::min(at->b, most) : most;
+      from = clip ? std::max(at->a, from) : 0, to = clip ? std::min(at->b, to) : to;
       ++at;
     }
-    whole = at == end;
+    least = vdupq_n_f16(static_cast<__fp16>(from)), most = vdupq_n_f16(static_cast<__fp16>(to)), whole = at == end;
   }
 };
 
@@ -151,12 +156,11 @@ template <int M, int V> __attribute__((noinline)) void apply(const Args& args, c
     const auto combined = [&](auto f) __attribute__((always_inline)) { combine<M, V>(sum, operand.data, operand.stride, broadcast, n, f); };
     stage.op == schema::BinaryKind::add ? combined(vaddq_f16) : combined(vmulq_f16);
   }
-  store<M, V>(sums, sum);
+  UNROLL(int i = 0; i < M * V; ++i) vst1q_f16(sums + i * half_lanes, sum[i]);
 }
 
-// What follows the sums of M rows whose C is kept as half, and the way to the next ones.
-template <int M, int V> INLINE void finish_halves(Args& args, const Shape& s, Halves<M, V>& sum, const __fp16* bias, const Bounds& bounds, int operands, int64_t a_step) {
-  const int n = s.tail ? s.tail : half_lanes;
+// What follows the sums of M rows whose C is kept as half, n columns of its last vector, and the way to the next ones.
+template <int M, int V> INLINE void finish_halves(Args& args, const Shape& s, Halves<M, V>& sum, int n, const __fp16* bias, const Bounds& bounds, int operands, int64_t a_step) {
   float* const c = args.c;
   const int64_t ldc = args.ldc;
   if (s.bias) {
@@ -168,43 +172,35 @@ template <int M, int V> INLINE void finish_halves(Args& args, const Shape& s, Ha
   if (s.accumulate) combine<M, V>(sum, c, ldc, false, n, vaddq_f16);
   if (!bounds.whole) {
     __fp16 sums[M * V * half_lanes];
-    store<M, V>(sums, sum);
+    UNROLL(int i = 0; i < M * V; ++i) vst1q_f16(sums + i * half_lanes, sum[i]);
     apply<M, V>(args, s, sums, n);
     UNROLL(int i = 0; i < M * V; ++i) sum[i] = vld1q_f16(sums + i * half_lanes);
   } else if (bounds.added >= 0) {
     combine<M, V>(sum, args.cursors[bounds.added].data, args.cursors[bounds.added].stride, false, n, vaddq_f16);
   }
   for (int i = 0; i < operands; ++i) args.cursors[i].data = offset(args.cursors[i].data, M * args.cursors[i].stride);
-  const float16x8_t least = vdupq_n_f16(static_cast<__fp16>(bounds.least)), most = vdupq_n_f16(static_cast<__fp16>(bounds.most));
-  UNROLL(int i = 0; i < M * V; ++i) sum[i] = vminq_f16(vmaxq_f16(sum[i], least), most);
-  args.c = n == half_lanes ? store_rows<M, V>(c, ldc, sum, half_lanes) : store_rows<M, V>(c, ldc, sum, n);
+  args.c = store_rows<M, V>(c, ldc, sum, n, bounds.least, bounds.most);
   args.a = offset(args.a, a_step);
 }
 
 template <int M, int W> void run(Args* args) {
   constexpr int V = (W + 1) / 2, R = std::min(M, group);  // halves of a tile's rows fit the registers in f32
   const Shape& s = *args->shape;
-  const int operands = s.epilogue.empty() ? 0 : s.epilogue.operand_count(), tail = s.tail % lanes;
+  const int operands = s.epilogue.empty() ? 0 : s.epilogue.operand_count(), tail = s.tail % lanes, last = s.tail ? s.tail : half_lanes;
   const int64_t pieces = std::max<int64_t>(1, (args->k + most_k - 1) / most_k), piece = std::max<int64_t>(8, ((args->k + pieces - 1) / pieces + 7) / 8 * 8);
   const int64_t a_step = (M + group - 1) / group * args->lda;
   const bool halves = s.kept != schema::DType::f32;
   const Bounds bounds(s.epilogue);
   float bias[V * half_lanes] = {};
-  __fp16 half_bias[V * half_lanes], partial[M * V * half_lanes];
+  __fp16 half_bias[V * half_lanes];
   if (s.bias) std::copy_n(args->bias, (tail ? W - 1 : W) * lanes + tail, bias);
   UNROLL(int v = 0; v < V; ++v) vst1q_f16(half_bias + v * half_lanes, pointwise::neon_narrow(bias + v * half_lanes));
   for (int64_t tile = 0; tile < args->tiles; ++tile) {
     const auto *a = reinterpret_cast<const __fp16*>(args->a), *b = reinterpret_cast<const __fp16*>(args->b);
-    const int64_t step = args->lda / static_cast<int64_t>(sizeof(__fp16));
     Halves<M, V> sum;
-    for (int64_t k = args->k;; k -= piece) {
-      multiply<M, V>(sum, a, step, b, std::min(k, piece));
-      if (k < args->k) add<M, V>(sum, partial);
-      if (k <= piece) break;
-      store<M, V>(partial, sum);
-    }
+    multiply<M, V>(sum, a, args->lda / static_cast<int64_t>(sizeof(__fp16)), b, args->k, piece);
     if (halves) {
-      finish_halves<M, V>(*args, s, sum, half_bias, bounds, operands, a_step);
+      finish_halves<M, V>(*args, s, sum, last, half_bias, bounds, operands, a_step);
       continue;
     }
     Sums<R, W> wide;
