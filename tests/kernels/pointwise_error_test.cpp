@@ -18,7 +18,15 @@ struct Function {
 
   bool is(std::initializer_list<UnaryKind> kinds) const { return std::ranges::find(kinds, stage.unary) != kinds.end(); }
   double bound(std::string_view row) const {
-    return row.ends_with("jit_avx512") ? jit_avx512 : row.ends_with("jit_avx2") ? jit_avx2 : row.ends_with("scalar") ? scalar : simd;
+    return row.ends_with("jit_avx512") ? jit_avx512 : row.ends_with("jit_avx2") ? jit_avx2 : row.ends_with("scalar") ? scalar : simd + (old_arm(row) ? 1.5 : 0);
+  }
+  // The vectors of 32-bit ARM multiply by reciprocals where others divide, and to them subnormal numbers are zero, whatever the mode.
+  static bool old_arm(std::string_view row) {
+#if defined(__arm__)
+    return row.ends_with("_neon");
+#else
+    return row.empty();  // no row
+#endif
   }
 };
 
@@ -71,6 +79,8 @@ double ulps_per_unit(double v) {
   return std::bit_cast<double>(static_cast<uint64_t>(1023 + 23 - std::clamp<int64_t>(exponent, -126, 127)) << 52);
 }
 
+constexpr double smallest = 0x1p-126;  // above the subnormal numbers
+
 struct Worst {
   double ulp = 0;
   float x = 0, y = 0;
@@ -95,10 +105,13 @@ std::vector<Worst> measure(const Function& f, const std::vector<pointwise::Kerne
     for (size_t k = 0; k < kernels.size(); ++k) {
       if (!kernels[k]) continue;
       kernels[k].run(x.data(), nullptr, y.data(), 1, static_cast<int64_t>(n));
+      const bool flushed = Function::old_arm(pointwise::rows()[k].name);
       for (uint64_t i = 0; i < n; ++i) {
-        const double error = std::abs(finite(y[i]) - want[i]);
+        const double right = flushed && std::abs(x[i]) < smallest ? finite(exact(f.stage, std::copysign(0.0f, x[i]))) : want[i];
+        if (flushed && y[i] == 0 && std::abs(right) <= smallest) continue;  // it may have been less before it was rounded
+        const double error = std::abs(finite(y[i]) - right);
         double ulp = error <= f.least ? 0 : error * ulps[i];
-        if (error != error) ulp = (want[i] != want[i]) == (y[i] != y[i]) || (vanishes && x[i] == -HUGE_VALF) ? 0 : HUGE_VAL;
+        if (error != error) ulp = (right != right) == (y[i] != y[i]) || (vanishes && x[i] == -HUGE_VALF) ? 0 : HUGE_VAL;
         if (bounded && std::abs(y[i]) > (pointwise::rows()[k].name.ends_with("jit_avx512") ? 1 + 0x1p-23f : 1)) ulp = HUGE_VAL;
         if (ulp > worst[k].ulp) worst[k] = {ulp, x[i], y[i]};
       }
