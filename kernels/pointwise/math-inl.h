@@ -74,6 +74,9 @@ HWY_INLINE Vec tanh(Vec x) { return odd_rational(x, c::tanh_limit, c::tanh_p, c:
 HWY_INLINE Vec erf(Vec x) { return odd_rational(x, c::erf_limit, c::erf_p, c::erf_q); }
 
 HWY_INLINE Vec log(Vec x) {
+#if defined(__arm__)
+  x = hn::Add(x, constant(0));  // subnormal numbers are zero to arithmetic there, but not to what takes a number's bits apart
+#endif
   const Vec special = hn::IfThenElse(hn::Eq(x, constant(0)), constant(-HUGE_VALF),
                                      hn::IfThenElse(hn::Gt(x, constant(0)), x, hn::NaN(vector)));
   const auto regular = hn::And(hn::Gt(x, constant(0)), hn::Lt(x, constant(HUGE_VALF)));
