@@ -107,11 +107,14 @@ std::vector<Worst> measure(const Function& f, const std::vector<pointwise::Kerne
       kernels[k].run(x.data(), nullptr, y.data(), 1, static_cast<int64_t>(n));
       const bool flushed = Function::old_arm(pointwise::rows()[k].name);
       for (uint64_t i = 0; i < n; ++i) {
-        const double right = flushed && std::abs(x[i]) < smallest ? finite(exact(f.stage, std::copysign(0.0f, x[i]))) : want[i];
-        if (flushed && y[i] == 0 && std::abs(right) <= smallest) continue;  // it may have been less before it was rounded
-        const double error = std::abs(finite(y[i]) - right);
-        double ulp = error <= f.least ? 0 : error * ulps[i];
-        if (error != error) ulp = (right != right) == (y[i] != y[i]) || (vanishes && x[i] == -HUGE_VALF) ? 0 : HUGE_VAL;
+        const auto ulp_of = [&](double right) {
+          if (flushed && y[i] == 0 && std::abs(right) <= smallest) return 0.0;  // it may have been less before it was rounded
+          const double error = std::abs(finite(y[i]) - right);
+          if (error != error) return (right != right) == (y[i] != y[i]) || (vanishes && x[i] == -HUGE_VALF) ? 0.0 : HUGE_VAL;
+          return error <= f.least ? 0.0 : error * ulps[i];
+        };
+        double ulp = ulp_of(want[i]);
+        if (flushed && std::abs(x[i]) < smallest) ulp = std::min(ulp, ulp_of(finite(exact(f.stage, std::copysign(0.0f, x[i])))));
         if (bounded && std::abs(y[i]) > (pointwise::rows()[k].name.ends_with("jit_avx512") ? 1 + 0x1p-23f : 1)) ulp = HUGE_VAL;
         if (ulp > worst[k].ulp) worst[k] = {ulp, x[i], y[i]};
       }
