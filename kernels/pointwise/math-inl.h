@@ -83,6 +83,14 @@ HWY_INLINE Vec log(Vec x) {
   return hn::IfThenElse(regular, hn::Log(vector, x), special);
 }
 
+HWY_INLINE Vec softsign(Vec x) {
+#if defined(__arm__)
+  const Vec size = hn::Abs(x), large = constant(0x1p125f);  // the reciprocal of what is larger would be a subnormal number, which is zero
+  x = hn::IfThenElse(hn::And(hn::Gt(size, large), hn::Lt(size, constant(HUGE_VALF))), hn::CopySign(large, x), x);
+#endif
+  return hn::Div(x, hn::Add(constant(1), hn::Abs(x)));
+}
+
 HWY_INLINE Vec softplus(Vec x) {
   const Vec positive = hn::IfThenElse(hn::Lt(x, constant(0)), constant(0), x);
   return hn::Add(positive, hn::Log1p(vector, exp(hn::Neg(hn::Abs(x)))));

@@ -24,7 +24,7 @@
   CASE(hard_sigmoid, math::clamp01(hn::Add(hn::Mul(a, x), b))) \
   CASE(hard_swish, hn::Mul(x, math::clamp01(hn::Add(hn::Div(x, set(6)), set(0.5f))))) \
   CASE(silu, hn::Div(x, hn::Add(set(1), math::exp(hn::Neg(hn::Mul(a, x)))))) \
-  CASE(softsign, hn::Div(x, hn::Add(set(1), hn::Abs(x)))) \
+  CASE(softsign, math::softsign(x)) \
   CASE(gelu, gelu(x)) \
   CASE(gelu_tanh, gelu_tanh(x)) \
   CASE(shrink, hn::IfThenElse(hn::Lt(x, hn::Neg(b)), hn::Add(x, a), hn::IfThenElse(hn::Gt(x, b), hn::Sub(x, a), set(0)))) \
