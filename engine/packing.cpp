@@ -71,7 +71,7 @@ void release_sources(std::span<const Constant* const> weights) {
     if (w->mapping) w->mapping->release_pages(size_t(w->data - w->mapping->data()), size_t(w->bytes()));
 }
 
-bool same_contents(std::span<const Constant* const> a, std::span<const Constant* const> b) {
+bool same_sources(std::span<const Constant* const> a, std::span<const Constant* const> b) {
   if (std::ranges::equal(a, b)) return true;
   const bool same = content_of(a) == content_of(b);
   release_sources(a), release_sources(b);
@@ -197,7 +197,7 @@ void Packing::make(std::span<Wanted* const> wanted, Workers workers) {
         return first.try_emplace(job.key, size_t(i)).first->second;
       }();
       if (other != size_t(i)) {
-        if (!same_contents(wanted[other]->weights, w.weights)) continue;
+        if (!same_sources(wanted[other]->weights, w.weights)) continue;
         job.same = &jobs[other];
         return;
       }

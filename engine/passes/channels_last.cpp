@@ -60,7 +60,7 @@ class ChannelsLast {
   }
   ValueId first(ValueId v, const Origins& origins) { return add(schema::Transpose{to_first}, {v}, origins); }
 
-  // Whether the node may take part in a region.
+  // Whether the node may begin a region, or one of its inputs lies in one.
   bool concerns(const Node& node) const {
     return node.op.get_if<schema::Conv>() || node.op.get_if<schema::ConvTranspose>() || node.op.get_if<schema::Reshape>() || node.op.get_if<schema::Split>() ||
            std::ranges::any_of(node.inputs, [&](ValueId v) { return from_region(v); });
@@ -72,7 +72,6 @@ class ChannelsLast {
     if (const auto* op = node.op.get_if<schema::ConvTranspose>()) return transposed_convolution(node, *op);
     if (node.inputs.empty() || node.outputs.size() > 1) return ValueId::none;
     if (node.op.get_if<schema::Reshape>()) return shuffle(node);
-    if (!std::ranges::any_of(node.inputs, [&](ValueId v) { return from_region(v); })) return ValueId::none;
     if (const auto* op = node.op.get_if<schema::Pool>()) return pool(node, *op);
     if (node.op.get_if<schema::Unary>() || node.op.get_if<schema::Cast>())
       return first(add(node.op, {source(node.inputs[0])}, node.origins), node.origins);
