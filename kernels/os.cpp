@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <fstream>
 #include <map>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -143,19 +144,58 @@ int available_cores() {
 #endif
 }
 
-bool pin_current_thread(std::span<const int> cpus) {
 #if defined(__linux__)
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  for (const int cpu : cpus) {
-    if (cpu < 0 || cpu >= CPU_SETSIZE) return false;
-    CPU_SET(cpu, &set);
-  }
-  return sched_setaffinity(0, sizeof set, &set) == 0;
+namespace {
+// Android's C library sets it by the kernel's number of the thread.
+#if defined(__ANDROID__)
+bool get_affinity(pthread_t thread, cpu_set_t& set) { return sched_getaffinity(pthread_gettid_np(thread), sizeof set, &set) == 0; }
+bool set_affinity(pthread_t thread, const cpu_set_t& set) { return sched_setaffinity(pthread_gettid_np(thread), sizeof set, &set) == 0; }
 #else
-  return cpus.empty();
+bool get_affinity(pthread_t thread, cpu_set_t& set) { return pthread_getaffinity_np(thread, sizeof set, &set) == 0; }
+bool set_affinity(pthread_t thread, const cpu_set_t& set) { return pthread_setaffinity_np(thread, sizeof set, &set) == 0; }
 #endif
+}  // namespace
+
+struct Placement::State {
+  pthread_t thread;
+  cpu_set_t all, now;  // what it may run on, and what of that it was given
+  int off = -1;
+};
+
+Placement::Placement(std::thread& thread, std::span<const int> cpus) {
+  auto state = std::make_unique<State>();
+  state->thread = thread.native_handle();
+  cpu_set_t pinned;
+  CPU_ZERO(&pinned);
+  for (const int cpu : cpus)
+    if (cpu >= 0 && cpu < CPU_SETSIZE) CPU_SET(cpu, &pinned);
+  if (CPU_COUNT(&pinned)) set_affinity(state->thread, pinned);
+  if (!get_affinity(state->thread, state->all)) return;
+  state->now = state->all;
+  state_ = std::move(state);
 }
+
+void Placement::keep_off(int cpu) {
+  if (!state_ || cpu == state_->off || cpu < 0 || cpu >= CPU_SETSIZE) return;
+  State& s = *state_;
+  cpu_set_t found;
+  if (!get_affinity(s.thread, found)) return;
+  if (!CPU_EQUAL(&found, &s.now)) s.all = found;
+  s.now = s.all, s.off = cpu;
+  CPU_CLR(cpu, &s.now);
+  if (!CPU_COUNT(&s.now)) s.now = s.all;
+  if (!CPU_EQUAL(&found, &s.now)) set_affinity(s.thread, s.now);
+}
+
+int current_cpu() { return sched_getcpu(); }
+#else
+struct Placement::State {};
+Placement::Placement(std::thread&, std::span<const int>) {}
+void Placement::keep_off(int) {}
+int current_cpu() { return -1; }
+#endif
+Placement::Placement(Placement&&) noexcept = default;
+Placement::~Placement() = default;
 
 Memory::~Memory() {
   if (mapped_) munmap(data_, mapped_);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -20,8 +21,24 @@ int available_cores();  // fast physical cores that this process' affinity and c
 // How many of cores with these capacities, as Linux states them, are fast: a slow core among fast ones (big.LITTLE) holds up
 // each step for longer than it helps.
 int fast_cores(std::span<const double> capacities);
-bool pin_current_thread(std::span<const int> cpus);  // to any of these logical CPUs
+int current_cpu();  // the logical CPU that the calling thread runs on; -1 where unknown
 bool stderr_is_terminal();
+
+// Which CPUs a thread may run on. Linux tends to wake a thread on the CPU of the one that wakes it; where the two work together, the
+// woken one then waits for the end of the other's time slice (3 to 4 ms, measured in a virtual machine) beside an idle CPU.
+class Placement {
+ public:
+  // Of a thread that outlives this or is joined after it; pinned to `cpus` (logical numbers) where given and allowed.
+  explicit Placement(std::thread& thread, std::span<const int> cpus = {});
+  Placement(Placement&&) noexcept;
+  ~Placement();
+  // From now on anywhere but there, unless it has no other. What others have allowed the thread since is kept.
+  void keep_off(int cpu);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;  // null where the system does not say
+};
 
 // Bytes that the process owns: a mapped file, or anonymous memory. Moves, and releases on destruction.
 class Memory {

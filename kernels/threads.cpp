@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include "kernels/float_mode.h"
 #include "kernels/os.h"
@@ -39,9 +40,27 @@ struct ThreadPool::State {
   size_t shares_used = 0;
   std::vector<Share> shares;
   FloatMode mode = FloatMode::current();  // the caller's
-  std::vector<std::thread> workers;
+  struct Worker {
+    std::thread thread;
+    std::atomic<bool> parked{true};  // a new one may wait for its first time slice as one that sleeps does
+    std::optional<os::Placement> placement;
+  };
+  std::vector<Worker> workers;
 
-  explicit State(int size) : shares(size_t(size)) {}
+  explicit State(int size) : shares(size_t(size)), workers(size_t(size) - 1) {}
+  ~State() {
+    stop.store(true, std::memory_order_release);
+    generation.fetch_add(1, std::memory_order_release);
+    generation.notify_all();
+    for (Worker& worker : workers)
+      if (worker.thread.joinable()) worker.thread.join();
+  }
+
+  // Keeps those who are to wake off the caller's CPU.
+  void place() {
+    for (Worker& worker : workers)
+      if (worker.parked.load(std::memory_order_relaxed)) worker.placement->keep_off(os::current_cpu());
+  }
 
   void work(size_t thread) {
     for (size_t k = 0; k < shares_used; ++k) {
@@ -60,9 +79,15 @@ struct ThreadPool::State {
 
   void serve(int capacity, size_t thread) {
     FloatMode own = FloatMode::current();
+    std::atomic<bool>& parked = workers[thread - 1].parked;
+    parked.store(false, std::memory_order_relaxed);
     for (int seen = 0;;) {
       for (int i = 0; i < spins && generation.load(std::memory_order_acquire) == seen; ++i) pause();
-      generation.wait(seen, std::memory_order_acquire);
+      if (generation.load(std::memory_order_acquire) == seen) {
+        parked.store(true, std::memory_order_relaxed);
+        generation.wait(seen, std::memory_order_acquire);
+        parked.store(false, std::memory_order_relaxed);
+      }
       seen = generation.load(std::memory_order_acquire);
       if (stop.load(std::memory_order_acquire)) return;
       if (!join(capacity)) continue;
@@ -75,20 +100,15 @@ struct ThreadPool::State {
 
 ThreadPool::ThreadPool(int size, std::span<const int> cpus)
     : size_(std::max(1, size)), state_(std::make_unique<State>(size_)) {
-  const std::vector<int> set(cpus.begin(), cpus.end());
-  for (int i = 1; i < size_; ++i)
-    state_->workers.emplace_back([state = state_.get(), capacity = size_ - 1, thread = size_t(i), set] {
-      if (!set.empty()) os::pin_current_thread(set);
-      state->serve(capacity, thread);
-    });
+  size_t thread = 0;
+  for (State::Worker& worker : state_->workers) {
+    worker.thread = std::thread([state = state_.get(), capacity = size_ - 1, index = ++thread] { state->serve(capacity, index); });
+    worker.placement.emplace(worker.thread, cpus);
+  }
+  state_->place();
 }
 
-ThreadPool::~ThreadPool() {
-  state_->stop.store(true, std::memory_order_release);
-  state_->generation.fetch_add(1, std::memory_order_release);
-  state_->generation.notify_all();
-  for (std::thread& worker : state_->workers) worker.join();
-}
+ThreadPool::~ThreadPool() = default;
 
 void ThreadPool::run_erased(int64_t tasks, Task task, const void* context, int max_threads) {
   State& s = *state_;
@@ -108,6 +128,7 @@ void ThreadPool::run_erased(int64_t tasks, Task task, const void* context, int m
     share.end = at += tasks / wanted + (k < tasks % wanted);
   }
   s.joined.store(unwanted, std::memory_order_release);
+  s.place();
   s.generation.fetch_add(1, std::memory_order_release);
   s.generation.notify_all();
   s.work(0);

@@ -1,7 +1,10 @@
 #include "kernels/os.h"
 #include <filesystem>
 #include <fstream>
+#include <sched.h>
+#include <semaphore>
 #include <sys/mman.h>
+#include <thread>
 #include "kernels/isa.h"
 #include "tests/kernels/util.h"
 
@@ -119,8 +122,78 @@ TEST(Os, CodePagesAreSealed) {
 TEST(Os, Machine) {
   EXPECT_GE(os::available_cores(), 1);
   EXPECT_GT(os::peak_rss(), 1u << 20);
-  EXPECT_FALSE(os::pin_current_thread(std::vector{-1}));
 }
+
+#if defined(__linux__)
+// The CPUs that the calling thread may run on.
+std::vector<int> allowed() {
+  cpu_set_t set;
+  std::vector<int> cpus;
+  if (sched_getaffinity(0, sizeof set, &set) == 0)
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+      if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+  return cpus;
+}
+
+// A thread that says what it may run on whenever it is asked.
+class Asked {
+ public:
+  std::vector<int> cpus() {
+    asked_.release(), answered_.acquire();
+    return cpus_;
+  }
+  ~Asked() { over_ = true, asked_.release(), thread.join(); }
+
+ private:
+  std::binary_semaphore asked_{0}, answered_{0};
+  std::vector<int> cpus_;
+  bool over_ = false;
+
+ public:
+  std::thread thread{[this] {
+    while (asked_.acquire(), !over_) cpus_ = allowed(), answered_.release();
+  }};
+};
+
+TEST(Os, Placement) {
+  const std::vector<int> all = allowed();
+  if (all.size() < 2) GTEST_SKIP() << "one CPU";
+  const auto without = [&](int cpu) {
+    std::vector<int> rest = all;
+    std::erase(rest, cpu);
+    return rest;
+  };
+  Asked asked;
+  os::Placement placement(asked.thread);
+  EXPECT_EQ(asked.cpus(), all);
+  placement.keep_off(all[0]);
+  EXPECT_EQ(asked.cpus(), without(all[0]));
+  placement.keep_off(all[1]);
+  EXPECT_EQ(asked.cpus(), without(all[1]));
+  placement.keep_off(-1);
+  EXPECT_EQ(asked.cpus(), without(all[1]));
+
+  // What someone else allows it since is all there is: the last one stays.
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(all[1], &one);
+  ASSERT_EQ(pthread_setaffinity_np(asked.thread.native_handle(), sizeof one, &one), 0);
+  for (const int cpu : {all[0], all[1]}) {
+    placement.keep_off(cpu);
+    EXPECT_EQ(asked.cpus(), std::vector{all[1]});
+  }
+
+  Asked pinned;
+  os::Placement to_one(pinned.thread, std::vector{all[1], -1, 1 << 20});
+  EXPECT_EQ(pinned.cpus(), std::vector{all[1]});
+  to_one.keep_off(all[1]);
+  EXPECT_EQ(pinned.cpus(), std::vector{all[1]});
+
+  Asked nowhere;
+  os::Placement to_none(nowhere.thread, std::vector{-1});
+  EXPECT_EQ(nowhere.cpus(), all);
+}
+#endif
 
 TEST(Os, FastCores) {
   EXPECT_EQ(os::fast_cores({}), 0);

@@ -1,5 +1,6 @@
 #include "kernels/threads.h"
 #include <atomic>
+#include <sched.h>
 #include <thread>
 #include "kernels/float_mode.h"
 #include "tests/kernels/util.h"
@@ -51,6 +52,34 @@ TEST(ThreadPool, ParkedWorkersWake) {
     EXPECT_EQ(arrived, 2);
   }
 }
+
+#if defined(__linux__)
+TEST(ThreadPool, WorkersWakeOnOtherCpus) {
+  cpu_set_t before, one;
+  ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
+  if (CPU_COUNT(&before) < 2) GTEST_SKIP() << "one CPU";
+  ThreadPool pool(2);
+  int rounds = 0;
+  for (int cpu = 0; cpu < CPU_SETSIZE && rounds < 4; ++cpu) {
+    if (!CPU_ISSET(cpu, &before)) continue;
+    ++rounds;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));  // the worker parks
+    const auto caller = std::this_thread::get_id();
+    std::atomic<int> arrived = 0, worker = -1;
+    pool.run(2, [&](int64_t) {
+      if (std::this_thread::get_id() != caller) worker = sched_getcpu();
+      ++arrived;
+      while (arrived < 2) std::this_thread::yield();
+    });
+    EXPECT_NE(worker, cpu);
+    EXPECT_GE(worker, 0);
+  }
+  EXPECT_EQ(sched_setaffinity(0, sizeof before, &before), 0);
+}
+#endif
 
 TEST(ThreadPool, WorkersTakeTheCallersFloatMode) {
   ThreadPool pool(2);
