@@ -1,7 +1,12 @@
 #include "kernels/threads.h"
 #include <atomic>
+#include <cstdlib>
+#include <fstream>
 #include <sched.h>
+#include <sys/resource.h>
+#include <system_error>
 #include <thread>
+#include <unistd.h>
 #include "kernels/float_mode.h"
 #include "tests/kernels/util.h"
 
@@ -78,6 +83,29 @@ TEST(ThreadPool, WorkersWakeOnOtherCpus) {
     EXPECT_GE(worker, 0);
   }
   EXPECT_EQ(sched_setaffinity(0, sizeof before, &before), 0);
+}
+#endif
+
+#if defined(__linux__) && defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// With room for some of the threads only. An emulator and sanitizers want address space of their own.
+TEST(ThreadPool, ThreadsThatDoNotStart) {
+  const auto start = [] {
+    size_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    const rlim_t room = pages * size_t(sysconf(_SC_PAGESIZE)) + (100 << 20);
+    const rlimit limit{room, room};
+    if (setrlimit(RLIMIT_AS, &limit) != 0) std::exit(3);
+    try {
+      ThreadPool pool(1000);
+    } catch (const std::system_error&) {
+      ThreadPool few(2);
+      std::atomic<int> done = 0;
+      few.run(8, [&](int64_t) { ++done; });
+      std::exit(done == 8 ? 0 : 2);
+    }
+    std::exit(1);
+  };
+  EXPECT_EXIT(start(), testing::ExitedWithCode(0), "");
 }
 #endif
 
