@@ -130,12 +130,16 @@ class TiledGemm final : public Gemm {
     return true;
   }
 
-  // One row waits for each multiply-add of its few sums, and for the call of each panel's tile: where B comes from a cache, several
-  // panels side by side are twice as fast.
+  // Few rows wait for the multiply-adds of their few sums, and for the call of each panel's tile: where B comes from a
+  // cache, several panels side by side are up to twice as fast.
   bool fill_side_by_side(const tile::Backend& backend) {
-    const int64_t count = whole_panels();
-    if (backend.panels < 2 || count < backend.panels || spec_.rows > 1 || spec_.multiple > 1 || spec_.n * spec_.k * bytes > side_by_side_bytes) return true;
-    tile::Shape shape{.vectors = panels_.vectors * backend.panels, .panels = backend.panels};
+    const int64_t rows = std::max<int64_t>(1, spec_.rows);
+    if (rows >= std::ssize(backend.panels) || (rows > 1 && panels_.vectors > backend.vectors) || spec_.multiple > 1 ||
+        spec_.n * spec_.k * bytes > side_by_side_bytes)
+      return true;
+    const int at_once = backend.panels[static_cast<size_t>(rows)];
+    if (at_once < 2 || whole_panels() < at_once) return true;
+    tile::Shape shape{.rows = static_cast<int>(rows), .vectors = panels_.vectors * at_once, .panels = at_once};
     for (const Place place : places()) {
       tile::Tile& tile = side_by_side_[static_cast<int>(place)];
       if (tile) continue;
@@ -193,7 +197,7 @@ class TiledGemm final : public Gemm {
       const int64_t k0 = blocks.begin(i);
       const Place place = tile::place(i, blocks.count());
       const tile::Tile& several = side_by_side_[static_cast<int>(place)];
-      const int at_once = several && m == 1 && !direct ? several.shape->panels : 1;
+      const int at_once = several && m == several.shape->rows && !direct ? several.shape->panels : 1;
       for (int p = first, count = 1; p < last; p += count) {
         count = at_once > 1 ? std::max(1, (std::min(last, whole_panels()) - p) / at_once * at_once) : 1;
         const auto& by_rows = tiles.by_rows[p == panels_.count - 1][static_cast<int>(place)];

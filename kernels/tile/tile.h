@@ -34,7 +34,8 @@ struct Shape {
   bool strided = false;  // k_step is read; else it is one float
   bool direct = false;
   bool packed = false;  // rows of A are: Backend::group
-  int panels = 1;       // of B, side by side in C; `vectors` are those of all. More than one: of one row, and packed
+  int panels =
+      1;  // of B, side by side in C; `vectors` are those of all. More than one: see Backend::panels; B is packed
   std::vector<Tap> taps{{}};
   pointwise::Chain epilogue = {};
   schema::DType kept = schema::DType::f32;  // C and operands, for backends that take halves
@@ -49,8 +50,8 @@ struct Args {
   int64_t lda, ldc, b_stride, k_step, outer_step;  // bytes; b_stride: from k to k of a direct B, from panel to panel of several
   int64_t k;                                       // per tap
   int64_t outer;                                   // vertical taps
-  int64_t tiles;                                   // consecutive tiles of `rows` rows, or of one row where panels lie side by side
-  pointwise::Cursor* cursors;                      // advanced as tiles are finished, and so are b and bias from tile to tile of a row
+  int64_t tiles;  // consecutive tiles: the next rows, or the same rows of the next panels where these lie side by side
+  pointwise::Cursor* cursors;  // advanced as tiles are finished, and so are b and bias from panels to panels
   const Shape* shape;
   // What will be read next, brought into the second-level cache along the way: [prefetch, prefetch_end). Advanced.
   const float *prefetch, *prefetch_end;
@@ -89,7 +90,7 @@ struct Backend {
   // rounds numbers to it.
   Precision precision = Precision::f32;
   void (*narrow)(void* to, const float* from, int64_t n) = nullptr;
-  int panels = 1;  // as many as Shape::panels may be
+  std::array<int, 5> panels = {};  // what Shape::panels may be, by rows, where more than one pay
   Pack pack_halves = nullptr;  // of rows that are kept so; such a backend's tiles take C and operands that are kept so, too
 
   int64_t element() const { return narrow ? 2 : 4; }  // bytes of a packed number

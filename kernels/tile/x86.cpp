@@ -118,7 +118,13 @@ template <class Isa> class TileGenerator : public jit::Generator {
   int row_bytes() const { return s_.vectors * vector_bytes; }  // of C
   // Vector v of B, and what lies `offset` bytes behind it.
   Xbyak::Address in_b(int v, int offset) const {
-    const int p = v / per_panel(), at = offset + v % per_panel() * vector_bytes;
+    return in_panel(v / per_panel(), offset + v % per_panel() * vector_bytes);
+  }
+  // Where the next tile has it, if there are two panels.
+  Xbyak::Address in_next_b(int v, int offset) const {
+    return in_panel(2 + v / per_panel(), offset + v % per_panel() * vector_bytes);
+  }
+  Xbyak::Address in_panel(int p, int at) const {
     switch (p) {
       case 0: return ptr[b + at];
       case 3: return ptr[b + apart3 + at];
@@ -233,15 +239,16 @@ template <class Isa> class TileGenerator : public jit::Generator {
   void multiply(int first, int last, int u) {
     const int spare = s_.vectors, spares = std::min(4, Isa::registers - (s_.rows + 1) * s_.vectors);
     const int b_offset = s_.direct ? 0 : u * k_bytes();
-    if (s_.panels > 1) {
+    if (s_.panels > 1 && s_.rows == 1) {
       vbroadcastss(Vmm(0), element(first, u));
       for (int v = 0; v < s_.vectors; ++v) vfmadd231ps(sum(first, v), Vmm(0), in_b(v, b_offset));
       return;
     }
     for (int v = 0; v < s_.vectors; ++v) {
-      const Xbyak::Address from = ptr[b + b_offset + v * vector_bytes];
+      const Xbyak::Address from = in_b(v, b_offset);
       s_.direct ? load(Vmm(v), from, v, Vmm(spare)) : vmovups(Vmm(v), from);
-      if (prefetches() && v * vector_bytes % line == 0) prefetcht0(ptr[b + b_offset + v * vector_bytes + panel_ahead]);
+      if (prefetches() && v * vector_bytes % line == 0)
+        prefetcht0(s_.panels > 1 ? in_next_b(v, b_offset) : in_b(v, b_offset + panel_ahead));
     }
     if (s_.direct) add(b, step);
     for (int m = first; m < last; ++m) {
@@ -265,21 +272,31 @@ template <class Isa> class TileGenerator : public jit::Generator {
         for (const pointwise::Stage& stage : s_.epilogue) apply(stage, sum(m, v), v);
         store(to, sum(m, v), v, emit_.t0);
       }
-      if (s_.panels > 1) {
-        add(c, row_bytes());
-        std::vector<bool> along(static_cast<size_t>(s_.epilogue.operand_count()));
-        for (const pointwise::Stage& stage : s_.epilogue)
-          if (stage.binary) along[stage.operand] = along_row(stage.mode);
-        for (size_t i = 0; i < along.size(); ++i)
-          if (along[i]) add(qword[cursors + static_cast<int>(i * sizeof(Cursor) + offsetof(Cursor, data))], row_bytes());
-        continue;
-      }
-      add(c, ldc);
-      for (int i = 0; i < s_.epilogue.operand_count(); ++i) {
-        mov(rax, qword[cursors + i * sizeof(Cursor) + offsetof(Cursor, stride)]);
-        add(qword[cursors + i * sizeof(Cursor) + offsetof(Cursor, data)], rax);
-      }
+      if (m + 1 < s_.rows || s_.panels == 1) next_row(1);
     }
+    if (s_.panels > 1) next_panels();
+  }
+
+  void next_row(int rows) {
+    const auto times = [&](const Xbyak::Operand& stride) { rows == 1 ? mov(rax, stride) : imul(rax, stride, rows); };
+    times(ldc), add(c, rax);
+    for (int i = 0; i < s_.epilogue.operand_count(); ++i) times(stride_of(i)), add(data_of(i), rax);
+  }
+  // From the last row to the first one of what lies beside them.
+  void next_panels() {
+    if (s_.rows > 1) next_row(1 - s_.rows);
+    add(c, row_bytes());
+    std::vector<bool> along(static_cast<size_t>(s_.epilogue.operand_count()));
+    for (const pointwise::Stage& stage : s_.epilogue)
+      if (stage.binary) along[stage.operand] = along_row(stage.mode);
+    for (size_t i = 0; i < along.size(); ++i)
+      if (along[i]) add(data_of(static_cast<int>(i)), row_bytes());
+  }
+  Xbyak::Address data_of(int operand) const {
+    return qword[cursors + static_cast<int>(operand * sizeof(Cursor) + offsetof(Cursor, data))];
+  }
+  Xbyak::Address stride_of(int operand) const {
+    return qword[cursors + static_cast<int>(operand * sizeof(Cursor) + offsetof(Cursor, stride))];
   }
 
   static bool along_row(pointwise::Mode mode) { return mode == pointwise::Mode::full || mode == pointwise::Mode::per_column; }
@@ -330,7 +347,7 @@ const Backend jit_avx512{.name = "jit",
                          .cost = 1.0 / 32,
                          .make = make_tile<jit::Avx512>,
                          .epilogue_refusal = pointwise::emit_refusal,
-                         .panels = 4};
+                         .panels = {0, 4, 2, 2, 2}};
 const Backend jit_avx2{.name = "jit",
                        .isa = isa::avx2,
                        .lanes = 8,
@@ -339,6 +356,6 @@ const Backend jit_avx2{.name = "jit",
                        .cost = 1.0 / 16,
                        .make = make_tile<jit::Avx2>,
                        .epilogue_refusal = pointwise::emit_refusal,
-                       .panels = 4};
+                       .panels = {0, 4, 2}};
 }  // namespace kernels::tile
 #endif

@@ -144,13 +144,20 @@ TEST_P(GemmRow, LongReductionsAndManyPanels) {
 }
 
 // Panels side by side, what is left of them, and a last one that is narrower.
-TEST_P(GemmRow, OneRow) {
+TEST_P(GemmRow, FewRows) {
   const Chain chain{Stage::of(BinaryKind::mul, 1, Mode::per_column), Stage::of(BinaryKind::add, 0, Mode::full), Stage::of(BinaryKind::max, 2, Mode::scalar)};
   for (const int64_t n : {63, 64, 127, 128, 129, 160, 255, 256, 257, 291, 402})
-    for (const int64_t k : {0, 1, 3, 4, 5, 64, 800, 1700}) {
-      check(row, {.spec = {.n = n, .k = k, .bias = n % 2 == 0, .epilogue = k == 5 || k == 800 ? chain : Chain(), .rows = k % 2}, .m = 1});
-      if (HasFatalFailure()) return;
-    }
+    for (const int64_t k : {0, 1, 3, 4, 5, 64, 800, 1700})
+      for (const int64_t m : {1, 2, 3, 4, 5}) {
+        check(row, {.spec = {.n = n,
+                             .k = k,
+                             .bias = n % 2 == 0,
+                             .epilogue = k == 5 || k == 800 ? chain : Chain(),
+                             .rows = m == 1 ? k % 2 : m},
+                    .m = m,
+                    .pad = n % 2});
+        if (HasFatalFailure()) return;
+      }
 }
 
 // Made for so many rows of A, and run with those and with others.
