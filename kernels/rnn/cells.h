@@ -29,6 +29,7 @@ struct CellArgs {
   float *next, *c;
   float *update = nullptr, *reset = nullptr;  // [B,H]: what gru_gates leaves to gru_hidden: the update gate, and h behind the reset gate
   int64_t batch = 0, hidden = 0, block0 = 0, block1 = 0;
+  bool last_first = false;  // the order of blocks: results do not depend on it
 };
 struct Cell {
   int lanes;

@@ -89,7 +89,8 @@ template <Pass pass, int rows> HWY_INLINE void block(const CellArgs& a, int64_t 
 
 template <Pass pass> void blocks(const CellArgs& a) {
   constexpr int rows = kernels::HWY_NAMESPACE::registers == 32 ? 4 : 2;  // of sums and weights that registers hold
-  for (int64_t index = a.block0; index < a.block1; ++index) {
+  for (int64_t i = a.block0; i < a.block1; ++i) {
+    const int64_t index = a.last_first ? a.block0 + a.block1 - 1 - i : i;
     int64_t b = 0;
     for (; b + rows <= a.batch; b += rows) block<pass, rows>(a, index, b);
     // The last ones together, too: each call reads all of the block's weights.
