@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
-#include "kernels/os.h"
 #include "kernels/threads.h"
 
 namespace kernels {
@@ -96,11 +95,6 @@ class Slots {
 
  private:
   static constexpr int most = 16;
-  // The system is asked once: it takes as long as all else about a small kernel.
-  static int64_t cores() {
-    static const int64_t count = std::clamp(os::available_cores(), 1, most);
-    return count;
-  }
-  int64_t count_ = cores();
+  int64_t count_ = std::clamp(ThreadPool::cores(), 1, most);
 };
 }  // namespace kernels

@@ -100,6 +100,7 @@ struct ThreadPool::State {
 
 ThreadPool::ThreadPool(int size, std::span<const int> cpus)
     : size_(std::max(1, size)), state_(std::make_unique<State>(size_)) {
+  if (size_ > 1) cores();
   size_t thread = 0;
   for (State::Worker& worker : state_->workers) {
     worker.thread = std::thread([state = state_.get(), capacity = size_ - 1, index = ++thread] { state->serve(capacity, index); });
@@ -148,6 +149,11 @@ Process& process_pool() {
   return process;
 }
 }  // namespace
+
+int ThreadPool::cores() {
+  static const int count = os::available_cores();
+  return count;
+}
 
 ThreadPool& ThreadPool::caller() {
   static ThreadPool alone(1);

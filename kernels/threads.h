@@ -26,6 +26,10 @@ class ThreadPool {
         tasks, [](const void* context, int64_t i) { (*static_cast<const Function*>(context))(i); }, &f, max_threads);
   }
 
+  // Cores that this process may use (os::available_cores), as the maker of the first pool found them: a worker may not
+  // know, since it is kept off some.
+  static int cores();
+
   // The caller alone: a pool of 1, which starts no thread and asks the system for nothing.
   static ThreadPool& caller();
   // The one pool of the process, made on first use with the size last set; the physical cores it may use by default.

@@ -8,6 +8,8 @@
 #include <thread>
 #include <unistd.h>
 #include "kernels/float_mode.h"
+#include "kernels/os.h"
+#include "kernels/split.h"
 #include "tests/kernels/util.h"
 
 namespace {
@@ -85,6 +87,22 @@ TEST(ThreadPool, WorkersWakeOnOtherCpus) {
   EXPECT_EQ(sched_setaffinity(0, sizeof before, &before), 0);
 }
 #endif
+
+// Each test is a process of its own, so that the worker is the first one to ask.
+TEST(ThreadPool, WorkersKnowAllCores) {
+  const int cores = kernels::os::available_cores();
+  ThreadPool pool(2);
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  const auto caller = std::this_thread::get_id();
+  std::atomic<int> arrived = 0;
+  std::atomic<int64_t> slots = 0;
+  pool.run(2, [&](int64_t) {
+    if (std::this_thread::get_id() != caller) slots = kernels::Slots().count();
+    ++arrived;
+    while (arrived < 2) std::this_thread::yield();
+  });
+  EXPECT_EQ(slots, std::clamp(cores, 1, 16));
+}
 
 #if defined(__linux__) && defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 // With room for some of the threads only. An emulator and sanitizers want address space of their own.
