@@ -160,13 +160,13 @@ bool lowers_kept(const Op& op, bool on_device) {
 }
 Cost cost(const Op& op, std::span<const Type> in, std::span<const Type> out) {
   Cost result;
-  const auto bytes = [](const Type& t) { return t.is_tensor() && t.determined() ? double(bytes_of(t.dtype, t.shape())) : 0; };
+  const auto bytes = [](const Type& t) { return t.is_tensor() && t.determined() ? double(largest_bytes(t)) : 0; };
   for (const Type& t : in) result.bytes += bytes(t);
   for (const Type& t : out) result.bytes += bytes(t);
   visit([&](const auto& p) {
     if (def(p).alias) result.bytes = 0;
     else if (def(p).flops) result.flops = def(p).flops(p, in, out);
-    else if (!out.empty() && out[0].is_tensor() && out[0].determined()) result.flops = double(elements(out[0].shape()));
+    else if (!out.empty() && out[0].is_tensor() && out[0].determined()) result.flops = double(largest_elements(out[0]));
     if (def(p).border) result.border = def(p).border(p, in);
   }, op);
   return result;

@@ -199,11 +199,19 @@ int64_t bytes_of(DType dtype, std::span<const int64_t> shape) {
   return bytes;
 }
 
-int64_t largest_bytes(const Type& type) {
+namespace {
+// f(upper bounds of the extents).
+template <class F> int64_t at_largest(const Type& type, const F& f) {
   std::array<int64_t, limits::rank> shape;
   require(type.dims.size() <= shape.size(), Code::limit, "a tensor has ", type.dims.size(), " dims");
   std::ranges::transform(type.dims, shape.begin(), &Dim::upper);
-  return bytes_of(type.dtype, std::span(shape).first(type.dims.size()));
+  return f(std::span<const int64_t>(shape).first(type.dims.size()));
+}
+}  // namespace
+
+int64_t largest_elements(const Type& type) { return at_largest(type, elements); }
+int64_t largest_bytes(const Type& type) {
+  return at_largest(type, [&](std::span<const int64_t> shape) { return bytes_of(type.dtype, shape); });
 }
 
 int64_t normal_axis(int64_t axis, int64_t rank, const char* what) {

@@ -99,7 +99,9 @@ std::string to_text(std::span<const int64_t> shape);  // "[1,3,8,8]"
 int64_t elements(std::span<const int64_t> shape);
 // Bytes of a tensor in memory; sub-byte elements are packed. Throws if it passes limits.h.
 int64_t bytes_of(DType, std::span<const int64_t> shape);
-int64_t largest_bytes(const Type&);  // of a placeable tensor at its upper bounds; allocates nothing
+// Of a placeable tensor at its upper bounds; these allocate nothing.
+int64_t largest_elements(const Type&);
+int64_t largest_bytes(const Type&);
 
 // The axis, counted from the front. Throws if out of range.
 int64_t normal_axis(int64_t axis, int64_t rank, const char* what = "axis");

@@ -6,7 +6,6 @@
 #include <cstring>
 #include <dlfcn.h>
 #include <fcntl.h>
-#include <fstream>
 #include <map>
 #include <pthread.h>
 #include <sched.h>
@@ -68,14 +67,20 @@ Status sync_folder(const std::string& path) {
   return {};
 }
 
+#if defined(__linux__)
+// Of a file that the kernel makes up, its beginning; empty if there is none. A stream would take ten times as long when
+// it is the first one of a process.
+std::string kernel_text(const std::string& path) {
+  char text[4096];
+  const File file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const ssize_t n = file.descriptor < 0 ? 0 : ::read(file.descriptor, text, sizeof text);
+  return {text, static_cast<size_t>(std::max<ssize_t>(n, 0))};
+}
 std::string first_line(const std::string& path) {
-  std::ifstream in(path);
-  std::string line;
-  std::getline(in, line);
-  return line;
+  const std::string text = kernel_text(path);
+  return text.substr(0, text.find('\n'));
 }
 
-#if defined(__linux__)
 // The CPUs' worth of time that the control group and those above it allow; infinity without a limit.
 double quota() {
   double least = INFINITY;
@@ -83,10 +88,12 @@ double quota() {
     if (allowed > 0 && period > 0) least = std::min(least, allowed / period);
   };
   const auto number = [](const std::string& text) { return std::strtod(text.c_str(), nullptr); };
-  std::ifstream groups("/proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {
+  const std::string groups = kernel_text("/proc/self/cgroup");
+  for (size_t at = 0, end; at < groups.size(); at = end + 1) {
+    end = std::min(groups.find('\n', at), groups.size());
+    const std::string_view line = std::string_view(groups).substr(at, end - at);
     if (!line.starts_with("0::")) continue;
-    for (std::string path = line.substr(3);; path.erase(path.rfind('/'))) {
+    for (std::string path(line.substr(3));; path.erase(path.rfind('/'))) {
       const std::string max = first_line("/sys/fs/cgroup" + path + "/cpu.max");
       if (const size_t space = max.find(' '); space != std::string::npos && !max.starts_with("max"))
         limit(number(max), number(max.substr(space)));
@@ -102,11 +109,13 @@ int affinity_cores() {
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
   if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  const std::string cpus = "/sys/devices/system/cpu/";
+  const bool shared = first_line(cpus + "smt/active") != "0";  // cores may have several hardware threads
   std::map<std::string, double> cores;  // capacity, by their list of hardware threads
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (!CPU_ISSET(cpu, &allowed)) continue;
-    const std::string name = std::to_string(cpu), folder = "/sys/devices/system/cpu/cpu" + name;
-    const std::string siblings = first_line(folder + "/topology/thread_siblings_list");
+    const std::string name = std::to_string(cpu), folder = cpus + "cpu" + name;
+    const std::string siblings = shared ? first_line(folder + "/topology/thread_siblings_list") : "";
     cores[siblings.empty() ? name : siblings] = std::strtod(first_line(folder + "/cpu_capacity").c_str(), nullptr);
   }
   std::vector<double> capacities;  // 0 where all cores are alike

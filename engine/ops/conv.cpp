@@ -76,10 +76,7 @@ void reference(const Conv& op, RunContext& c) {
     }
 }
 
-double flops(const Conv&, std::span<const Type> in, std::span<const Type> out) {
-  if (!in[1].determined() || !out[0].determined() || in[1].dims[0] == Dim(0)) return 0;
-  return 2.0 * double(elements(out[0].shape())) * double(elements(in[1].shape())) / double(in[1].dims[0].value());
-}
+double flops(const Conv&, std::span<const Type> in, std::span<const Type> out) { return conv_flops(in, out); }
 }  // namespace
 
 const OpDef<Conv>& def(const Conv&) {

@@ -73,12 +73,9 @@ void reference(const ConvLast& op, RunContext& c) {
       }
 }
 
-double flops(const ConvLast&, std::span<const Type> in, std::span<const Type> out) {
-  if (!in[1].determined() || !out[0].determined() || in[1].dims[0] == Dim(0)) return 0;
-  return 2.0 * double(elements(out[0].shape())) * double(elements(in[1].shape())) / double(in[1].dims[0].value());
-}
+double flops(const ConvLast&, std::span<const Type> in, std::span<const Type> out) { return conv_flops(in, out); }
 double border(const ConvLast& op, std::span<const Type> in) {
-  return in[1].determined() ? border_of(in[0], op.planar_input, windows(op, 2)[0], in[1].shape()[2]) : 0;
+  return in[1].determined() ? border_of(in[0], op.planar_input, windows(op, 2)[0], in[1].dims[2].value()) : 0;
 }
 bool takes_pitch(const ConvLast& op, const Graph& graph, const Node& node, int port) {
   const auto f32 = [&](ValueId v) { return v == ValueId::none || graph[v].type.dtype == DType::f32; };

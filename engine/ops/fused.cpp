@@ -69,10 +69,18 @@ int inplace_input(const Fused&, const Node& node) {
 double flops(const Fused&, std::span<const Type>, std::span<const Type>) { return 0; }
 }  // namespace
 
+const Op& anchor_op(const Node& node) { return node.op.get_if<Fused>() ? node.bodies.at(0)->nodes.at(0).op : node.op; }
+ValueId anchor_input(const Node& node, size_t k) {
+  if (!node.op.get_if<Fused>()) return node.inputs.at(k);
+  const Graph& body = *node.bodies.at(0);
+  const ValueId v = body.nodes.at(0).inputs.at(k);
+  return v == ValueId::none ? v : node.inputs.at(input_of(body, v));
+}
 Node anchor_of(const Node& fused) {
-  const Graph& body = *fused.bodies.at(0);
-  Node anchor{body.nodes.at(0).op, {}, fused.outputs, fused.origins, {}};
-  for (ValueId v : body.nodes[0].inputs) anchor.inputs.push_back(v == ValueId::none ? v : fused.inputs.at(input_of(body, v)));
+  Node anchor{anchor_op(fused), {}, fused.outputs, fused.origins, {}};
+  const size_t inputs = fused.bodies.at(0)->nodes.at(0).inputs.size();
+  anchor.inputs.reserve(inputs);
+  for (size_t k = 0; k < inputs; ++k) anchor.inputs.push_back(anchor_input(fused, k));
   return anchor;
 }
 

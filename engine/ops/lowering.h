@@ -31,6 +31,9 @@ std::optional<Lowered> lower_conv_last_on_device(const schema::ConvLast&, const 
 std::optional<kernels::conv::Spec> conv_spec(const schema::ConvLast&, const LowerContext&, const kernels::pointwise::Chain& epilogue);
 // The first node of a Fused, on the inputs of the node itself; its output is as large.
 Node anchor_of(const Node& fused);
+// Its parts, of a node that may be fused or not.
+const Op& anchor_op(const Node& node);
+ValueId anchor_input(const Node& node, size_t k);
 // What the further nodes do to its result, if kernels can. `c` is of the Fused.
 std::optional<Chained> epilogue_of(const LowerContext& c);
 // A Fused whose nodes are convolutions, each on the result of the one before.

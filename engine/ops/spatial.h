@@ -37,6 +37,12 @@ struct Window {
   }
 };
 
+// Operations of a convolution by weights [M,...]: each output is a sum over all weights of a channel.
+inline double conv_flops(std::span<const Type> in, std::span<const Type> out) {
+  if (!in[1].determined() || !out[0].determined() || in[1].dims[0] == Dim(0)) return 0;
+  return 2.0 * double(largest_elements(out[0])) * double(largest_elements(in[1])) / double(in[1].dims[0].value());
+}
+
 // One per spatial dim, from the lists of an op. Every number in them fits 31 bits, so that sums of products cannot overflow.
 template <class Op> std::vector<Window> windows(const Op& op, size_t dims) {
   const auto at = [&](const schema::Ints& list, size_t full, size_t i, int64_t least, const char* what) {

@@ -284,17 +284,17 @@ class ChannelsLast {
   // A transpose that moves no dim but those of extent 1 leaves memory as it is.
   void drop_unit_transposes() {
     for (size_t n = 0, count = graph_.nodes.size(); n < count; ++n) {
-      if (!graph_.nodes[n].op.get_if<schema::Transpose>()) continue;
-      const Node node = graph_.nodes[n];
-      const auto* op = node.op.get_if<schema::Transpose>();
-      if (!type(node.inputs[0]).determined() || op->perm.empty()) continue;
-      const Shape shape = type(node.inputs[0]).shape();
+      const auto* op = graph_.nodes[n].op.get_if<schema::Transpose>();
+      if (!op || op->perm.empty()) continue;
+      const Type& x = type(graph_.nodes[n].inputs[0]);
+      if (!x.determined()) continue;
       int64_t before = -1;
       const bool still = std::ranges::all_of(op->perm, [&](int64_t d) {
-        const int64_t axis = normal_axis(d, int64_t(shape.size()));
-        return shape[size_t(axis)] == 1 || std::exchange(before, axis) < axis;
+        const int64_t axis = normal_axis(d, x.rank());
+        return x.dims[size_t(axis)].value() == 1 || std::exchange(before, axis) < axis;
       });
       if (!still) continue;
+      const Node node = graph_.nodes[n];  // adding nodes moves it
       const ValueId extents = graph_.add_constant(make_ints(type(node.outputs[0]).shape()));
       rewriter_.replace(node.outputs[0], add(schema::Reshape{.allow_zero = true}, {node.inputs[0], extents}, node.origins));
     }

@@ -19,11 +19,14 @@ class Expander {
  public:
   Expander(Rewriter& rewriter, const Node& node) : graph_(rewriter.graph), rewriter_(rewriter), node_(node) {}
 
+  static bool concerns(const Op& op) {
+    return op.get_if<schema::QuantizedConv>() || op.get_if<schema::QuantizedMatMul>() || op.get_if<schema::Pool>();
+  }
+
   void run() {
     const auto* conv = node_.op.get_if<schema::QuantizedConv>();
     const auto* product = node_.op.get_if<schema::QuantizedMatMul>();
     if (const auto* pool = node_.op.get_if<schema::Pool>()) return largest_of_bytes(*pool);
-    if (!conv && !product) return;
     const Type x = type(node_.inputs[0]), w = type(node_.inputs[1]), y = type(node_.outputs[0]);
     if (!x.determined() || !w.determined() || !y.determined() || elements(y.shape()) == 0) return;
     if (has(bias) && !graph_[node_.inputs[bias]].constant) return;
@@ -197,7 +200,7 @@ namespace {
 template <class Wanted> bool expand(Graph& graph, const Wanted& wanted) {
   Rewriter rewriter(graph);
   for (size_t n = 0, count = graph.nodes.size(); n < count; ++n)
-    if (wanted(graph.nodes[n])) Expander(rewriter, graph.nodes[n]).run();
+    if (Expander::concerns(graph.nodes[n].op) && wanted(graph.nodes[n])) Expander(rewriter, graph.nodes[n]).run();
   return rewriter.commit();
 }
 }  // namespace

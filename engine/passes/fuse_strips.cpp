@@ -42,14 +42,16 @@ class StripFuser {
     const Node& node = graph_[n];
     const bool fused = node.op.get_if<schema::Fused>();
     if (done_[size_t(n)] || (fused && is_strips(*node.bodies.at(0)))) return std::nullopt;
-    const Node anchor = fused ? anchor_of(node) : node;
-    const auto* op = anchor.op.get_if<schema::ConvLast>();
-    if (!op || !std::ranges::all_of(node.inputs, [&](ValueId v) { return f32(v); }) || !graph_[anchor.inputs[1]].constant) return std::nullopt;
-    const Shape w = graph_[anchor.inputs[1]].type.shape();
+    const auto* op = anchor_op(node).get_if<schema::ConvLast>();
+    if (!op || !std::ranges::all_of(node.inputs, [&](ValueId v) { return f32(v); })) return std::nullopt;
+    const Value& weights = graph_[anchor_input(node, 1)];
+    if (!weights.constant) return std::nullopt;
+    const Shape w = weights.type.shape();
     const bool strided = op->stride[0] > 1 || op->stride[1] > 1, depthwise = op->groups > 1 && w[1] == 1;
     if (w[2] * w[3] > 1 && !strided && !depthwise) return std::nullopt;  // Winograd's tiles are of several rows
     if (w[2] * w[3] == 1 && strided && op->groups == 1) return std::nullopt;  // gathers its pixels, of all rows
-    return Link{n, anchor.inputs[0], (w[2] - 1) * op->dilation[0] + 1, elements(w) * int64_t(sizeof(float)), op->planar_input};
+    return Link{n, anchor_input(node, 0), (w[2] - 1) * op->dilation[0] + 1, elements(w) * int64_t(sizeof(float)),
+                op->planar_input};
   }
   bool f32(ValueId v) const { return v == ValueId::none || (graph_[v].type.dtype == DType::f32 && graph_[v].type.determined()); }
 
