@@ -228,8 +228,20 @@ Tile make_half_tile(const Shape& shape) {
 }
 }  // namespace
 
-const Backend neon_fp16{"neon_fp16", isa::neon_fp16, HalfTiles::lanes, {0, HalfTiles::most_rows, HalfTiles::most_rows, 0, 0}, 2, 1.0 / (2 * HalfTiles::lanes),
-                        make_half_tile, pointwise::neon_refusal, HalfTiles::group, half_tiles.pack, half_tiles.pack_shifted, Precision::f16, half_tiles.narrow, 1, half_tiles.pack_halves};
+const Backend neon_fp16{.name = "neon_fp16",
+                        .isa = isa::neon_fp16,
+                        .lanes = HalfTiles::lanes,
+                        .max_rows = {0, HalfTiles::most_rows, HalfTiles::most_rows, 0, 0},
+                        .vectors = 2,
+                        .cost = 1.0 / (2 * HalfTiles::lanes),
+                        .make = make_half_tile,
+                        .epilogue_refusal = pointwise::neon_refusal,
+                        .group = HalfTiles::group,
+                        .pack = half_tiles.pack,
+                        .pack_shifted = half_tiles.pack_shifted,
+                        .precision = Precision::f16,
+                        .narrow = half_tiles.narrow,
+                        .pack_halves = half_tiles.pack_halves};
 const Backend neon{"neon", isa::neon, lanes, max_rows, 2, 1.0 / (2 * lanes), make_tile, pointwise::neon_refusal, group, pack, pack_shifted};
 }  // namespace kernels::tile
 #endif
