@@ -203,7 +203,6 @@ Placement::Placement(std::thread&, std::span<const int>) {}
 void Placement::keep_off(int) {}
 int current_cpu() { return -1; }
 #endif
-Placement::Placement(Placement&&) noexcept = default;
 Placement::~Placement() = default;
 
 Memory::~Memory() {

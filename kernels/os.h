@@ -30,7 +30,6 @@ class Placement {
  public:
   // Of a thread that outlives this or is joined after it; pinned to `cpus` (logical numbers) where given and allowed.
   explicit Placement(std::thread& thread, std::span<const int> cpus = {});
-  Placement(Placement&&) noexcept;
   ~Placement();
   // From now on anywhere but there, unless it has no other. What others have allowed the thread since is kept.
   void keep_off(int cpu);

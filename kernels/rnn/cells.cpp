@@ -76,9 +76,7 @@ class ByCells final : public Rnn {
         }
         CellArgs args{packed + at_r(), packed + at_last_bias(), gates_x + (step * a.batch + b) * rows, now + at, next + at, a.c ? a.c + at : nullptr};
         args.update = update + at, args.reset = reset + at, args.batch = end - b, args.hidden = n;
-        args.last_first =
-            s %
-            2;  // weights that are a little more than a cache holds: what a step read last is there for the next one
+        args.last_first = s % 2;  // what a step read last is in a cache still, where that holds a little less than all weights
         const int64_t parts = std::min(blocks_, threads_of(pool, most));
         for (const Pass pass : passes_) {
           pool.run(parts, [&](int64_t part) {

@@ -34,8 +34,7 @@ struct Shape {
   bool strided = false;  // k_step is read; else it is one float
   bool direct = false;
   bool packed = false;  // rows of A are: Backend::group
-  int panels =
-      1;  // of B, side by side in C; `vectors` are those of all. More than one: see Backend::panels; B is packed
+  int panels = 1;       // of B, side by side in C; `vectors` are those of all. More than one: see Backend::panels; B is packed
   std::vector<Tap> taps{{}};
   pointwise::Chain epilogue = {};
   schema::DType kept = schema::DType::f32;  // C and operands, for backends that take halves
