@@ -1,4 +1,5 @@
 #include "kernels/isa.h"
+#include "kernels/isa_x86.h"
 #include <cstdlib>
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -80,6 +81,23 @@ std::string_view name(Mask mask) {
 }
 
 Mask detected() { return detection().mask; }
+
+// AMD, Processor Programming Reference for Family 19h: its models with AVX-512 are Zen 4.
+bool halves_512() {
+#if defined(__x86_64__)
+  static const bool halves = [] {
+    unsigned a, b, c, d;
+    if (!__get_cpuid(0, &a, &b, &c, &d) || b != signature_AMD_ebx || c != signature_AMD_ecx || d != signature_AMD_edx)
+      return false;
+    if (!__get_cpuid(1, &a, &b, &c, &d)) return false;
+    const unsigned family = (a >> 8 & 0xf) + (a >> 20 & 0xff);
+    return family == 0x19 && runs(avx512, machine());
+  }();
+  return halves;
+#else
+  return false;
+#endif
+}
 const std::string& error() { return detection().error; }
 
 std::string processor() {

@@ -1,4 +1,5 @@
 #include "kernels/conv/conv.h"
+#include "kernels/isa_x86.h"
 
 namespace kernels::conv {
 std::string invalid(const Spec& s, bool takes_halves) {
@@ -23,5 +24,30 @@ std::span<const Row> rows() {
   return table;
 }
 
-Choice select(const Spec& spec, isa::Mask have) { return choose(rows(), spec, have); }
+namespace {
+template <auto supports, int percent> Support dearer(const Spec& spec) {
+  Support support = supports(spec);
+  support.cost *= percent / 100.0;
+  return support;
+}
+// What a row costs where vectors of 512 bits are computed in halves: twice as much in multiply-adds, so that columns
+// past the last count, and a little less for fewer instructions; Winograd's transforms wait for caches instead.
+template <auto supports> constexpr auto on_halves(std::string_view name, isa::Mask needs) -> Support (*)(const Spec&) {
+  if (isa::runs(isa::avx512, needs) && name.starts_with("conv_")) return dearer<supports, 190>;
+  if (isa::runs(isa::avx512, needs) && name.starts_with("winograd")) return dearer<supports, 150>;
+  return supports;
+}
+std::span<const Row> rows_on_halves() {
+  static constexpr Row table[] = {
+#define KERNEL(name, isa, tile, where) {#name, isa, tile, on_halves<where::supports>(#name, isa), where::make},
+#include "kernels/conv/kernels.inc"
+  };
+  return table;
+}
+}  // namespace
+
+// Plans for an instruction set that is named are the same on every machine.
+Choice select(const Spec& spec, isa::Mask have) {
+  return choose(have == isa::detected() && isa::halves_512() ? rows_on_halves() : rows(), spec, have);
+}
 }  // namespace kernels::conv

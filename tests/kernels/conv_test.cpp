@@ -1,5 +1,6 @@
 #include "kernels/conv/conv.h"
 #include "kernels/jit.h"
+#include "kernels/isa_x86.h"
 #include "tests/kernels/util.h"
 
 namespace {
@@ -496,6 +497,25 @@ TEST(Conv, RefusesWhatMakesNoSense) {
   EXPECT_EQ(refusals.size(), conv::rows().size());
   for (const Refusal& refusal : refusals) EXPECT_FALSE(refusal.reason.empty());
 }
+
+#if defined(__x86_64__)
+// Where vectors of 512 bits are computed in halves, those of 256 bits serve channels that are no multiple of 16; but
+// plans for an instruction set that is named are the same on every machine.
+TEST(Conv, HalvesOfWideVectors) {
+  if (!isa::runs(isa::avx512, isa::detected())) GTEST_SKIP() << "needs avx512";
+  const auto name = [](int64_t out, isa::Mask have) {
+    const conv::Spec spec{.channels = 144, .out_channels = out, .width = 56, .kernel_h = 1, .kernel_w = 1};
+    return std::string(conv::select(spec, have).name);
+  };
+  const bool jit = name(64, isa::detected()) == "conv_f32_jit_avx512";
+  const std::string kind = jit ? "conv_f32_jit_" : "conv_f32_simd_";
+  EXPECT_EQ(name(64, isa::detected()), kind + "avx512");
+  EXPECT_EQ(name(24, isa::detected()), kind + (isa::halves_512() ? "avx2" : "avx512"));
+  if (isa::detected() != isa::avx512) {
+    EXPECT_EQ(name(24, isa::avx512), kind + "avx512");
+  }
+}
+#endif
 
 TEST(Conv, WithoutExecutablePages) {
   const bool before = jit::forbid(true);
