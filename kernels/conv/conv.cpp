@@ -34,7 +34,7 @@ template <auto supports, int percent> Support dearer(const Spec& spec) {
 // past the last count, and a little less for fewer instructions; Winograd's transforms wait for caches instead.
 template <auto supports> constexpr auto on_halves(std::string_view name, isa::Mask needs) -> Support (*)(const Spec&) {
   if (isa::runs(isa::avx512, needs) && name.starts_with("conv_")) return dearer<supports, 190>;
-  if (isa::runs(isa::avx512, needs) && name.starts_with("winograd")) return dearer<supports, 150>;
+  if (isa::runs(isa::avx512, needs) && name.starts_with("winograd")) return dearer<supports, 180>;
   return supports;
 }
 std::span<const Row> rows_on_halves() {
