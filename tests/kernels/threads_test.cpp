@@ -73,7 +73,7 @@ TEST(ThreadPool, WorkersWakeOnOtherCpus) {
     CPU_ZERO(&one);
     CPU_SET(cpu, &one);
     ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));  // the worker parks
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));  // the worker parks, on a busy machine, too
     const auto caller = std::this_thread::get_id();
     std::atomic<int> arrived = 0, worker = -1;
     pool.run(2, [&](int64_t) {
