@@ -1,6 +1,6 @@
 #include "kernels/conv/conv.h"
-#include "kernels/jit.h"
 #include "kernels/isa_x86.h"
+#include "kernels/jit.h"
 #include "tests/kernels/util.h"
 
 namespace {

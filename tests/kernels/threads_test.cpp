@@ -1,5 +1,7 @@
 #include "kernels/threads.h"
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <sched.h>
@@ -88,7 +90,7 @@ TEST(ThreadPool, WorkersWakeOnOtherCpus) {
 }
 #endif
 
-// Each test is a process of its own, so that the worker is the first one to ask.
+// Where a test is a process of its own, as ctest runs it on x86, the worker is the first one to ask for slots.
 TEST(ThreadPool, WorkersKnowAllCores) {
   const int cores = kernels::os::available_cores();
   ThreadPool pool(2);
