@@ -69,7 +69,7 @@ class TiledGemm final : public Gemm {
       return;
     }
     // Whole tiles, the same for any number of threads: code is needed for their heights alone.
-    const tile::RowSplit split(args.m, static_cast<int>(full_rows()));
+    const tile::RowSplit split = split_rows(args.m);
     step.rows = split.tiles();
     run_divided(pool, max_threads, step, [&](int64_t tile0, int64_t tile1, int64_t first, int64_t last) {
       block(args, b, direct, split.before(tile0), split.part(tile0, tile1), static_cast<int>(first),
@@ -84,6 +84,12 @@ class TiledGemm final : public Gemm {
   };
 
   int64_t full_rows() const { return full_rows_; }
+  // 5 to 31 tiles are an even number where that can be, which threads divide better; of more, one more or less does not count.
+  tile::RowSplit split_rows(int64_t m) const {
+    const tile::RowSplit fewest(m, static_cast<int>(full_rows_));
+    if (fewest.tiles() < 5 || fewest.tiles() > 31 || fewest.tiles() % 2 == 0) return fewest;
+    return {m, static_cast<int>(divide_up(m, fewest.tiles() + 1))};
+  }
   Divisible divisible(int64_t m, int panels) const {
     const int64_t most = std::max<int64_t>(full_rows(), a_block_bytes / bytes / k_.block);
     Divisible step{.rows = m, .blocks = panels, .least = divide_up(m, most), .most = divide_up(m, full_rows())};
@@ -104,7 +110,7 @@ class TiledGemm final : public Gemm {
   }
   void add_heights(int64_t m) {
     if (full_rows_ <= 0) return;
-    const tile::RowSplit split(m, static_cast<int>(full_rows_));
+    const tile::RowSplit split = split_rows(m);
     heights_[static_cast<size_t>(split.rows)] = true;
     if (split.smaller) heights_[static_cast<size_t>(split.rows - 1)] = true;
   }

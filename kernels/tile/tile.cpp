@@ -72,8 +72,7 @@ Panels::Panels(const Backend& backend, int64_t columns, int64_t stride, int64_t 
 
 RowSplit::RowSplit(int64_t total, int max_rows) {
   if (total <= 0) return;
-  int64_t tiles = (total + max_rows - 1) / max_rows;
-  if (tiles > 4 && tiles < 32) tiles += tiles % 2;
+  const int64_t tiles = (total + max_rows - 1) / max_rows;
   rows = static_cast<int>((total + tiles - 1) / tiles);
   larger = total - (rows - 1) * tiles;
   smaller = tiles - larger;

@@ -138,8 +138,7 @@ struct Panels {
   int64_t padded() const { return count ? column(count - 1) + width(count - 1) : 0; }
 };
 
-// Rows cut evenly: `larger` tiles of `rows` rows, then `smaller` of one row less. Some tiles are an even number, which
-// threads divide better than one tile less; of many, one more or less does not count.
+// Rows cut evenly: `larger` tiles of `rows` rows, then `smaller` of one row less.
 struct RowSplit {
   int rows = 0;
   int64_t larger = 0, smaller = 0;
