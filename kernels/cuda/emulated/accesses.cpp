@@ -152,8 +152,8 @@ void __tsan_write_range(void* at, size_t bytes) {
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
 void __tsan_init() {}
-unsigned char __tsan_atomic8_load(const volatile unsigned char* at, int) {  // whether a static variable is made
-  return __atomic_load_n(at, __ATOMIC_ACQUIRE);
-}
+// Whether a static variable is made: a byte on x86, a word on ARM.
+uint8_t __tsan_atomic8_load(const volatile uint8_t* at, int) { return __atomic_load_n(at, __ATOMIC_ACQUIRE); }
+uint64_t __tsan_atomic64_load(const volatile uint64_t* at, int) { return __atomic_load_n(at, __ATOMIC_ACQUIRE); }
 void __tsan_vptr_update(void*, void*) {}
 }
