@@ -143,7 +143,7 @@ void rotary_embedding(OnnxNode& n) {
 // Attention whose scores and probabilities pass through graphs of the model's.
 void flex_attention(OnnxNode& n) {
   n.expect_inputs(3, 3);
-  for (size_t k : {0, 1, 2}) check(n.rank(k) == 4, "input ", k, " must have rank 4, not ", to_text(n.type(k)));
+  for (size_t k : {0, 1, 2}) check(n.rank(k) == 4, "input ", k, " must have rank 4, not ", n.type(k));
   const DType given = n.dtype(0), fallback = given == DType::f64 ? DType::f64 : DType::f32;
   const int64_t precision = n.integer("softmax_precision", 0);
   const DType wide = precision ? dtype_of(int32_t(precision)) : fallback;
@@ -155,7 +155,7 @@ void flex_attention(OnnxNode& n) {
     if (!n.has_attribute(name)) return x;
     const ValueIds y = n.inline_body(name, {x});
     check(y.size() == 1 && n.type(y[0]).dtype == wide, "attribute ", name, " makes ", y.size(), " outputs, the first ",
-          y.empty() ? "" : to_text(n.type(y[0])), ", of ", to_text(n.type(x)));
+          y.empty() ? "" : to_text(n.type(y[0])), ", of ", n.type(x));
     return y[0];
   };
   const ValueId scores = modified("score_mod", n.binary(BinaryKind::mul, dots, scale));
@@ -191,7 +191,7 @@ constexpr Row preview_rows[] = {{"FlexAttention", flex_attention}};
 ValueId rotated(OnnxNode& n, const Rotary& rotary, ValueId given, ValueId cos_table, ValueId sin_table, ValueId positions) {
   const bool interleaved = rotary.interleaved, packed = n.rank(given) == 3;
   const int64_t partial = rotary.partial;
-  check(packed || n.rank(given) == 4, "what is rotated is ", to_text(n.type(given)), " where rank 3 or 4 is needed");
+  check(packed || n.rank(given) == 4, "what is rotated is ", n.type(given), " where rank 3 or 4 is needed");
   check(!packed || rotary.heads > 0, "attribute num_heads is ", rotary.heads);
   const ValueId x = packed ? unpack_heads(n, given, rotary.heads) : given;  // the heads are dim 2, or 1
   const Dim width = n.type(x).dims[3], turned = partial ? Dim(partial) : width;

@@ -85,7 +85,7 @@ void multi_head_attention(OnnxNode& n) {
   check(all || pair || (n.has(1) && n.has(2)), "inputs 1 and 2 must be there");
   ValueIds biases(3, ValueId::none);
   if (n.has(3)) {
-    check(n.rank(3) == 1, "the bias is ", to_text(n.type(3)), " where rank 1 is needed");
+    check(n.rank(3) == 1, "the bias is ", n.type(3), " where rank 1 is needed");
     const Dim q = n.rank(0) == 3 ? n.type(0).dims[2] : Dim::unknown(), whole = n.type(3).dims[0];
     check(!all && !pair, "packed inputs have no bias");
     require(q.known() && whole.known(), Code::unsupported, "the widths of q and of the bias must be known");
@@ -115,7 +115,7 @@ void contrib_rotary_embedding(OnnxNode& n) {
   const Rotary rotary{n.integer("num_heads", 0), n.integer("rotary_embedding_dim", 0), n.flag("interleaved", false)};
   ValueId x = n.in(0), places = n.in(1);
   const bool heads_first = n.rank(x) == 4;
-  check(heads_first || n.rank(x) == 3, "x is ", to_text(n.type(x)), " where rank 3 or 4 is needed");
+  check(heads_first || n.rank(x) == 3, "x is ", n.type(x), " where rank 3 or 4 is needed");
   if (n.rank(places) == 1) {
     const ValueId token = n.binary(BinaryKind::add, n.positions(x, heads_first ? 2 : 1), n.cast(places, DType::i64));
     const ValueId batch = n.add(schema::Shape{0, 1}, {x}), length = n.add(schema::Shape{heads_first ? 2 : 1, heads_first ? 3 : 2}, {x});

@@ -49,7 +49,7 @@ Type widen(const Type& from, const Type& to) {
   if (to.kind == ValueKind::optional && from.kind != ValueKind::optional)
     return Type::optional(widen(from, *to.element));
   check(from.kind == to.kind && (from.dtype == to.dtype || !from.is_tensor()), "a carried value changes from ",
-        to_text(from), " to ", to_text(to));
+        to_text(from), " to ", to);
   if (from.kind == ValueKind::sequence) return Type::sequence(widen(*from.element, *to.element));
   if (from.kind == ValueKind::optional) return Type::optional(widen(*from.element, *to.element));
   if (!from.is_tensor() || !from.ranked) return from;

@@ -28,7 +28,7 @@ template <class T> void window(OnnxNode& n, T& op) {
   const bool same =
       w.rank() == int64_t(kernel.size()) + 2 && std::equal(kernel.begin(), kernel.end(), w.dims.begin() + 2,
                                                            [](int64_t k, const Dim& d) { return may_equal(k, d); });
-  check(same, "attribute kernel_shape ", to_text(kernel), " contradicts the weights, ", to_text(w));
+  check(same, "attribute kernel_shape ", kernel, " contradicts the weights, ", w);
 }
 
 void conv(OnnxNode& n) {
@@ -90,7 +90,7 @@ void max_roi_pool(OnnxNode& n) {
 
 std::vector<int64_t> spatial_axes(OnnxNode& n) {
   std::vector<int64_t> axes;
-  check(n.rank(0) >= 2, "needs an input of rank 2 or more, not ", to_text(n.type(0)));
+  check(n.rank(0) >= 2, "needs an input of rank 2 or more, not ", n.type(0));
   for (int64_t i = 2; i < n.rank(0); ++i) axes.push_back(i);
   return axes;
 }
@@ -113,7 +113,7 @@ void lrn(OnnxNode& n) {
   n.expect_inputs(1, 1);
   const double alpha = n.real("alpha", 1e-4f), beta = n.real("beta", 0.75), bias = n.real("bias", 1);
   const int64_t size = n.integer("size"), rank = n.rank(0);
-  check(size >= 1 && rank >= 2, "size ", size, " does not fit the input ", to_text(n.type(0)));
+  check(size >= 1 && rank >= 2, "size ", size, " does not fit the input ", n.type(0));
   const ValueId x = n.in(0);
   // An average over channels is one over the first spatial dim of [N,1,C,…].
   schema::Pool op{

@@ -49,7 +49,7 @@ ValueId operand(OnnxNode& n) {
   const int64_t axis = n.integer("axis", 0);
   if (!broadcast || !has_axis) return n.in(1);
   const int64_t rank = n.rank(0), missing = rank - normal_axis(axis, rank) - n.rank(1);
-  check(missing >= 0, "attribute axis ", axis, " leaves no room for ", to_text(n.type(1)), " in ", to_text(n.type(0)));
+  check(missing >= 0, "attribute axis ", axis, " leaves no room for ", n.type(1), " in ", n.type(0));
   std::vector<int64_t> axes;
   for (int64_t i = 0; i < missing; ++i) axes.push_back(n.rank(1) + i);
   return axes.empty() ? n.in(1) : n.add(schema::Unsqueeze{}, {n.in(1), n.ints(axes)});

@@ -16,9 +16,10 @@ template <bool greedy> void generate(OnnxNode& n) {
   Types types(3, Type::tensor(DType::i32, {Dim::unknown(), Dim::unknown()}));
   for (size_t k = 3; k < declared.size(); ++k) {
     const Type& past = declared[k];
-    check(past.is_tensor() && past.ranked && past.rank() == 5, "the decoder's input ", k, " is ", to_text(past), ", not [2,batch,heads,past,size]");
-    require(past.dtype == DType::f32 && past.dims[2].known() && past.dims[4].known(), Code::unsupported, "the decoder's past ", to_text(past),
-            " is not supported: heads and their size must be numbers");
+    check(past.is_tensor() && past.ranked && past.rank() == 5, "the decoder's input ", k, " is ", past,
+          ", not [2,batch,heads,past,size]");
+    require(past.dtype == DType::f32 && past.dims[2].known() && past.dims[4].known(), Code::unsupported,
+            "the decoder's past ", past, " is not supported: heads and their size must be numbers");
     op.heads = past.dims[2].value(), op.head_size = past.dims[4].value();
     types.push_back(Type::tensor(DType::f32, {2, Dim::unknown(), op.heads, Dim::unknown(), op.head_size}));
   }

@@ -39,7 +39,7 @@ void eye_like(OnnxNode& n) {
   n.expect_inputs(1, 1);
   const int64_t k = n.integer("k", 0), type = n.integer("dtype", 0);
   const DType dtype = type ? dtype_of(int32_t(type)) : n.dtype(0);
-  check(n.rank(0) == 2, "needs a matrix, not ", to_text(n.type(0)));
+  check(n.rank(0) == 2, "needs a matrix, not ", n.type(0));
   const auto indices = [&](int64_t axis) {
     const ValueId extent = n.add(schema::Squeeze{}, {n.add(schema::Shape{axis, axis + 1}, {n.in(0)})});
     return n.unsqueeze(n.add(schema::Range{}, {n.scalar(DType::i64, 0), extent, n.scalar(DType::i64, 1)}), {1 - axis});

@@ -172,8 +172,7 @@ ValueId gemm_of(OnnxNode& n) {
   n.expect_inputs(2, 3);
   n.ignore({"broadcast"});
   const double alpha = n.real("alpha", 1), beta = n.real("beta", 1);
-  for (size_t k : {0, 1})
-    check(!n.type(k).ranked || n.rank(k) == 2, "input ", k, " must have rank 2, not ", to_text(n.type(k)));
+  for (size_t k : {0, 1}) check(!n.type(k).ranked || n.rank(k) == 2, "input ", k, " must have rank 2, not ", n.type(k));
   ValueId y = n.add(schema::MatMul{n.flag("transA", false), n.flag("transB", false)}, {n.in(0), n.in(1)});
   if (alpha != 1) y = n.binary(BinaryKind::mul, y, alpha);
   if (n.has(2) && beta != 0)

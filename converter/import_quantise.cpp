@@ -140,7 +140,7 @@ template <class F, class Set> void qlinear_pool(OnnxNode& n, F f, Set set) {
   n.expect_inputs(4, 5);
   const bool last = n.flag("channels_last", false);
   const int64_t rank = n.rank(0);
-  check(rank >= 3, "needs an input of rank 3 or more, not ", to_text(n.type(0)));
+  check(rank >= 3, "needs an input of rank 3 or more, not ", n.type(0));
   schema::Ints to_first{0, rank - 1}, to_last{0};
   for (int64_t d = 1; d + 1 < rank; ++d) to_first.push_back(d), to_last.push_back(d + 1);
   to_last.push_back(1);
@@ -194,8 +194,8 @@ ValueId unpacked(OnnxNode& n, size_t k, DType dtype, int64_t rows, int64_t colum
   const ConstantPtr bytes = n.constant(n.in(k));
   require(bytes != nullptr, Code::unsupported, "input ", k, " must be a constant");
   const int64_t per_byte = 8 / bits_of(dtype), stored = (columns + per_byte - 1) / per_byte * per_byte;
-  check(bytes->dtype == DType::u8 && bytes->view().elements() == rows * stored / per_byte, "input ", k, " is ", to_text(n.type(k)), ", not ", rows,
-        " rows of ", columns, " numbers of ", bits_of(dtype), " bits");
+  check(bytes->dtype == DType::u8 && bytes->view().elements() == rows * stored / per_byte, "input ", k, " is ",
+        n.type(k), ", not ", rows, " rows of ", columns, " numbers of ", bits_of(dtype), " bits");
   auto all = std::make_shared<Constant>(*bytes);
   all->dtype = dtype, all->shape = {rows, stored};
   const ValueId v = n.constant(all);

@@ -26,7 +26,7 @@ void concat_from_sequence(OnnxNode& n) {
 void sequence_map(OnnxNode& n) {
   n.expect_inputs(1, size_t(limits::ports));
   const auto is_sequence = [&](size_t k) { return n.type(k).kind == ValueKind::sequence; };
-  check(is_sequence(0), "input 0 must be a sequence, not ", to_text(n.type(0)));
+  check(is_sequence(0), "input 0 must be a sequence, not ", n.type(0));
   Types elements;
   for (size_t k = 0; k < n.inputs(); ++k) elements.push_back(is_sequence(k) ? *n.type(k).element : n.type(k));
   Body body = n.body("body", elements);

@@ -92,11 +92,11 @@ void Importer::add_inputs(Scope& scope, const onnx::GraphProto& proto) {
       if (const auto fixed = unused.find(input.name()); fixed != unused.end()) {
         const Shape& shape = fixed->second;
         require(type.is_tensor() && (!type.ranked || type.dims.size() == shape.size()), Code::invalid_argument,
-                "cannot be ", to_text(shape), ": the model says ", to_text(type));
+                "cannot be ", shape, ": the model says ", type);
         bytes_of(type.dtype, shape);
         for (size_t i = 0; i < shape.size() && type.ranked; ++i)
           require(!type.dims[i].known() || type.dims[i] == Dim(shape[i]), Code::invalid_argument, "cannot be ",
-                  to_text(shape), ": the model says ", to_text(type));
+                  to_text(shape), ": the model says ", type);
         type = Type::tensor(type.dtype, shape);
         unused.erase(fixed);
       }

@@ -5,7 +5,7 @@ namespace converter {
 using schema::BinaryKind, schema::ReduceKind, schema::UnaryKind;
 
 ValueId list(OnnxNode& n, DType dtype, const Shape& shape, std::span<const double> values) {
-  check(elements(shape) == int64_t(values.size()), values.size(), " values do not fill ", to_text(shape));
+  check(elements(shape) == int64_t(values.size()), values.size(), " values do not fill ", shape);
   Object object;
   const View view = object.set_tensor(dtype, shape);
   for (size_t i = 0; i < values.size(); ++i) {
@@ -21,7 +21,7 @@ ValueId list(OnnxNode& n, schema::Strings values) {
 
 ValueId rows_of(OnnxNode& n, size_t k, DType dtype) {
   const int64_t rank = n.rank(k);
-  check(rank == 1 || rank == 2, "expects rows of features, not ", to_text(n.type(k)));
+  check(rank == 1 || rank == 2, "expects rows of features, not ", n.type(k));
   const ValueId x = n.cast(n.in(k), dtype);
   return rank == 2 ? x : n.unsqueeze(x, {0});
 }

@@ -165,7 +165,7 @@ ConstantPtr TensorReader::read(const TensorProto& proto) {
     if (proto.has_raw_data() && dtype != DType::string) {
       const auto* data = reinterpret_cast<const std::byte*>(proto.raw_data().data());
       require(int64_t(proto.raw_data().size()) == bytes, Code::invalid_model, "it has ", proto.raw_data().size(),
-              " bytes where ", name(dtype), to_text(shape), " takes ", bytes);
+              " bytes where ", name(dtype), shape, " takes ", bytes);
       if (bytes >= shared_bytes && dtype != DType::boolean && aligned(data, dtype))
         return std::make_shared<Constant>(Constant{dtype, std::move(shape), data, model_, nullptr});
       return copied(dtype, shape, data, bytes);

@@ -1,6 +1,7 @@
 // How cold phases (convert, load, compile) fail: one exception type, thrown through require().
 #pragma once
 #include <cstdint>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -32,6 +33,7 @@ struct Error : std::runtime_error {
 void append(std::string& text, int64_t number);
 void append(std::string& text, uint64_t number);
 void append(std::string& text, double number);  // six digits
+std::string to_text(std::span<const int64_t> shape);  // "[1,3,8,8]"
 template <class T> void append_part(std::string& text, const T& part) {
   if constexpr (std::is_same_v<T, char>) text += part;
   else if constexpr (std::is_floating_point_v<T>) append(text, double(part));

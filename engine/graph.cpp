@@ -66,7 +66,7 @@ void verify(const Graph& graph) {
             if (node.outputs[k] == ValueId::none) continue;
             define(node.outputs[k], NodeId(i));
             check(compatible(graph[node.outputs[k]].type, types[k]), "output ", k, " is ",
-                  to_text(graph[node.outputs[k]].type), " instead of ", to_text(types[k]));
+                  to_text(graph[node.outputs[k]].type), " instead of ", types[k]);
           }
           for (const auto& body : node.bodies) verify(*body);
         },
@@ -109,7 +109,8 @@ ValueId Rewriter::resolve(ValueId v) const {
 void Rewriter::replace(ValueId from, ValueId to) {
   to = resolve(to);
   if (from == to) return;
-  if (!compatible(graph[from].type, graph[to].type)) fail(Code::invalid_model, "replace: ", to_text(graph[to].type), " does not fit ", to_text(graph[from].type));
+  if (!compatible(graph[from].type, graph[to].type))
+    fail(Code::invalid_model, "replace: ", graph[to].type, " does not fit ", graph[from].type);
   changed_ = true;
   if (first_use_.empty())
     for (size_t n = 0; n < graph.nodes.size(); ++n) add_uses(NodeId(n));

@@ -373,7 +373,8 @@ class GraphReader {
     count();
     const uint64_t bytes = uint64_t(bytes_of(c.dtype, c.shape));
     if (c.dtype == DType::string) {
-      require(int64_t(strings.size()) == elements(c.shape), Code::invalid_model, "constant '", name, "' has ", strings.size(), " strings for the shape ", to_text(c.shape));
+      require(int64_t(strings.size()) == elements(c.shape), Code::invalid_model, "constant '", name, "' has ",
+              strings.size(), " strings for the shape ", c.shape);
       graph.add_constant(make_strings(c.shape, std::move(strings)), name);
     } else if (inlined) {
       require(inlined->size() == bytes, Code::invalid_model, "constant '", name, "' has ", inlined->size(), " bytes instead of ", bytes);

@@ -143,7 +143,7 @@ bool fits(const Dim& d, int64_t extent) {
 
 Form form_of(const ImageSpec& spec, const Type& type) {
   const auto refuse = [&](const auto&... why) {
-    fail(Code::invalid_argument, "no picture becomes ", to_text(type), ": ", why...);
+    fail(Code::invalid_argument, "no picture becomes ", type, ": ", why...);
   };
   if (!type.is_tensor() || (type.dtype != DType::f32 && type.dtype != DType::f16 && type.dtype != DType::u8))
     refuse("it is made of f32, f16 or u8");
@@ -200,7 +200,7 @@ void check_image_spec(const ImageSpec& spec, const Type& type) {
     extent = {spec.width, spec.height};
   if (extent.width && !fits(form, type, extent))
     fail(Code::invalid_argument, "the picture becomes ", extent.width, "x", extent.height,
-         " pixels (width x height), which are not the input's, ", to_text(type));
+         " pixels (width x height), which are not the input's, ", type);
 }
 
 void set_image(Value& input, const ImageSpec& spec) {
@@ -215,7 +215,7 @@ ConstView PictureTensor::make(const ImageSpec& spec, const Type& type, const Pic
   const Extent extent = output_extent(spec, picture.width, picture.height);
   if (!fits(form, type, extent))
     fail(Code::invalid_argument, "a picture of ", picture.width, "x", picture.height, " pixels becomes one of ",
-         extent.width, "x", extent.height, ", but the model wants ", to_text(type),
+         extent.width, "x", extent.height, ", but the model wants ", type,
          spec.resize == Resize::none && !spec.crop_width ? "; its image spec may resize it" : "");
   if (!kernel_) kernel_ = select(spec, isa_).kernel;
   std::array<int64_t, 4> shape{1, 1, 1, 1};

@@ -25,8 +25,8 @@ size_t find_output(const Graph& graph, std::string_view wanted) {
 void add_state(Graph& graph, std::string_view input, std::string_view output) {
   const State state{find_input(graph, input), find_output(graph, output)};
   const Type &in = graph[graph.inputs[state.input]].type, &out = graph[graph.outputs[state.output].value].type;
-  require(compatible(in, out), Code::invalid_argument, "state '", input, "': the output '", output, "' is ", to_text(out),
-          " and does not fit the input, ", to_text(in));
+  require(compatible(in, out), Code::invalid_argument, "state '", input, "': the output '", output, "' is ", out,
+          " and does not fit the input, ", in);
   require(!std::ranges::count(graph.states, state.input, &State::input), Code::invalid_argument, "state '", input,
           "': the input is a state already");
   graph.states.push_back(state);

@@ -353,8 +353,8 @@ Plan compile(const Graph& graph, const Types& inputs, const CompileOptions& opti
   require(inputs.size() == graph.inputs.size(), Code::invalid_argument, "expects ", graph.inputs.size(), " inputs, not ", inputs.size());
   for (size_t k = 0; k < inputs.size(); ++k) {
     const Value& declared = graph[graph.inputs[k]];
-    require(compatible(declared.type, inputs[k]), Code::invalid_argument, "input '", declared.name, "' is ", to_text(inputs[k]),
-            " where the model declares ", to_text(declared.type));
+    require(compatible(declared.type, inputs[k]), Code::invalid_argument, "input '", declared.name, "' is ", inputs[k],
+            " where the model declares ", declared.type);
   }
   require_custom_ops(graph);
   Specialised parts = specialise(graph, inputs, values);
@@ -427,7 +427,8 @@ std::shared_ptr<const Plan> PlanCache::get(std::span<const ConstView> inputs, Wo
     const ConstView& x = inputs[k];
     const bool tensor = !x.object || x.object->kind == ValueKind::tensor;
     const Type declared = k < graph_.inputs.size() ? graph_[graph_.inputs[k]].type : Type();
-    require(tensor == declared.is_tensor(), Code::invalid_argument, "input ", k, " is not the kind of value that ", to_text(declared), " is");
+    require(tensor == declared.is_tensor(), Code::invalid_argument, "input ", k, " is not the kind of value that ",
+            declared, " is");
     if (!tensor) {
       types.push_back(declared), exact.push_back(declared);
       continue;

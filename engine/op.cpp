@@ -61,7 +61,7 @@ void InferContext::expect_number(size_t k) const {
 void InferContext::expect_scalar(size_t k, const char* what) const {
   expect_tensor(k);
   const Type& x = in(k);
-  check(!x.ranked || x.rank() == 0 || (x.rank() == 1 && may_equal(x.dims[0], 1)), what, " must be a scalar, not ", to_text(x));
+  check(!x.ranked || x.rank() == 0 || (x.rank() == 1 && may_equal(x.dims[0], 1)), what, " must be a scalar, not ", x);
 }
 
 void meet(Dim& extent, const Dim& other, const char* what) {
@@ -89,7 +89,8 @@ Type broadcast(DType dtype, std::span<const Type> types) {
 
 void RunContext::expect_shape(size_t k, std::initializer_list<int64_t> shape) const {
   const std::span<const int64_t> wanted(shape.begin(), shape.size());
-  check(std::ranges::equal(in(k).shape, wanted), "input ", k, " is ", to_text(in(k).shape), " where ", to_text(wanted), " is needed");
+  if (!std::ranges::equal(in(k).shape, wanted))
+    fail(Code::invalid_model, "input ", k, " is ", in(k).shape, " where ", wanted, " is needed");
 }
 
 View RunContext::set_out(size_t k, DType dtype, std::span<const int64_t> shape) {
@@ -103,8 +104,9 @@ View RunContext::set_out(size_t k, DType dtype, std::span<const int64_t> shape) 
     }
     return out.found_at_run ? view : out.view = view;
   }
-  require(out.view.dtype == dtype && std::ranges::equal(out.view.shape, shape), Code::invalid_model, "output ", k, " is ",
-          name(dtype), to_text(shape), " where ", name(out.view.dtype), to_text(out.view.shape), " was planned");
+  if (out.view.dtype != dtype || !std::ranges::equal(out.view.shape, shape))
+    fail(Code::invalid_model, "output ", k, " is ", name(dtype), shape, " where ", name(out.view.dtype), out.view.shape,
+         " was planned");
   return out.view;
 }
 

@@ -142,7 +142,8 @@ void Session::set_picture(size_t k, const Picture& picture) {
   require(k < inputs_.size(), Code::invalid_argument, "there is no input ", k, "; the model has ", inputs_.size());
   const Value& value = model_->input(k);
   if (!value.image)
-    fail(Code::invalid_argument, "input '", value.name, "' (", to_text(value.type), ") takes a tensor: the model does not say how a picture becomes it (convert --image)");
+    fail(Code::invalid_argument, "input '", value.name, "' (", value.type,
+         ") takes a tensor: the model does not say how a picture becomes it (convert --image)");
   auto& pictures = inputs_[k].pictures;
   if (!pictures) pictures = std::make_unique<PictureTensor>(model_->plans()->options().isa);
   with_context([&] { set_input(k, pictures->make(*value.image, value.type, picture, *options_.pool, options_.threads)); }, "input '", value.name, "'");
@@ -165,7 +166,7 @@ void Session::gather_inputs() {
   for (size_t k = 0; k < inputs_.size(); ++k) {
     if (!inputs_[k].given) {
       const bool state = std::ranges::any_of(states_, [&](const OwnedState& s) { return s.at.input == k; });
-      fail(Code::invalid_argument, "input '", model_->input(k).name, "' (", to_text(model_->input(k).type), ") is not set",
+      fail(Code::invalid_argument, "input '", model_->input(k).name, "' (", model_->input(k).type, ") is not set",
            state ? ", and a state of unknown shape needs a first value" : "");
     }
     views_[k] = {inputs_[k].view.dtype, inputs_[k].shape, inputs_[k].view.data, inputs_[k].view.object, inputs_[k].view.pitch};
@@ -191,8 +192,8 @@ void Session::run_armed() {
     if (!to.data) continue;
     const bool tensor = !results_[k].object || results_[k].object->kind == ValueKind::tensor;
     if (!tensor || to.dtype != results_[k].dtype || !std::ranges::equal(bound_[k].shape, results_[k].shape))
-      fail(Code::invalid_argument, "output '", model_->output_name(k), "' is ", name(results_[k].dtype), to_text(results_[k].shape),
-           " and does not fit the bound ", name(to.dtype), to_text(bound_[k].shape));
+      fail(Code::invalid_argument, "output '", model_->output_name(k), "' is ", name(results_[k].dtype),
+           results_[k].shape, " and does not fit the bound ", name(to.dtype), bound_[k].shape);
     if (to.data == results_[k].data) continue;  // the run wrote there
     if (bound_[k].on_device) model_->plans()->options().device->upload(to.data, results_[k].data, size_t(to.bytes()));
     else copy_tensor(to, results_[k]);

@@ -248,7 +248,9 @@ class Specialiser {
     if (node.op.id() != OpId::If || in[0].id == ValueId::none || in[0].tail) return false;
     const ConstantPtr condition = result_.head[in[0].id].constant;
     if (!condition) return false;
-    check(condition->view().elements() == 1, to_text(node.origins), ": the condition must have one element");
+    check(
+        condition->view().elements() == 1, [&] { return to_text(node.origins); },
+        ": the condition must have one element");
     Scope body(*node.bodies.at(load<Int>(condition->view(), 0).v ? 0 : 1));
     for (size_t k = 1; k < in.size(); ++k) body.set(body.graph.inputs.at(k - 1), in[k]);
     walk(body);

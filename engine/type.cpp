@@ -185,17 +185,17 @@ constexpr int64_t most_turns = int64_t{1} << 31;  // of a tensor without element
 int64_t elements(std::span<const int64_t> shape) {
   int64_t count = 1, positive = 1;
   for (int64_t d : shape) {
-    if (d < 0) fail(Code::invalid_model, "negative extent in shape ", to_text(shape));
+    if (d < 0) fail(Code::invalid_model, "negative extent in shape ", shape);
     count = saturated_product(count, d), positive = saturated_product(positive, std::max<int64_t>(d, 1));
-    if (positive > limits::bytes) fail(Code::limit, "shape ", to_text(shape), " is larger than this build allows");
+    if (positive > limits::bytes) fail(Code::limit, "shape ", shape, " is larger than this build allows");
   }
-  if (count == 0 && positive > most_turns) fail(Code::limit, "shape ", to_text(shape), " is larger than this build allows");
+  if (count == 0 && positive > most_turns) fail(Code::limit, "shape ", shape, " is larger than this build allows");
   return count;
 }
 
 int64_t bytes_of(DType dtype, std::span<const int64_t> shape) {
   const int64_t bytes = (elements(shape) * bits_of(dtype) + 7) / 8;
-  if (bytes > limits::bytes) fail(Code::limit, name(dtype), to_text(shape), " is larger than this build allows");
+  if (bytes > limits::bytes) fail(Code::limit, name(dtype), shape, " is larger than this build allows");
   return bytes;
 }
 

@@ -108,7 +108,7 @@ inlay_status inlay_node_input(const inlay_node* node, size_t index, inlay_tensor
     }
     const Type& type = node->inputs[index];
     if (is_absent(type)) return void(*tensor = absent);
-    require(type.is_tensor() && type.dtype != DType::string, Code::unsupported, "input ", index, " is ", to_text(type),
+    require(type.is_tensor() && type.dtype != DType::string, Code::unsupported, "input ", index, " is ", type,
             ", not a tensor of numbers");
     node->shapes.resize(node->inputs.size());
     Shape& shape = node->shapes[index];

@@ -39,7 +39,7 @@ ConstView view_of(const inlay_tensor* tensor, const char* name) {
   require(tensor->shape || !tensor->rank, Code::invalid_argument, "'", name, "' has no shape");
   const std::span shape(tensor->shape, size_t(tensor->rank));
   for (int64_t extent : shape)
-    require(extent >= 0, Code::invalid_argument, "'", name, "' has a negative extent: ", to_text(shape));
+    require(extent >= 0, Code::invalid_argument, "'", name, "' has a negative extent: ", shape);
   bytes_of(dtype, shape);  // throws if it is too large
   return {dtype, shape, static_cast<const std::byte*>(tensor->data), nullptr};
 }

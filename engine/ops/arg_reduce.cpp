@@ -12,7 +12,7 @@ Types infer(const ArgReduce& op, const InferContext& in) {
   y.dtype = DType::i64;
   if (!y.ranked) return {y};
   const int64_t axis = normal_axis(op.axis, y.rank());
-  check(!(y.dims[axis] == Dim(0)), "dim ", axis, " of ", to_text(in.in(0)), " is empty");
+  check(!(y.dims[axis] == Dim(0)), "dim ", axis, " of ", in.in(0), " is empty");
   if (op.keepdims) y.dims[axis] = 1;
   else y.dims.erase(y.dims.begin() + axis);
   return {y};

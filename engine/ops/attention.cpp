@@ -25,17 +25,19 @@ Types infer(const Attention& op, const InferContext& in) {
   for (size_t k = 1; k < 4; ++k)
     if (in.has(k)) in.expect_same_dtype(0, k);
   for (size_t k = 0; k < 3; ++k)
-    check(in.in(k).ranked && in.in(k).rank() == 4, "input ", k, " is ", to_text(in.in(k)), " where rank 4 is needed");
+    check(in.in(k).ranked && in.in(k).rank() == 4, "input ", k, " is ", in.in(k), " where rank 4 is needed");
   const auto q = heads_of(in.in(0).dims, op.q_rows_first), k = heads_of(in.in(1).dims, op.k_rows_first), v = heads_of(in.in(2).dims, op.v_rows_first);
-  check(may_equal(q.batch, k.batch) && may_equal(q.batch, v.batch) && may_equal(k.heads, v.heads) && may_equal(k.rows, v.rows) && may_equal(q.columns, k.columns),
-        "q ", to_text(in.in(0)), ", k ", to_text(in.in(1)), " and v ", to_text(in.in(2)), " do not fit");
+  check(may_equal(q.batch, k.batch) && may_equal(q.batch, v.batch) && may_equal(k.heads, v.heads) &&
+            may_equal(k.rows, v.rows) && may_equal(q.columns, k.columns),
+        "q ", in.in(0), ", k ", in.in(1), " and v ", in.in(2), " do not fit");
   check(!q.heads.known() || !k.heads.known() || (k.heads.value() > 0 && q.heads.value() % k.heads.value() == 0), q.heads.text(), " heads do not share ", k.heads.text());
   if (in.has(3) && in.in(3).ranked) {
     const Dim scores[] = {q.batch, q.heads, q.rows, k.rows};
     const Dims& mask = in.in(3).dims;
-    check(mask.size() <= 4, "the mask is ", to_text(in.in(3)));
+    check(mask.size() <= 4, "the mask is ", in.in(3));
     for (size_t i = 0; i < mask.size(); ++i)
-      check(mask[i] == Dim(1) || may_equal(mask[i], scores[4 - mask.size() + i]), "the mask ", to_text(in.in(3)), " does not broadcast to the scores");
+      check(mask[i] == Dim(1) || may_equal(mask[i], scores[4 - mask.size() + i]), "the mask ", in.in(3),
+            " does not broadcast to the scores");
   }
   return {Type::tensor(in.in(0).dtype, op.y_rows_first ? Dims{q.batch, q.rows, q.heads, v.columns} : Dims{q.batch, q.heads, q.rows, v.columns})};
 }
@@ -43,12 +45,13 @@ Types infer(const Attention& op, const InferContext& in) {
 // Extents that inference saw as symbols.
 void check_extents(const RunContext& c, const Heads<int64_t>& q, const Heads<int64_t>& k, const Heads<int64_t>& v) {
   if (q.batch != k.batch || q.batch != v.batch || k.heads != v.heads || k.rows != v.rows || q.columns != k.columns || (k.heads ? q.heads % k.heads : q.heads))
-    fail(Code::invalid_argument, "q ", to_text(c.in(0).shape), ", k ", to_text(c.in(1).shape), " and v ", to_text(c.in(2).shape), " do not fit");
+    fail(Code::invalid_argument, "q ", c.in(0).shape, ", k ", c.in(1).shape, " and v ", c.in(2).shape, " do not fit");
   if (!c.has(3)) return;
   const int64_t scores[] = {q.batch, q.heads, q.rows, k.rows};
   const auto mask = c.in(3).shape;
   for (size_t i = 0; i < mask.size(); ++i)
-    if (mask[i] != 1 && mask[i] != scores[4 - mask.size() + i]) fail(Code::invalid_argument, "the mask ", to_text(mask), " does not broadcast to the scores ", to_text(scores));
+    if (mask[i] != 1 && mask[i] != scores[4 - mask.size() + i])
+      fail(Code::invalid_argument, "the mask ", mask, " does not broadcast to the scores ", scores);
 }
 
 void reference(const Attention& op, RunContext& c) {

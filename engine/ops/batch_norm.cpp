@@ -13,7 +13,8 @@ Types infer(const BatchNorm&, const InferContext& in) {
   for (size_t k = 1; k < 5; ++k) {
     const Type& t = in.in(k);
     const Dim channels = !x.ranked ? Dim::unknown() : x.rank() > 1 ? x.dims[1] : Dim(1);
-    check(!t.ranked || (t.rank() == 1 && may_equal(t.dims[0], channels)), "input ", k, " is ", to_text(t), ", not one number per channel of ", to_text(x));
+    check(!t.ranked || (t.rank() == 1 && may_equal(t.dims[0], channels)), "input ", k, " is ", t,
+          ", not one number per channel of ", x);
   }
   return {x};
 }

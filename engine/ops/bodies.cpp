@@ -37,7 +37,7 @@ Types infer_loop(const Graph& body, Types& inputs, size_t in, size_t out, size_t
     bool settled = true;
     for (size_t k = 0; k < count; ++k) {
       Type& type = inputs[in + k];
-      check(same_kind(type, outputs[out + k]), "carried value ", k, " is ", to_text(type), " and becomes ", to_text(outputs[out + k]));
+      check(same_kind(type, outputs[out + k]), "carried value ", k, " is ", type, " and becomes ", outputs[out + k]);
       if (covers(type, outputs[out + k])) continue;
       settled = false;
       type = round >= 2 || depth > 3 ? without_extents(type) : generalise(type, outputs[out + k]);
@@ -53,7 +53,8 @@ Types infer_loop(const Graph& body, Types& inputs, size_t in, size_t out, size_t
 void Stack::append(const ConstView& x) {
   check(!x.object || x.object->kind == ValueKind::tensor, "a scan output must be a tensor");
   if (count_ == 0) dtype_ = x.dtype, shape_ = shape_of(x);
-  check(x.dtype == dtype_ && std::ranges::equal(x.shape, shape_), "a scan output is ", name(x.dtype), to_text(x.shape), " after ", name(dtype_), to_text(shape_));
+  check(x.dtype == dtype_ && std::ranges::equal(x.shape, shape_), "a scan output is ", name(x.dtype), x.shape,
+        " after ", name(dtype_), shape_);
   Shape all = shape_;
   all.insert(all.begin(), ++count_);
   const size_t bytes = size_t(bytes_of(dtype_, all)), n = size_t(elements(shape_));

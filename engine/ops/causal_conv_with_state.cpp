@@ -15,7 +15,7 @@ Types infer(const CausalConvWithState&, const InferContext& in) {
   check(in.outputs() <= 2, "has 2 outputs");
   Dims x = in.expect_rank(0, 3);
   const Dims w = in.expect_rank(1, 3);
-  check(may_equal(w[1], 1), "the weights ", to_text(in.in(1)), " are not of one channel each");
+  check(may_equal(w[1], 1), "the weights ", in.in(1), " are not of one channel each");
   check_kernel(w[2]);
   meet(x[1], w[0], "the number of channels");
   if (in.has(2)) meet(x[1], in.expect_rank(2, 1)[0], "the number of channels");

@@ -40,7 +40,9 @@ void check_extents(const RunContext& c, int64_t axis) {
   const auto y = c.out(0).shape;
   for (size_t k = 0; k < c.inputs(); ++k)
     for (size_t d = 0; d < y.size(); ++d)
-      if (int64_t(d) != axis && c.in(k).shape[d] != y[d]) fail(Code::invalid_argument, "input ", k, " is ", to_text(c.in(k).shape), ", which does not continue ", to_text(c.in(0).shape), " along axis ", axis);
+      if (int64_t(d) != axis && c.in(k).shape[d] != y[d])
+        fail(Code::invalid_argument, "input ", k, " is ", c.in(k).shape, ", which does not continue ", c.in(0).shape,
+             " along axis ", axis);
 }
 
 void reference(const Concat& op, RunContext& c) {

@@ -24,7 +24,8 @@ Types infer(const ConvTranspose& op, const InferContext& in) {
   check(!ws[0].known() || ws[0].value() % op.groups == 0, ws[0].text(), " channels do not divide into ", op.groups, " groups");
   const Dim features = ws[1] * op.groups;
   if (in.has(2) && in.in(2).ranked)
-    check(in.in(2).rank() == 1 && may_equal(in.in(2).dims[0], features), "the bias is ", to_text(in.in(2)), " for ", features.text(), " channels");
+    check(in.in(2).rank() == 1 && may_equal(in.in(2).dims[0], features), "the bias is ", in.in(2), " for ",
+          features.text(), " channels");
   Dims out{xs[0], features};
   const auto spatial = all_windows(op, rank - 2);
   for (size_t d = 2; d < rank; ++d) {

@@ -24,7 +24,8 @@ Types infer(const ConvTransposeLast& op, const InferContext& in) {
   check(!ws[0].known() || ws[0].value() % op.groups == 0, ws[0].text(), " channels do not divide into ", op.groups, " groups");
   const Dim features = ws[1] * op.groups;
   if (in.has(2) && in.in(2).ranked)
-    check(in.in(2).rank() == 1 && may_equal(in.in(2).dims[0], features), "the bias is ", to_text(in.in(2)), " for ", features.text(), " channels");
+    check(in.in(2).rank() == 1 && may_equal(in.in(2).dims[0], features), "the bias is ", in.in(2), " for ",
+          features.text(), " channels");
   windows(op, 2);
   for (size_t d = 2; d < 4; ++d) check_kernel(ws[d]);
   return {Type::tensor(x.dtype, Dims{xs[0], op.output_shape[0], op.output_shape[1], features})};

@@ -67,13 +67,13 @@ void check_shapes(const DeformConv& op, const RunContext& c, std::span<const int
   const auto expect = [&](size_t k, int64_t features) {
     Extents shape(y);
     shape[0] = x[0], shape[1] = features;
-    check(std::ranges::equal(c.in(k).shape, shape), "input ", k, " is ", to_text(c.in(k).shape), " where ",
-          to_text(shape), " is needed");
+    check(std::ranges::equal(c.in(k).shape, shape), "input ", k, " is ", c.in(k).shape, " where ", to_text(shape),
+          " is needed");
   };
   const int64_t dims = int64_t(x.size()) - 2,
                 taps = elements(std::initializer_list<int64_t>{elements(w.subspan(2)), op.offset_groups});
   check(x[1] % op.groups == 0 && x[1] / op.groups == w[1] && w[0] % op.groups == 0 && x[1] % op.offset_groups == 0,
-        "the channels of ", to_text(x), " and ", to_text(w), " do not divide into groups");
+        "the channels of ", x, " and ", w, " do not divide into groups");
   expect(2, taps * dims);
   if (c.has(3)) c.expect_shape(3, {w[0]});
   if (c.has(4)) expect(4, taps);

@@ -10,8 +10,8 @@ Types infer(const Det&, const InferContext& in) {
   in.expect_dtype(0, {DType::f32, DType::f64, DType::f16, DType::bf16});
   Type y = in.in(0);
   if (!y.ranked) return {y};
-  check(y.rank() >= 2, "expects matrices, not ", to_text(y));
-  check(may_equal(y.dims[size_t(y.rank() - 2)], y.dims.back()), "the matrices of ", to_text(y), " are not square");
+  check(y.rank() >= 2, "expects matrices, not ", y);
+  check(may_equal(y.dims[size_t(y.rank() - 2)], y.dims.back()), "the matrices of ", y, " are not square");
   y.dims.resize(size_t(y.rank() - 2));
   return {y};
 }

@@ -39,7 +39,7 @@ Types infer(const Dft& op, const InferContext& in) {
   if (in.has(2)) expect_size(in, 2, "the axis");
   Type y = in.in(0);
   if (!y.ranked) return {y};
-  check(y.rank() >= 2, "a signal has rank 2 or more, not ", to_text(y));
+  check(y.rank() >= 2, "a signal has rank 2 or more, not ", y);
   check_parts(y.dims.back(), op.onesided ? std::optional(op.inverse) : std::nullopt);
   y.dims.back() = op.onesided && op.inverse ? 1 : 2;
   const auto axis = in.has(2) ? in.known_scalar(2) : Dim(-2);
@@ -121,12 +121,12 @@ Types infer(const Stft& op, const InferContext& in) {
   if (in.has(2)) in.expect_same_dtype(0, 2);
   if (in.has(3)) expect_size(in, 3, "the frame length");
   const Type& x = in.in(0);
-  check(!x.ranked || x.rank() == 3, "expects a signal [batch,length,1 or 2], not ", to_text(x));
+  check(!x.ranked || x.rank() == 3, "expects a signal [batch,length,1 or 2], not ", x);
   if (x.ranked) check_parts(x.dims[2], op.onesided ? std::optional(false) : std::nullopt);
   std::optional<Dim> length, frame;
   if (x.ranked) length = x.dims[1];
   if (in.has(2) && in.in(2).ranked) {
-    check(in.in(2).rank() == 1, "the window must have rank 1, not ", to_text(in.in(2)));
+    check(in.in(2).rank() == 1, "the window must have rank 1, not ", in.in(2));
     frame = in.in(2).dims[0];
   } else if (!in.has(2) && !in.has(3)) {
     frame = length;

@@ -43,7 +43,7 @@ void reference(const Expand&, RunContext& c) {
 }
 
 Type tiled(const Type& x, const Dims& repeats) {
-  check(repeats.size() == x.dims.size(), repeats.size(), " repeats do not fit ", to_text(x));
+  check(repeats.size() == x.dims.size(), repeats.size(), " repeats do not fit ", x);
   Type y = x;
   for (size_t d = 0; d < repeats.size(); ++d) {
     check(!repeats[d].known() || repeats[d].value() >= 0, "repeat ", repeats[d].text(), " is negative");
@@ -57,7 +57,7 @@ Types infer(const Tile&, const InferContext& in) {
   const Type& x = in.in(0);
   const auto repeats = in.ints(1);
   if (repeats && x.ranked) return {tiled(x, *repeats)};
-  check(!rank || !x.ranked || *rank == x.rank(), "repeats do not fit ", to_text(x));
+  check(!rank || !x.ranked || *rank == x.rank(), "repeats do not fit ", x);
   if (!rank && !x.ranked) return {Type::unranked(x.dtype)};
   return {Type::tensor(x.dtype, Dims(size_t(rank.value_or(x.rank())), Dim::unknown()))};
 }

@@ -78,11 +78,11 @@ Types infer(const GatherElements& op, const InferContext& in) {
   expect_indices(in);
   const Type &x = in.in(0), &indices = in.in(1);
   if (x.ranked && indices.ranked) {
-    check(x.rank() == indices.rank(), "x ", to_text(x), " and indices ", to_text(indices), " differ in rank");
+    check(x.rank() == indices.rank(), "x ", x, " and indices ", indices, " differ in rank");
     const int64_t axis = normal_axis(op.axis, x.rank());
     for (int64_t d = 0; d < x.rank(); ++d)
-      check(d == axis || !x.dims[d].known() || !indices.dims[d].known() || indices.dims[d].value() <= x.dims[d].value(), "indices ",
-            to_text(indices), " reach beyond dim ", d, " of ", to_text(x));
+      check(d == axis || !x.dims[d].known() || !indices.dims[d].known() || indices.dims[d].value() <= x.dims[d].value(),
+            "indices ", to_text(indices), " reach beyond dim ", d, " of ", x);
   }
   Type y = indices;
   y.dtype = x.dtype;
@@ -110,13 +110,13 @@ Types infer(const GatherND& op, const InferContext& in) {
   const Type &x = in.in(0), &indices = in.in(1);
   check(!indices.ranked || indices.rank() >= 1, "the indices must not be a scalar");
   const int64_t batch = op.batch_dims;
-  check(batch >= 0 && (!x.ranked || batch < x.rank()) && (!indices.ranked || batch < indices.rank()), "batch_dims ", batch,
-        " is out of range for ", to_text(x), " and indices ", to_text(indices));
+  check(batch >= 0 && (!x.ranked || batch < x.rank()) && (!indices.ranked || batch < indices.rank()), "batch_dims ",
+        batch, " is out of range for ", x, " and indices ", indices);
   if (!x.ranked || !indices.ranked || !indices.dims.back().known()) return {Type::unranked(x.dtype)};
   for (int64_t d = 0; d < batch; ++d)
-    check(may_equal(x.dims[d], indices.dims[d]), "x ", to_text(x), " and indices ", to_text(indices), " differ in batch dim ", d);
+    check(may_equal(x.dims[d], indices.dims[d]), "x ", x, " and indices ", indices, " differ in batch dim ", d);
   const int64_t depth = indices.dims.back().value();
-  check(batch + depth <= x.rank(), "indices of ", depth, " dims are too long for ", to_text(x));
+  check(batch + depth <= x.rank(), "indices of ", depth, " dims are too long for ", x);
   Dims dims(indices.dims.begin(), indices.dims.end() - 1);
   dims.insert(dims.end(), x.dims.begin() + batch + depth, x.dims.end());
   return {Type::tensor(x.dtype, dims)};

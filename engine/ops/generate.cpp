@@ -17,7 +17,8 @@ Types infer(const Generate& op, const InferContext& in) {
   for (size_t k : {In::vocabulary, In::prefix, In::attention})
     if (in.has(k)) in.expect_dtype(k, {DType::i32});
   if (in.has(In::vocabulary)) in.expect_rank(In::vocabulary, 1);
-  if (in.has(In::prefix)) check(may_equal(in.expect_rank(In::prefix, 2)[0], tokens[0]), "input 8 is ", to_text(in.in(In::prefix)));
+  if (in.has(In::prefix))
+    check(may_equal(in.expect_rank(In::prefix, 2)[0], tokens[0]), "input 8 is ", in.in(In::prefix));
   for (size_t k : {In::longest, In::shortest, In::beams, In::returned})
     if (in.has(k)) in.expect_class(k, schema::DTypeClass::integer);
   for (size_t k : {In::length_penalty, In::repetition_penalty})
@@ -30,7 +31,7 @@ Types infer(const Generate& op, const InferContext& in) {
   check(in.body(0).inputs.size() == inputs.size(), "the decoder has ", in.body(0).inputs.size(), " inputs instead of ", inputs.size());
   const Types made = infer_body(in.body(0), inputs);
   check(int64_t(made.size()) > op.states, "the decoder has ", made.size(), " outputs instead of ", op.states + 1);
-  for (const Type& t : made) check(t.is_tensor() && schema::is_real(t.dtype), "the decoder makes ", to_text(t));
+  for (const Type& t : made) check(t.is_tensor() && schema::is_real(t.dtype), "the decoder makes ", t);
   Types types{Type::tensor(DType::i32, op.greedy ? Dims{tokens[0], unknown} : Dims{tokens[0], unknown, unknown}), Type::tensor(DType::f32, {tokens[0], unknown})};
   check(in.outputs() <= (op.greedy ? 1 : 2), "has ", in.outputs(), " outputs");
   types.resize(in.outputs());

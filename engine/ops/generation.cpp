@@ -62,12 +62,14 @@ std::span<double> Decoder::next(const Sequences& sequences, bool logarithm) {
   for (size_t k = In::captures; k < c_.inputs(); ++k) in.push_back(c_.in(k));
   const auto out = c_.body(0).run(in);
   const auto rows = int64_t(sequences.size());
-  check(out.size() > states_.size() && out[0].rank() == 3 && out[0].shape[0] == rows && out[0].shape[1] == ids_.shape[1] && out[0].shape[2] > 0,
-        "the decoder's logits are ", to_text(out[0].shape), " for ", rows, " rows of ", ids_.shape[1], " tokens");
+  check(out.size() > states_.size() && out[0].rank() == 3 && out[0].shape[0] == rows &&
+            out[0].shape[1] == ids_.shape[1] && out[0].shape[2] > 0,
+        "the decoder's logits are ", out[0].shape, " for ", rows, " rows of ", ids_.shape[1], " tokens");
   vocabulary_ = out[0].shape[2];
   for (size_t k = 0; k < states_.size(); ++k) {
     const auto& shape = out[k + 1].shape;
-    check(out[k + 1].dtype == DType::f32 && shape.size() == 5 && shape[0] == 2 && shape[1] == rows, "state ", k, " becomes ", to_text(shape));
+    check(out[k + 1].dtype == DType::f32 && shape.size() == 5 && shape[0] == 2 && shape[1] == rows, "state ", k,
+          " becomes ", shape);
     states_[k].assign(out[k + 1]);
   }
   scores_.resize(size_t(rows * vocabulary_));
@@ -102,7 +104,8 @@ void Decoder::restrict(const Sequences& sequences, std::span<double> row, size_t
       if (std::equal(made.begin() + i, made.begin() + i + n - 1, made.end() - (n - 1)) && known(made[size_t(i + n - 1)]))
         row[size_t(made[size_t(i + n - 1)])] = lowest;
   const auto mask = [&](size_t k, int64_t first) {
-    check(c_.in(k).shape.back() == vocabulary_, "input ", k, " is ", to_text(c_.in(k).shape), " for a vocabulary of ", vocabulary_);
+    check(c_.in(k).shape.back() == vocabulary_, "input ", k, " is ", c_.in(k).shape, " for a vocabulary of ",
+          vocabulary_);
     for (int64_t v = 0; v < vocabulary_; ++v)
       if (load<Int>(c_.in(k), first + v).v == 0) row[size_t(v)] = lowest;
   };

@@ -21,8 +21,8 @@ Types infer(const GridSample& op, const InferContext& in) {
     check(!t->ranked || (t->rank() >= 3 && t->rank() - 2 <= most_dims), "needs 1 to ", most_dims, " spatial dims, not ",
           to_text(*t));
   if (!x.ranked || !grid.ranked) return {Type::unranked(x.dtype)};
-  check(x.rank() == grid.rank(), "x ", to_text(x), " and grid ", to_text(grid), " differ in rank");
-  check(may_equal(x.dims[0], grid.dims[0]), "x ", to_text(x), " and grid ", to_text(grid), " differ in batch");
+  check(x.rank() == grid.rank(), "x ", x, " and grid ", grid, " differ in rank");
+  check(may_equal(x.dims[0], grid.dims[0]), "x ", x, " and grid ", grid, " differ in batch");
   check(may_equal(grid.dims.back(), x.rank() - 2), "the grid's places have ", grid.dims.back().text(),
         " coordinates in ", x.rank() - 2, " dims");
   Dims out{x.dims[0], x.dims[1]};
@@ -83,7 +83,7 @@ void reference(const GridSample& op, RunContext& c) {
   const View y = c.set_out(0, x.dtype, shape);
   if (y.elements() == 0) return;
   const int64_t channels = x.shape[1], size = product(in), places = product(out);
-  check(size > 0, "there is nothing to sample in ", to_text(shape_of(x)));
+  check(size > 0, "there is nothing to sample in ", shape_of(x));
   size_t most = 1;
   for (size_t d = 0; d < in.size(); ++d) most *= size_t(taps_per_dim(op.mode));
   const auto parts = c.workspace<Weighted>(2 * most);

@@ -12,12 +12,14 @@ Types infer(const GroupNorm& op, const InferContext& in) {
   const Type& x = in.in(0);
   check(op.groups >= 0, "groups ", op.groups, " is negative");
   if (!x.ranked) return {x};
-  check(x.rank() >= 2, "needs batch and channel dims, not ", to_text(x));
+  check(x.rank() >= 2, "needs batch and channel dims, not ", x);
   const Dim& channels = x.dims[1];
-  check(!op.groups || !channels.known() || channels.value() % op.groups == 0, op.groups, " groups do not divide the channels of ", to_text(x));
+  check(!op.groups || !channels.known() || channels.value() % op.groups == 0, op.groups,
+        " groups do not divide the channels of ", x);
   for (size_t k = 1; k < 3; ++k) {
     const Type& t = in.in(k);
-    check(!t.ranked || (t.rank() == 1 && may_equal(t.dims[0], channels)), "input ", k, " is ", to_text(t), ", not one number per channel of ", to_text(x));
+    check(!t.ranked || (t.rank() == 1 && may_equal(t.dims[0], channels)), "input ", k, " is ", t,
+          ", not one number per channel of ", x);
   }
   return {x};
 }

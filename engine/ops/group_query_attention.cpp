@@ -14,19 +14,21 @@ void check_extents(const schema::GroupQueryAttention& op, const RunContext& c) {
     constexpr int64_t any = -1;
     bool fit = !c.has(k) || c.in(k).shape.size() == wanted.size();
     for (size_t d = 0; fit && c.has(k) && d < wanted.size(); ++d) fit = wanted.begin()[d] == any || c.in(k).shape[d] == wanted.begin()[d];
-    if (!fit) fail(Code::invalid_argument, "input ", k, " is ", to_text(c.in(k).shape), ", which does not fit q ", to_text(q));
+    if (!fit) fail(Code::invalid_argument, "input ", k, " is ", c.in(k).shape, ", which does not fit q ", q);
   };
   const auto counts = [&](size_t k, int64_t wanted) {
-    if (c.has(k) && c.in(k).elements() != wanted) fail(Code::invalid_argument, "input ", k, " is ", to_text(c.in(k).shape), " where ", wanted, " numbers are needed");
+    if (c.has(k) && c.in(k).elements() != wanted)
+      fail(Code::invalid_argument, "input ", k, " is ", c.in(k).shape, " where ", wanted, " numbers are needed");
   };
-  if (size <= 0 || q[2] % op.heads) fail(Code::invalid_argument, "q is ", to_text(q), ", which ", op.heads, " heads do not share");
+  if (size <= 0 || q[2] % op.heads)
+    fail(Code::invalid_argument, "q is ", q, ", which ", op.heads, " heads do not share");
   for (const size_t k : {1, 2}) fits(k, {batch, length, op.kv_heads * size});
   const int64_t past = c.has(past_k) ? c.in(past_k).shape[2] : 0, stored = c.has(k_scale) && c.in(past_k).dtype == DType::u8 ? size / 2 : size;
   for (const size_t k : {past_k, past_v}) fits(k, {batch, op.kv_heads, past, stored});
   for (const size_t k : {lengths, valid_lengths}) counts(k, batch);
   if (op.rotary) {
     const auto cos = c.in(cos_table).shape;
-    if (cos[1] * 2 > size) fail(Code::invalid_argument, "cos is ", to_text(cos), " for heads of ", size);
+    if (cos[1] * 2 > size) fail(Code::invalid_argument, "cos is ", cos, " for heads of ", size);
     fits(sin_table, {cos[0], cos[1]});
     fits(position_ids, {batch, length});
   }
@@ -88,7 +90,7 @@ Types infer(const GroupQueryAttention& op, const InferContext& in) {
   const auto ranked = [&](size_t k, int64_t rank, const char* what) {
     if (!in.has(k)) return false;
     if (k != lengths && k != valid_lengths && k != position_ids && !(in.has(k_scale) && (k == past_k || k == past_v))) in.expect_same_dtype(0, k);
-    check(!in.in(k).ranked || in.in(k).rank() == rank, what, " is ", to_text(in.in(k)), " where rank ", rank, " is needed");
+    check(!in.in(k).ranked || in.in(k).rank() == rank, what, " is ", in.in(k), " where rank ", rank, " is needed");
     return in.in(k).ranked;
   };
   const char* names[] = {"q", "k", "v"};
@@ -96,13 +98,14 @@ Types infer(const GroupQueryAttention& op, const InferContext& in) {
     if (!ranked(k, 3, names[k])) continue;
     const Dims& d = in.in(k).dims;
     const int64_t heads = k ? op.kv_heads : op.heads;
-    check(!d[2].known() || (d[2].value() > 0 && d[2].value() % heads == 0), names[k], " is ", to_text(in.in(k)), ", which ", heads, " heads do not share");
+    check(!d[2].known() || (d[2].value() > 0 && d[2].value() % heads == 0), names[k], " is ", in.in(k), ", which ",
+          heads, " heads do not share");
     meet(batch, d[0], "batch"), meet(length, d[1], "length"), meet(size, d[2] / heads, "head size");
   }
   for (size_t k : {past_k, past_v}) {
     if (!ranked(k, 4, "the past")) continue;
     const Dims& d = in.in(k).dims;
-    check(may_equal(d[1], op.kv_heads), "the past is ", to_text(in.in(k)), " for ", op.kv_heads, " heads");
+    check(may_equal(d[1], op.kv_heads), "the past is ", in.in(k), " for ", op.kv_heads, " heads");
     meet(batch, d[0], "batch"), meet(past, d[2], "past length"), meet(size, d[3] * per_element, "head size");
   }
   for (size_t k : {lengths, valid_lengths}) {
@@ -113,18 +116,24 @@ Types infer(const GroupQueryAttention& op, const InferContext& in) {
   }
   for (size_t k : {cos_table, sin_table})
     if (ranked(k, 2, "cos or sin"))
-      check(!in.in(k).dims[1].known() || !size.known() || in.in(k).dims[1].value() * 2 <= size.value(), "cos or sin is ", to_text(in.in(k)), " for heads of ", size.text());
+      check(!in.in(k).dims[1].known() || !size.known() || in.in(k).dims[1].value() * 2 <= size.value(),
+            "cos or sin is ", in.in(k), " for heads of ", size.text());
   if (ranked(cos_table, 2, "cos") && ranked(sin_table, 2, "sin"))
     check(may_equal(in.in(cos_table).dims[0], in.in(sin_table).dims[0]) && may_equal(in.in(cos_table).dims[1], in.in(sin_table).dims[1]), "cos and sin differ");
   if (ranked(position_ids, 2, "the positions"))
-    check(may_equal(in.in(position_ids).dims[0], batch) && may_equal(in.in(position_ids).dims[1], length), "the positions are ", to_text(in.in(position_ids)));
+    check(may_equal(in.in(position_ids).dims[0], batch) && may_equal(in.in(position_ids).dims[1], length),
+          "the positions are ", in.in(position_ids));
   if (ranked(bias_of_scores, 4, "the bias")) {
     const Dims& d = in.in(bias_of_scores).dims;
-    check((d[0] == Dim(1) || may_equal(d[0], batch)) && (d[1] == Dim(1) || may_equal(d[1], op.heads)) && may_equal(d[2], length), "the bias is ", to_text(in.in(bias_of_scores)));
+    check((d[0] == Dim(1) || may_equal(d[0], batch)) && (d[1] == Dim(1) || may_equal(d[1], op.heads)) &&
+              may_equal(d[2], length),
+          "the bias is ", in.in(bias_of_scores));
   }
-  if (ranked(sinks, 1, "the sinks")) check(may_equal(in.in(sinks).dims[0], op.heads), "the sinks are ", to_text(in.in(sinks)), " for ", op.heads, " heads");
+  if (ranked(sinks, 1, "the sinks"))
+    check(may_equal(in.in(sinks).dims[0], op.heads), "the sinks are ", in.in(sinks), " for ", op.heads, " heads");
   for (size_t k : {q_norm, k_norm})
-    if (ranked(k, 1, "a norm")) check(may_equal(in.in(k).dims[0], size), "a norm of ", to_text(in.in(k)), " for heads of ", size.text());
+    if (ranked(k, 1, "a norm"))
+      check(may_equal(in.in(k).dims[0], size), "a norm of ", in.in(k), " for heads of ", size.text());
   // The cache has room for the total; where that is not known, the run says how much that is.
   const auto all = in.known_scalar(total);
   const Dim grown = past + length;
@@ -135,7 +144,8 @@ Types infer(const GroupQueryAttention& op, const InferContext& in) {
   const DType dtype = in.in(0).dtype;
   for (size_t k : {k_scale, v_scale})
     if (in.has(k) && in.in(k).determined() && size.known())
-      check(elements(in.in(k).shape()) == 1 || elements(in.in(k).shape()) == op.kv_heads * size.value(), "the scale of the cache is ", to_text(in.in(k)));
+      check(elements(in.in(k).shape()) == 1 || elements(in.in(k).shape()) == op.kv_heads * size.value(),
+            "the scale of the cache is ", in.in(k));
   const Type present = Type::tensor(cached, {batch, op.kv_heads, rows, size / per_element});
   Types types{Type::tensor(dtype, {batch, length, size * op.heads}), present, present, Type::tensor(dtype, {batch, op.heads, length, all ? *all : Dim::unknown()})};
   types.resize(in.outputs());

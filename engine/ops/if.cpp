@@ -37,7 +37,7 @@ Types infer(const If&, const InferContext& in) {
     types.resize(in.outputs());
     for (size_t i = 0; result && i < types.size(); ++i) {
       const Type &a = (*result)[i], &b = types[i];
-      check(a.kind == b.kind && a.dtype == b.dtype, "output ", i, " is ", to_text(a), " in one branch and ", to_text(b), " in the other");
+      check(a.kind == b.kind && a.dtype == b.dtype, "output ", i, " is ", a, " in one branch and ", b, " in the other");
       types[i] = generalise(a, b);
     }
     result = std::move(types);

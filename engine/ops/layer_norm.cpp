@@ -23,7 +23,7 @@ Types infer(const LayerNorm& op, const InferContext& in) {
       bool fits = dims.size() <= x.dims.size();
       for (size_t d = 0; fits && d < dims.size(); ++d)
         fits = dims[d] == Dim(1) || may_equal(dims[d], x.dims[x.dims.size() - dims.size() + d]);
-      check(fits, "input ", k, " is ", to_text(in.in(k)), ", which does not broadcast to ", to_text(x));
+      check(fits, "input ", k, " is ", in.in(k), ", which does not broadcast to ", x);
     }
     statistics = Type::tensor(DType::f32, x.dims);
     std::fill(statistics.dims.begin() + axis, statistics.dims.end(), Dim(1));

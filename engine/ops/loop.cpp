@@ -29,7 +29,7 @@ Types infer(const Loop& op, const InferContext& in) {
     if (k >= fixed) ints.push_back(in.ints(k));
   }
   Types types = infer_loop(body, inputs, 2, 1, carried, ints);
-  check(types[0].is_tensor() && types[0].dtype == DType::boolean, "the body's condition is ", to_text(types[0]));
+  check(types[0].is_tensor() && types[0].dtype == DType::boolean, "the body's condition is ", types[0]);
   Dim trips = Dim::unknown();
   const auto limit = in.ints(0);
   if (limit && limit->size() == 1 && stays_true(body) && (!in.has(1) || is_true(in.constant(1)))) {
@@ -39,7 +39,7 @@ Types infer(const Loop& op, const InferContext& in) {
   types.erase(types.begin());
   types.resize(in.outputs());
   for (size_t k = carried; k < types.size(); ++k) {
-    check(types[k].is_tensor(), "scan output ", k - carried, " is ", to_text(types[k]));
+    check(types[k].is_tensor(), "scan output ", k - carried, " is ", types[k]);
     if (types[k].ranked) types[k].dims.insert(types[k].dims.begin(), trips);
   }
   return types;

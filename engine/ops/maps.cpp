@@ -10,7 +10,7 @@ Types infer(const ZipMap&, const InferContext& in) {
   in.expect_inputs(2, 2);
   in.expect_dtype(1, {DType::i64, DType::string});
   const Dims values = in.expect_rank(0, 2), keys = in.expect_rank(1, 1);
-  check(may_equal(values[1], keys[0]), "rows of ", to_text(in.in(0)), " do not have a value for each of ", to_text(in.in(1)));
+  check(may_equal(values[1], keys[0]), "rows of ", in.in(0), " do not have a value for each of ", in.in(1));
   Type map;
   map.kind = ValueKind::map, map.dtype = in.in(0).dtype, map.key = in.in(1).dtype;
   return {Type::sequence(map)};
@@ -35,7 +35,8 @@ void zip(const ZipMap&, RunContext& c) {
 Types infer(const MapParts& op, const InferContext& in) {
   in.expect_inputs(1, 1);
   const Type& map = in.in(0);
-  check(map.kind == ValueKind::map && map.dtype == op.value, "input 0 must be a map to ", name(op.value), ", not ", to_text(map));
+  check(map.kind == ValueKind::map && map.dtype == op.value, "input 0 must be a map to ", name(op.value), ", not ",
+        map);
   check(op.key == DType::i64 || op.key == DType::string, "the keys of a map cannot be ", name(op.key));
   const Dim n = Dim::unknown();
   Types types{Type::tensor(op.key, {n}), Type::tensor(op.value, {n})};

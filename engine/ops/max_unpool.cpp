@@ -57,8 +57,7 @@ Types infer(const MaxUnpool& op, const InferContext& in) {
 
 void reference(const MaxUnpool& op, RunContext& c) {
   const ConstView &x = c.in(0), &indices = c.in(1);
-  check(std::ranges::equal(x.shape, indices.shape), "x is ", to_text(x.shape), " and the indices ",
-        to_text(indices.shape));
+  check(std::ranges::equal(x.shape, indices.shape), "x is ", x.shape, " and the indices ", to_text(indices.shape));
   const auto dims_of = [](std::span<const int64_t> list) { return Dims(list.begin(), list.end()); };
   const Dims indexed = indexed_dims(op, dims_of(x.shape));
   const Dims shape = output_dims(indexed, c.has(2) ? std::optional(dims_of(small_ints(c.in(2)))) : std::nullopt);

@@ -26,11 +26,12 @@ Types infer(const NarrowMatMul& op, const InferContext& in) {
   const auto fits = [&](size_t i, DType dtype, const Dim& blocks) {
     in.expect_dtype(i, {dtype});
     const Dims d = in.expect_rank(i, 2);
-    check(may_equal(d[0], w[0]) && may_equal(d[1], blocks), "input ", i, " is ", to_text(in.in(i)), " for w ", to_text(in.in(1)), " in blocks of ", op.block_size);
+    check(may_equal(d[0], w[0]) && may_equal(d[1], blocks), "input ", i, " is ", in.in(i), " for w ", in.in(1),
+          " in blocks of ", op.block_size);
   };
   if (k.known() && w[1].known()) {
     const int64_t blocks = scaled ? (k.value() + op.block_size - 1) / op.block_size : 0;
-    check(w[1] == k || (scaled && w[1].value() == blocks * op.block_size), "a is ", to_text(in.in(0)), " and w ", to_text(in.in(1)));
+    check(w[1] == k || (scaled && w[1].value() == blocks * op.block_size), "a is ", in.in(0), " and w ", in.in(1));
     if (in.has(scale)) fits(scale, DType::f32, blocks);
     if (in.has(zero)) fits(zero, in.in(1).dtype, blocks);
   } else {

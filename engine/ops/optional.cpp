@@ -8,7 +8,7 @@ Types infer_construct(const OptionalConstruct& op, const InferContext& in) {
   in.expect_inputs(0, 1);
   if (in.has(0)) {
     const ValueKind kind = in.in(0).kind;
-    check(kind == ValueKind::tensor || kind == ValueKind::sequence, "holds a tensor or a sequence, not ", to_text(in.in(0)));
+    check(kind == ValueKind::tensor || kind == ValueKind::sequence, "holds a tensor or a sequence, not ", in.in(0));
     return {Type::optional(in.in(0))};
   }
   const Type tensor = Type::unranked(op.dtype);

@@ -35,8 +35,8 @@ Type result(const Pad& op, const Type& x, const Pads& pads) {
     y.dims[d] = x.dims[d] + (begin + end);
     if (!x.dims[d].known()) continue;
     const int64_t kept = x.dims[d].value() + std::min<int64_t>(begin, 0) + std::min<int64_t>(end, 0);
-    check(kept >= 0 && (kept > 0 || op.mode == PadMode::constant || begin + end + x.dims[d].value() == 0), "pads ", begin, " and ", end,
-          " do not fit dim ", d, " of ", to_text(x), " in mode ", name(op.mode));
+    check(kept >= 0 && (kept > 0 || op.mode == PadMode::constant || begin + end + x.dims[d].value() == 0), "pads ",
+          begin, " and ", end, " do not fit dim ", d, " of ", x, " in mode ", name(op.mode));
   }
   return y;
 }

@@ -11,8 +11,8 @@ Types infer(const PairwiseCoupling& op, const InferContext& in) {
   in.expect_class(0, schema::DTypeClass::real);
   check(op.classes >= 2 && op.classes <= most_classes, op.classes, " classes are not possible");
   const Dims r = in.expect_rank(0, 2);
-  check(may_equal(r[1], op.classes * (op.classes - 1) / 2), "input 0 is ", to_text(in.in(0)), ", not one element for each pair of ",
-        op.classes, " classes");
+  check(may_equal(r[1], op.classes * (op.classes - 1) / 2), "input 0 is ", in.in(0),
+        ", not one element for each pair of ", op.classes, " classes");
   return {Type::tensor(in.in(0).dtype, {r[0], Dim(op.classes)})};
 }
 

@@ -19,19 +19,21 @@ void check_scale(const InferContext& in, int64_t axis, int64_t size) {
   in.expect_number(1);
   check(size >= 0, "block size ", size, " is negative");
   if (in.has(2) && in.in(2).ranked && scale.ranked)
-    check(std::ranges::equal(in.in(2).dims, scale.dims, may_equal), "scale ", to_text(scale), " and zero point ", to_text(in.in(2)), " differ in shape");
+    check(std::ranges::equal(in.in(2).dims, scale.dims, may_equal), "scale ", scale, " and zero point ", in.in(2),
+          " differ in shape");
   if (!x.ranked || !scale.ranked) return;
   if (size == 0) {
     if (scale.rank() == 0 || is_one(scale.dims)) return;
     axis = normal_axis(axis, x.rank());
-    check(scale.rank() == 1 && may_equal(scale.dims[0], x.dims[axis]), "scale ", to_text(scale), " does not fit axis ", axis, " of ", to_text(x));
+    check(scale.rank() == 1 && may_equal(scale.dims[0], x.dims[axis]), "scale ", scale, " does not fit axis ", axis,
+          " of ", x);
     return;
   }
   axis = normal_axis(axis, x.rank());
   bool fits = scale.rank() == x.rank();
   for (int64_t d = 0; fits && d < x.rank(); ++d)
     fits = may_equal(scale.dims[d], d == axis ? (x.dims[d] + (size - 1)) / size : x.dims[d]);
-  check(fits, "scale ", to_text(scale), " does not fit blocks of ", size, " along axis ", axis, " of ", to_text(x));
+  check(fits, "scale ", scale, " does not fit blocks of ", size, " along axis ", axis, " of ", x);
 }
 
 // Calls f(element of x, element of scale) for all elements.

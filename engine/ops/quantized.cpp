@@ -18,12 +18,13 @@ Conv sums_of(const QuantizedConv& op) { return {op.stride, op.dilation, op.pad, 
 
 bool is_one(const Type& t) { return !t.ranked || std::ranges::all_of(t.dims, [](const Dim& d) { return !d.known() || d == Dim(1); }); }
 void expect_one(const InferContext& in, size_t k, const char* what) {
-  if (in.has(k)) check(is_one(in.in(k)), what, " is ", to_text(in.in(k)), ", not one number");
+  if (in.has(k)) check(is_one(in.in(k)), what, " is ", in.in(k), ", not one number");
 }
 // One number, or one per feature.
 void expect_per_feature(const InferContext& in, size_t k, const Dim& features, const char* what, bool one = true) {
   if (!in.has(k) || !in.in(k).ranked || (one && is_one(in.in(k)) && in.in(k).rank() <= 1)) return;
-  check(in.in(k).rank() == 1 && may_equal(in.in(k).dims[0], features), what, " is ", to_text(in.in(k)), " for ", features.text(), " features");
+  check(in.in(k).rank() == 1 && may_equal(in.in(k).dims[0], features), what, " is ", in.in(k), " for ", features.text(),
+        " features");
 }
 
 // What both have in common; the type of y. `features`: their place among the dims of y.
@@ -68,7 +69,7 @@ Types infer(const QuantizedMatMul& op, const InferContext& in) {
       const Dim& dim = zero.dims[size_t(zero.rank() - d)];
       fits = dim == Dim(1) || may_equal(dim, x.dims[size_t(x.rank() - d)]);
     }
-    check(fits, "the zero point ", to_text(zero), " does not broadcast to ", to_text(x));
+    check(fits, "the zero point ", zero, " does not broadcast to ", x);
   }
   return infer_sums(op, in, -1);
 }

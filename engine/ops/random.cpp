@@ -81,7 +81,7 @@ Types infer(const Multinomial& op, const InferContext& in) {
   const Type& x = in.in(0);
   check(op.dtype == DType::i32 || op.dtype == DType::i64, "numbers classes in i32 or i64, not ", name(op.dtype));
   check(op.samples >= 0, "draws ", op.samples, " samples");
-  check(!x.ranked || x.rank() == 2, "expects [batch,classes], not ", to_text(x));
+  check(!x.ranked || x.rank() == 2, "expects [batch,classes], not ", x);
   return {Type::tensor(op.dtype, {x.ranked ? x.dims[0] : Dim::unknown(), op.samples})};
 }
 

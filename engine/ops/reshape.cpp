@@ -40,7 +40,7 @@ Types infer(const Reshape& op, const InferContext& in) {
   if (!x.ranked) count = Dim::unknown();
   if (inferred >= 0) {
     const bool known = count.known() && rest.known();
-    check(!known || (rest.value() > 0 && count.value() % rest.value() == 0), to_text(x), " does not divide into the shape ",
+    check(!known || (rest.value() > 0 && count.value() % rest.value() == 0), x, " does not divide into the shape ",
           to_text(Type::tensor(DType::i64, dims)));
     dims[inferred] = rest == Dim(0) ? Dim::unknown() : count / rest;
   } else {
@@ -59,12 +59,12 @@ Shape shape_of(const Reshape& op, const RunContext& c) {
       check(int64_t(i) < c.in(0).rank(), "extent 0 at ", i, " copies a dim that the input does not have");
       shape[i] = c.in(0).shape[i];
     }
-    check(shape[i] >= -1 && (shape[i] != -1 || inferred < 0), "the shape ", to_text(shape), " has more than one open extent");
+    check(shape[i] >= -1 && (shape[i] != -1 || inferred < 0), "the shape ", shape, " has more than one open extent");
     if (shape[i] == -1) inferred = int64_t(i);
     else rest = elements(std::initializer_list<int64_t>{rest, shape[i]});
   }
   if (inferred >= 0) shape[size_t(inferred)] = rest ? count / rest : 0;
-  check(elements(shape) == count, to_text(c.in(0).shape), " does not fit the shape ", to_text(to_ints(c.in(1))));
+  check(elements(shape) == count, c.in(0).shape, " does not fit the shape ", to_ints(c.in(1)));
   return shape;
 }
 

@@ -66,10 +66,10 @@ Types infer(const Rnn& op, const InferContext& in) {
     const Type& t = in.in(k);
     if (k != 4) in.expect_same_dtype(0, k);
     if (!t.ranked) return;
-    check(t.dims.size() == dims.size(), what, " is ", to_text(t), " where rank ", dims.size(), " is needed");
+    check(t.dims.size() == dims.size(), what, " is ", t, " where rank ", dims.size(), " is needed");
     size_t i = 0;
     for (Dim* d : dims) {
-      check(may_equal(*d, t.dims[i]), what, " is ", to_text(t), ": dim ", i, " must be ", d->text());
+      check(may_equal(*d, t.dims[i]), what, " is ", t, ": dim ", i, " must be ", d->text());
       if (!d->known() && (t.dims[i].known() || d->text() == "?")) *d = t.dims[i];
       ++i;
     }
@@ -78,7 +78,7 @@ Types infer(const Rnn& op, const InferContext& in) {
   meet(0, "x", {&time, &batch, &width});
   meet(2, "r", {&d, &per_gate, &hidden});
   Dim rows = hidden * gates(op), biases = rows * 2, peepholes = hidden * 3;
-  check(may_equal(per_gate, rows), "r is ", to_text(in.in(2)), ": dim 1 must be ", rows.text());
+  check(may_equal(per_gate, rows), "r is ", in.in(2), ": dim 1 must be ", rows.text());
   meet(1, "w", {&d, &rows, &width});
   meet(3, "b", {&d, &biases});
   if (in.has(4)) in.expect_dtype(4, {DType::i32});

@@ -24,7 +24,7 @@ template <class Op> View roi_output(const Op& op, RunContext& c, int64_t columns
   const int64_t shape[] = {c.in(1).shape[0], x.shape[1], op.height, op.width};
   c.expect_shape(1, {shape[0], columns});
   const View y = c.set_out(0, x.dtype, shape);
-  check(y.elements() == 0 || x.elements() > 0, "there is nothing to pool in ", to_text(x.shape));
+  check(y.elements() == 0 || x.elements() > 0, "there is nothing to pool in ", x.shape);
   return y;
 }
 

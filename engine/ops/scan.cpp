@@ -47,7 +47,7 @@ Types infer(const Scan& op, const InferContext& in) {
   Types types = infer_loop(body, inputs, 0, 0, states, ints);
   types.resize(in.outputs());
   for (size_t k = states; k < types.size(); ++k) {
-    check(types[k].is_tensor(), "scan output ", k - states, " is ", to_text(types[k]));
+    check(types[k].is_tensor(), "scan output ", k - states, " is ", types[k]);
     if (types[k].ranked) types[k].dims.insert(types[k].dims.begin() + normal_axis(entry(op.output_axes, k - states), types[k].rank() + 1), length);
   }
   return types;

@@ -43,16 +43,17 @@ void update(ScatterKind kind, const View& y, int64_t to, const ConstView& update
 Types infer(const ScatterElements& op, const InferContext& in) {
   expect_operands(in, op.kind);
   const Type &x = in.in(0), &indices = in.in(1), &updates = in.in(2);
-  check(!indices.ranked || !updates.ranked || (indices.rank() == updates.rank() && std::ranges::equal(indices.dims, updates.dims, may_equal)),
-        "indices ", to_text(indices), " and updates ", to_text(updates), " differ in shape");
+  check(!indices.ranked || !updates.ranked ||
+            (indices.rank() == updates.rank() && std::ranges::equal(indices.dims, updates.dims, may_equal)),
+        "indices ", indices, " and updates ", updates, " differ in shape");
   if (x.ranked) {
     const int64_t axis = normal_axis(op.axis, x.rank());
     for (const Type* t : {&indices, &updates}) {
       if (!t->ranked) continue;
-      check(t->rank() == x.rank(), "x ", to_text(x), " and ", to_text(*t), " differ in rank");
+      check(t->rank() == x.rank(), "x ", x, " and ", *t, " differ in rank");
       for (int64_t d = 0; d < x.rank(); ++d)
-        check(d == axis || !x.dims[d].known() || !t->dims[d].known() || t->dims[d].value() <= x.dims[d].value(), to_text(*t),
-              " reaches beyond dim ", d, " of ", to_text(x));
+        check(d == axis || !x.dims[d].known() || !t->dims[d].known() || t->dims[d].value() <= x.dims[d].value(), *t,
+              " reaches beyond dim ", d, " of ", x);
     }
   }
   return {x};
@@ -78,11 +79,12 @@ Types infer(const ScatterND& op, const InferContext& in) {
   check(!indices.ranked || indices.rank() >= 1, "the indices must not be a scalar");
   if (!x.ranked || !indices.ranked || !indices.dims.back().known()) return {x};
   const int64_t depth = indices.dims.back().value();
-  check(depth <= x.rank(), "indices of ", depth, " dims are too long for ", to_text(x));
+  check(depth <= x.rank(), "indices of ", depth, " dims are too long for ", x);
   Dims wanted(indices.dims.begin(), indices.dims.end() - 1);
   wanted.insert(wanted.end(), x.dims.begin() + depth, x.dims.end());
-  check(!updates.ranked || (updates.dims.size() == wanted.size() && std::ranges::equal(updates.dims, wanted, may_equal)), "updates ",
-        to_text(updates), " do not fit indices ", to_text(indices), " of ", to_text(x));
+  check(
+      !updates.ranked || (updates.dims.size() == wanted.size() && std::ranges::equal(updates.dims, wanted, may_equal)),
+      "updates ", to_text(updates), " do not fit indices ", indices, " of ", x);
   return {x};
 }
 

@@ -70,7 +70,8 @@ void concat(const ConcatFromSequence& op, RunContext& c) {
   for (const Object& item : items) {
     Shape expected = first, given = item.shape;
     if (!op.new_axis && given.size() == expected.size()) expected[axis] = given[axis];
-    check(given == expected && item.dtype == items[0].dtype, "items of shape ", to_text(first), " and ", to_text(item.shape), " do not fit together");
+    check(given == expected && item.dtype == items[0].dtype, "items of shape ", first, " and ", item.shape,
+          " do not fit together");
     shape[axis] += op.new_axis ? 1 : item.shape[axis];
   }
   const View y = c.set_out(0, items[0].dtype, shape);

@@ -74,7 +74,7 @@ Types infer(const Slice&, const InferContext& in) {
   };
   const auto count = axes ? axes->size() : count_of(1) ? count_of(1) : count_of(2);
   if (!count) return {Type::tensor(x.dtype, Dims(x.dims.size(), Dim::unknown()))};
-  check(int64_t(*count) <= x.rank(), "cuts ", *count, " dims of ", to_text(x));
+  check(int64_t(*count) <= x.rank(), "cuts ", *count, " dims of ", x);
   const auto where = full_axes(axes ? std::optional<Extents>(*axes) : std::nullopt, count_of(1).value_or(*count), count_of(2).value_or(*count), count_of(4), x.rank());
   Type y = x;
   for (size_t i = 0; i < where.size(); ++i) {

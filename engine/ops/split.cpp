@@ -13,7 +13,7 @@ std::vector<int64_t> parts_of(const Split& op, const std::optional<std::vector<i
       check(size >= 0 && size <= extent, "part size ", size, " does not fit extent ", extent);
       sum += size;
     }
-    check(sum == extent, "parts ", to_text(*sizes), " do not add up to extent ", extent);
+    check(sum == extent, "parts ", *sizes, " do not add up to extent ", extent);
     check(sizes->size() >= outputs, "has ", outputs, " outputs but ", sizes->size(), " parts");
     return *sizes;
   }

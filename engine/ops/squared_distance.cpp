@@ -10,7 +10,7 @@ Types infer(const SquaredDistance&, const InferContext& in) {
   for (size_t k : {0, 1}) in.expect_class(k, schema::DTypeClass::real);
   in.expect_same_dtype(0, 1);
   const Dims a = in.expect_rank(0, 2), b = in.expect_rank(1, 2);
-  check(may_equal(a[1], b[1]), "rows of ", to_text(in.in(0)), " and ", to_text(in.in(1)), " are not equally long");
+  check(may_equal(a[1], b[1]), "rows of ", in.in(0), " and ", in.in(1), " are not equally long");
   return {Type::tensor(in.in(0).dtype, {a[0], b[0]})};
 }
 

@@ -21,7 +21,7 @@ void simplify(const Identity&, NodeId n, Rewriter& rewriter) {
 }
 
 Type flattened(const Flatten& op, const Type& x) {
-  check(op.axis >= -x.rank() && op.axis <= x.rank(), "axis ", op.axis, " is out of range for ", to_text(x));
+  check(op.axis >= -x.rank() && op.axis <= x.rank(), "axis ", op.axis, " is out of range for ", x);
   const int64_t axis = op.axis < 0 ? op.axis + x.rank() : op.axis;
   Dim rows = 1, columns = 1;
   for (int64_t d = 0; d < x.rank(); ++d) (d < axis ? rows : columns) = (d < axis ? rows : columns) * x.dims[d];
@@ -52,7 +52,7 @@ Type squeezed(const Type& x, const Axes& axes) {
   for (size_t d = 0; d < x.dims.size(); ++d) {
     if (!axes && !x.dims[d].known()) return Type::unranked(x.dtype);
     if (axes ? !marked[d] : !(x.dims[d] == Dim(1))) y.dims.push_back(x.dims[d]);
-    else check(may_equal(x.dims[d], 1), "dim ", d, " of ", to_text(x), " is not 1");
+    else check(may_equal(x.dims[d], 1), "dim ", d, " of ", x, " is not 1");
   }
   return y;
 }
@@ -75,7 +75,7 @@ Types infer(const Squeeze&, const InferContext& in) {
   const Axes axes = in.known_ints(1);
   if (x.ranked && (axes || !in.has(1))) return {squeezed(x, axes)};
   if (!x.ranked || !count) return {Type::unranked(x.dtype)};
-  check(*count <= x.rank(), *count, " axes are too many for ", to_text(x));
+  check(*count <= x.rank(), *count, " axes are too many for ", x);
   return {Type::tensor(x.dtype, Dims(size_t(x.rank() - *count), Dim::unknown()))};
 }
 void reference(const Squeeze&, RunContext& c) { copy_as(squeezed(type_of(c.in(0)), c.has(1) ? Axes(to_ints(c.in(1))) : Axes()), c); }

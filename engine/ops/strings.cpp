@@ -80,7 +80,7 @@ Types infer_normalizer(const StringNormalizer&, const InferContext& in) {
   in.expect_dtype(0, {DType::string});
   const Type& x = in.in(0);
   if (!x.ranked) return {x};
-  check(x.rank() == 1 || (x.rank() == 2 && may_equal(x.dims[0], 1)), "expects [C] or [1,C], not ", to_text(x));
+  check(x.rank() == 1 || (x.rank() == 2 && may_equal(x.dims[0], 1)), "expects [C] or [1,C], not ", x);
   Type y = x;
   y.dims.back() = Dim::unknown();
   return {y};

@@ -43,7 +43,7 @@ Types infer(const TfIdfVectorizer& op, const InferContext& in) {
   else in.expect_dtype(0, {DType::string});
   const Type& x = in.in(0);
   if (!x.ranked) return {Type::unranked(DType::f32)};
-  check(x.rank() <= 2, "expects [C] or [N,C], not ", to_text(x));
+  check(x.rank() <= 2, "expects [C] or [N,C], not ", x);
   Type y = Type::tensor(DType::f32, {Dim(size_of(op))});
   if (x.rank() == 2) y.dims.insert(y.dims.begin(), x.dims[0]);
   return {y};

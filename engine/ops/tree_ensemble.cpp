@@ -32,7 +32,7 @@ Types infer(const TreeEnsemble& op, const InferContext& in) {
   Dim nodes = in.expect_rank(splits_in, 1)[0];
   meet(nodes, in.expect_rank(tests_in, 1)[0], "the nodes");
   meet(nodes, in.expect_rank(branches_in, 2)[0], "the nodes");
-  check(may_equal(in.expect_rank(branches_in, 2)[1], 3), "branches are ", to_text(in.in(branches_in)), ", not [nodes,3]");
+  check(may_equal(in.expect_rank(branches_in, 2)[1], 3), "branches are ", in.in(branches_in), ", not [nodes,3]");
   Dim weights = in.expect_rank(weights_in, 1)[0];
   meet(weights, in.expect_rank(targets_in, 1)[0], "the weights");
   check(!(in.expect_rank(roots_in, 1)[0] == Dim(0)), "there are no trees");

@@ -105,12 +105,31 @@ TEST(Session, HalvesOfASizeFoundAtRun) {
   }
 }
 
-std::shared_ptr<const Graph> branch(UnaryKind kind) {
+std::shared_ptr<const Graph> branch(UnaryKind kind, Dims dims = {2}) {
   auto body = std::make_shared<Graph>();
-  const ValueId x = body->add_input("x", f32_type({2}));
+  const ValueId x = body->add_input("x", f32_type(std::move(dims)));
   Rewriter r(*body);
   body->outputs = {{"y", unary(r, kind, x)}};
   return body;
+}
+
+// Not even for the text of an error that there is not, whose extents take more than a string has room for.
+TEST(Session, IfAllocatesNothingOnceItHasRun) {
+  const Dims dims{1, 10, 1, 10, 1, 10};
+  Graph graph;
+  const ValueId condition = graph.add_input("condition", Type::scalar(DType::boolean)),
+                x = graph.add_input("x", f32_type(dims));
+  Rewriter r(graph);
+  graph.outputs = {{"y", r.add(schema::If{}, {condition, x}, {"choose"}, 1,
+                               {branch(UnaryKind::neg, dims), branch(UnaryKind::sqrt, dims)})[0]}};
+  Session session(model_of(graph));
+  const ConstantPtr yes = make_scalar(DType::boolean, 1), value = f32_iota({1, 10, 1, 10, 1, 10});
+  session.set_input(0, yes->view()), session.set_input(1, value->view());
+  session.run();
+  const auto before = allocations_so_far();
+  session.run();
+  EXPECT_EQ(allocations_so_far(), before);
+  EXPECT_EQ(load<double>(session.output(0), 7), -load<double>(value->view(), 7));
 }
 
 TEST(Session, IfRunsOneBranch) {
