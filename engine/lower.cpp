@@ -34,10 +34,18 @@ Cost body_cost(const Graph& body) {
 
 class Compiler {
  public:
-  // `alias`: values may lie inside others.
-  Compiler(const Graph& graph, const CompileOptions& options, Plan& plan, bool alias, Workers workers)
-      : graph_(graph), options_(options), target_{options.device, false, options.rounding()}, on_device_(options.device ? nodes_on_device(graph) : std::vector<bool>(graph.nodes.size())), plan_(plan), workers_(workers), index_(graph.values.size(), Step::absent),
-        inside_(alias ? alias_parts(graph) : std::vector<Inside>(graph.values.size())), kept_(kept_types(graph, on_device_, inside_, target_, options)) {}
+  // `alias`: values may lie inside others. `alone`: see LowerContext.
+  Compiler(const Graph& graph, const CompileOptions& options, Plan& plan, bool alias, bool alone, Workers workers)
+      : graph_(graph),
+        options_(options),
+        alone_(alone),
+        target_{options.device, false, options.rounding()},
+        on_device_(options.device ? nodes_on_device(graph) : std::vector<bool>(graph.nodes.size())),
+        plan_(plan),
+        workers_(workers),
+        index_(graph.values.size(), Step::absent),
+        inside_(alias ? alias_parts(graph) : std::vector<Inside>(graph.values.size())),
+        kept_(kept_types(graph, on_device_, inside_, target_, options)) {}
 
   // False: some step has no kernel for values that lie inside others.
   bool run() {
@@ -148,8 +156,12 @@ class Compiler {
   void lower_step(size_t s) {
     Lowering& to = lowering_[s];
     const Step& step = plan_.steps[s];
-    const LowerContext context{graph_, *to.node, options_.isa, options_.strict, inside_, step.on_device ? &target_ : nullptr, &to.packing,
-                               options_.device || options_.strict ? kernels::Precision::f32 : options_.rounding(), kept_};
+    const LowerContext context{
+        graph_,       *to.node,
+        options_.isa, options_.strict,
+        inside_,      step.on_device ? &target_ : nullptr,
+        &to.packing,  options_.device || options_.strict ? kernels::Precision::f32 : options_.rounding(),
+        kept_,        alone_};
     std::optional<kernels::RefusalLog> log;
     if (options_.keep_refusals) log.emplace(plan_.refusals[s]);
     if (options_.keep_refusals && options_.device && !step.on_device) explain_placement(graph_, *to.node, {options_.device, true, options_.rounding()});
@@ -274,6 +286,7 @@ class Compiler {
 
   const Graph& graph_;
   const CompileOptions& options_;
+  const bool alone_;
   const DeviceTarget target_;
   const std::vector<bool> on_device_;  // by node of the graph
   Plan& plan_;
@@ -359,12 +372,14 @@ Plan compile(const Graph& graph, const Types& inputs, const CompileOptions& opti
   require_custom_ops(graph);
   Specialised parts = specialise(graph, inputs, values);
   if (!options.reference_only) run_target_passes(parts.head, options);
+  const bool alone =
+      values.empty() && std::ranges::all_of(graph.inputs, [&](ValueId v) { return graph[v].type.determined(); });
   Plan plan;
   std::vector<uint32_t> outputs;
   for (bool alias = !options.reference_only && !options.device;; alias = false) {
     plan = {};
     plan.inputs = inputs, plan.input_values.assign(values.begin(), values.end());
-    Compiler compiler(parts.head, options, plan, alias, workers);
+    Compiler compiler(parts.head, options, plan, alias, alone, workers);
     if (!compiler.run()) continue;
     compiler.complete();
     outputs = compiler.outputs();

@@ -143,6 +143,7 @@ struct LowerContext {
   Packing* packing = nullptr;            // what collects the weights to pack; null: they are packed at once
   kernels::Precision precision = kernels::Precision::f32;  // what the CPU may round operands of products and convolutions to
   std::span<const DType> kept = {};      // by value of the graph, how its elements lie in memory: see kept.h; empty: as their types say
+  bool alone = false;                    // the model has no other plan, which would share what this one packs
   // Elements from row to row of the last dim of an input, or of output 0; 0: as many as it has.
   int64_t in_pitch(size_t k) const { return pitch(node.inputs[k]); }
   int64_t out_pitch() const { return pitch(node.outputs[0]); }

@@ -56,7 +56,9 @@ std::span<const KernelRow> kernel_rows() {
 
 std::span<const ProblemForm> problem_forms() {
   static constexpr ProblemForm forms[] = {
-      {"gemm", gemm_problem, "m128,n256,k512", "m, n, k; dynamic: B is no constant; transposed: B is [N,K]; fp16: operands may be rounded"},
+      {"gemm", gemm_problem, "m128,n256,k512",
+       "m, n, k; dynamic: B is no constant; transposed: B is [N,K]; inplace: and may stay so for one row;\n"
+       "            fp16: operands may be rounded"},
       {"gemm_s8", gemm_s8_problem, "m128,n256,k512", "m, n, k"},
       {"conv", conv_problem, "1x64x56x56,oc64,k3x3,s1,p1",
        "NxCxHxW; oc: output channels; k, s, d: kernel, stride, dilation, down and across;\n"

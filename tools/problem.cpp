@@ -67,7 +67,8 @@ GemmProblem parse_gemm(const std::string& text) {
   p.spec = {
       .n = fields.number("n", 1, most_extent), .k = fields.number("k", 1, most_extent), .bias = true, .epilogue = {}};
   if (fields.flag("dynamic")) p.spec.b = gemm::B::dynamic;
-  p.spec.transposed_b = fields.flag("transposed");
+  p.spec.transposed_b = fields.flag("transposed"), p.spec.in_place = fields.flag("inplace");
+  if (p.spec.in_place) p.spec.rows = p.m;
   if (fields.flag("fp16")) p.spec.precision = Precision::f16;
   fields.finish();
   return p;
@@ -110,7 +111,7 @@ Problem gemm_problem(const std::string& text) {
                  [=](ThreadPool& pool) {
                    kernel->run({.a = a.data(),
                                 .lda = s.k,
-                                .b = constant ? packed.data() : b.data(),
+                                .b = kernel->packed_bytes() ? packed.data() : b.data(),
                                 .ldb = ldb,
                                 .c = c.data(),
                                 .ldc = s.n,

@@ -44,7 +44,8 @@ std::optional<Lowered> lower(const Fused&, const LowerContext& c) {
   if (!chained) return std::nullopt;
   if (is_elementwise(body.nodes.at(0).op)) return lower_chain(*chained, chain_input(body), c);
   const Node anchor = anchor_of(c.node);
-  const LowerContext context{c.graph, anchor, c.isa, c.strict, c.inside, c.target, c.packing, c.precision, c.kept};
+  const LowerContext context{c.graph,  anchor,    c.isa,       c.strict, c.inside,
+                             c.target, c.packing, c.precision, c.kept,   c.alone};
   if (const auto* op = anchor.op.get_if<schema::MatMul>()) return lower_mat_mul(*op, context, *chained);
   if (const auto* op = anchor.op.get_if<schema::ConvLast>()) return lower_conv_last(*op, context, *chained);
   return std::nullopt;

@@ -47,15 +47,37 @@ std::optional<Lowered> lower_mat_mul(const schema::MatMul& op, const LowerContex
   const bool packed = weight && b.size() == 2;
   if (!packed && !epilogue.chain.empty()) return std::nullopt;
   const int64_t rows = packed ? elements(y) / std::max<int64_t>(n, 1) : a[a.size() - 2];  // also where k is 0
+  // A large matrix that one row meets is read as fast where it lies, and packing it would take as long as several runs.
+  // Plans for more rows do pack it, and one copy is enough.
+  constexpr int64_t large = 4 << 20;
   gemm::Spec spec{n, k, packed ? gemm::B::packed : gemm::B::dynamic, op.trans_b, false, epilogue.chain, rows};
   if (!op.exact) spec.precision = c.precision;
   spec.kept = epilogue.kept_between(c.kept_in(0), c.kept_out());
+  spec.in_place = packed && c.alone && rows == 1 && largest_bytes(c.in(1)) >= large;
   auto choice = c.kept_in(1) == DType::f32 ? gemm::select(spec, c.isa) : gemm::Choice();
   if (!choice) return std::nullopt;
+  const int64_t lda = c.in_pitch(0) ? c.in_pitch(0) : k, ldc = c.out_pitch() ? c.out_pitch() : n;
+  if (spec.in_place && choice.kernel->packed_bytes() == 0)
+    return Lowered{choice.name, [kernel = choice.kernel, w = c.graph[c.node.inputs[1]].constant, b_stride, lda, ldc,
+                                 epilogue](RunContext& r) {
+                     const auto operands = epilogue.operands(r);
+                     kernel->run({.a = f32(r.in(0)),
+                                  .lda = lda,
+                                  .b = w->data,
+                                  .ldb = b_stride,
+                                  .c = f32(r.out(0)),
+                                  .ldc = ldc,
+                                  .operands = operands.data(),
+                                  .m = 1},
+                                 r.pool(), r.threads());
+                   }};
   if (packed) {  // all leading dims of A are rows
-    auto w = packed_weight(c, {weight}, cat(choice.name, " n", n, " k", k, " t", op.trans_b, " v", kernels::tile::PanelPreference::current), choice.kernel->packed_bytes(),
-                           [kernel = choice.kernel, from = weight->data, b_stride](std::byte* to) { kernel->pack_b(reinterpret_cast<const float*>(from), b_stride, to); });
-    const int64_t lda = c.in_pitch(0) ? c.in_pitch(0) : k, ldc = c.out_pitch() ? c.out_pitch() : n;
+    auto w = packed_weight(
+        c, {weight},
+        cat(choice.name, " n", n, " k", k, " t", op.trans_b, " v", kernels::tile::PanelPreference::current),
+        choice.kernel->packed_bytes(), [kernel = choice.kernel, from = weight->data, b_stride](std::byte* to) {
+          kernel->pack_b(reinterpret_cast<const float*>(from), b_stride, to);
+        });
     return Lowered{choice.name, [kernel = choice.kernel, w, m = rows, lda, ldc, epilogue](RunContext& r) {
       const auto operands = epilogue.operands(r);
       kernel->run({.a = f32(r.in(0)), .lda = lda, .b = w.get(), .c = f32(r.out(0)), .ldc = ldc, .operands = operands.data(), .m = m, .scratch = r.scratch()},

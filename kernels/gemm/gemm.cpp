@@ -1,4 +1,4 @@
-#include "kernels/gemm/gemm.h"
+#include "kernels/gemm/gemv.h"
 #include <limits>
 #include "kernels/pack.h"
 #include "kernels/split.h"
@@ -334,6 +334,8 @@ Kernel make(const tile::Backend& backend, const Spec& spec, int64_t lda) {
 std::span<const Row> rows() {
   static constexpr Row table[] = {
 #define KERNEL(name, isa, rows, backend) {#name, isa, rows, supports<tile::backend>, make_row<tile::backend>},
+#define GEMV(name, isa, where) \
+  {#name, isa, 1, supports_gemv, [](const Spec& spec) { return make_gemv(spec, where::dots, isa); }},
 #include "kernels/gemm/kernels.inc"
   };
   return table;

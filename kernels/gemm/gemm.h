@@ -23,6 +23,8 @@ struct Spec {
   int64_t rows = 0;  // of A, where all runs have as many: only tiles of the heights that these are cut into are made. 0: any
   int64_t multiple = 0;  // where `rows` is 0, and runs have a multiple of so many rows, and one thread: the same. 0: any number
   bool shorter = false;  // a run may have fewer columns and a shorter reduction than these: see Args
+  bool in_place = false;  // a constant B may stay as it is, for a kernel whose packed_bytes are 0: nobody else packs it
+                          // for more rows
   Precision precision = Precision::f32;
   pointwise::KeptTypes kept = {};  // of A as x, of C as y, and of operands; a row refuses what it does not read or write
   bool operator==(const Spec&) const = default;
@@ -43,7 +45,7 @@ struct Args {
   const float* a = nullptr;
   int64_t lda = 0;
   const void* b;    // what pack_b wrote, or the matrix itself
-  int64_t ldb = 0;  // of a dynamic B
+  int64_t ldb = 0;  // of a dynamic B, or one that stays where it is
   float* c;
   int64_t ldc;
   const float* bias = nullptr;  // N values
@@ -59,13 +61,13 @@ struct Args {
 class Gemm {
  public:
   virtual ~Gemm() = default;
-  virtual size_t packed_bytes() const = 0;  // 0 when B is dynamic
+  virtual size_t packed_bytes() const = 0;  // 0 when B is dynamic, or is read where it lies
   virtual size_t scratch_bytes(int64_t m) const = 0;
   // `to` needs the alignment of a float only. n, k: see Args.
   virtual void pack_b(const float* b, int64_t ldb, void* to, int64_t n = -1, int64_t k = -1) const = 0;
   virtual void run(const Args&, ThreadPool&, int max_threads = 0) const = 0;
-  // Where a packed B has the first element of a column, in elements, and how many it is from k to k there. Up to the next multiple of 4,
-  // columns lie side by side; those past N are zeros.
+  // Where a packed B has the first element of a column, in elements, and how many it is from k to k there. Up to the
+  // next multiple of 4, columns lie side by side; those past N are zeros. Not of a B that is read where it lies.
   struct Panel {
     int64_t first, step;
   };

@@ -276,5 +276,26 @@ TEST(Packing, IsDrawnOnTheBudget) {
   const BudgetScope scope(std::make_shared<Budget>(100 << 10));
   EXPECT_THROW(compile(b.graph, types_of(b.graph), {}), Error);
 }
+// Where all extents are known, no other plan will pack it.
+TEST(Packing, ALargeMatrixThatOneRowMeetsStaysWhereItIs) {
+  const auto product = [](Dims x, bool transposed) {
+    Built b;
+    const ValueId w = b.constant(transposed ? Shape{1100, 1000} : Shape{1000, 1100}, 0.1);
+    const ValueId y = b.r.add(schema::MatMul{.trans_b = transposed}, {b.input(std::move(x)), w}, {"product"})[0];
+    b.output(b.r.add(schema::Binary{schema::BinaryKind::add}, {y, b.constant({1100})}, {"bias"})[0]);
+    return b;
+  };
+  const auto stays = [](const Built& b, const Dims& x) {
+    const Plan plan = compile(b.graph, {f32_type(x)}, {});
+    EXPECT_EQ(plan.steps.size(), 1u);
+    EXPECT_EQ(plan.packed.size() == 0, plan.steps[0].kernel.starts_with("gemv_"));
+    return plan.packed.size() == 0;
+  };
+  EXPECT_EQ(stays(product({1, 1000}, true), {1, 1000}), kernels::isa::detected() != kernels::isa::scalar);
+  EXPECT_FALSE(stays(product({1, 1000}, false), {1, 1000}));
+  EXPECT_FALSE(stays(product({2, 1000}, true), {2, 1000}));
+  EXPECT_FALSE(stays(product({Dim::symbol("batch"), 1000}, true), {1, 1000}));
+  EXPECT_EQ(steps_of(product({1, 1000}, true).graph), std::vector<std::string>{"Fused"});
+}
 }  // namespace
 }  // namespace engine

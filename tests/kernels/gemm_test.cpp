@@ -57,7 +57,7 @@ struct Data {
     if (p.spec.b == gemm::B::packed) gemm.pack_b(b.data(), ldb, packed.data());
     gemm.run({.a = from.data(),
               .lda = lda,
-              .b = p.spec.b == gemm::B::packed ? packed.data() : b.data(),
+              .b = gemm.packed_bytes() ? packed.data() : b.data(),
               .ldb = ldb,
               .c = room.data(),
               .ldc = ldc,
@@ -103,9 +103,19 @@ void check_kept(const gemm::Row& row, const Problem& p) {
   }
 }
 
+bool in_place(const gemm::Row& row) { return row.name.starts_with("gemv_"); }
+
 // As values are kept in f32, and by turns in each other way that the row takes.
 void check(const gemm::Row& row, Problem p) {
   p.spec.precision = test::precision_of(row.name);
+  if (in_place(row)) {
+    ASSERT_EQ(row.supports(p.spec).refusal, "B has to be packed");
+    if (p.spec.b == gemm::B::dynamic) return;
+    p.spec.in_place = p.spec.transposed_b = true;
+    p.spec.rows = 2;
+    ASSERT_EQ(row.supports(p.spec).refusal, "more than one row of A");
+    p.spec.rows = p.m = 1;
+  }
   if (p.spec.precision == Precision::f16 && p.spec.b == gemm::B::dynamic) {
     ASSERT_EQ(row.supports(p.spec).refusal, "B is not constant");
     return;
@@ -259,7 +269,9 @@ TEST(GemmError, OfHalfPrecisionIsBounded) {
 // Beyond the largest half, numbers are infinite, and the sums of which they are a part; rows that round nothing keep them.
 TEST_P(GemmRow, NumbersThatHalfPrecisionHasNot) {
   const bool rounds = test::precision_of(row.name) == Precision::f16;
-  Data data({.spec = {.n = 9, .k = 5, .bias = true, .precision = test::precision_of(row.name)}, .m = 3});
+  Data data(
+      {.spec = {.n = 9, .k = 5, .transposed_b = in_place(row), .bias = true, .precision = test::precision_of(row.name)},
+       .m = 3});
   for (size_t i = 0; i < data.b.size(); ++i) data.b[i] = 1;
   data.a[0] = 70000, data.a[5] = -70000, data.a[11] = NAN;
   ThreadPool one(1);
