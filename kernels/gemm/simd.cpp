@@ -16,22 +16,25 @@ using kernels::HWY_NAMESPACE::load_first;
 using kernels::HWY_NAMESPACE::Vec;
 using kernels::HWY_NAMESPACE::vector;
 
-// A row is about a page, where what loads ahead by itself stops: the next rows are asked for along the way.
-constexpr int line = 64 / sizeof(float);
+constexpr int line = 64 / sizeof(float), sums = 2, vectors = line > sums *lanes ? line / lanes : sums;  // of a turn
 
+// A row is about a page, where what loads ahead by itself stops: the next rows are asked for along the way.
 template <int rows> HWY_INLINE void dots_of(const Dots& d, int64_t i) {
   const float* const b = d.b + i * d.ldb;
-  Vec sum[rows][2];
+  Vec sum[rows][sums];
 #pragma GCC unroll 8
   for (int r = 0; r < rows; ++r) sum[r][0] = sum[r][1] = hn::Zero(vector);
   int64_t k = 0;
-  for (; k + 2 * lanes <= d.k; k += 2 * lanes) {
-    const Vec a0 = hn::LoadU(vector, d.a + k), a1 = hn::LoadU(vector, d.a + k + lanes);
+  for (; k + vectors * lanes <= d.k; k += vectors * lanes) {
 #pragma GCC unroll 8
-    for (int r = 0; r < rows; ++r) {
-      for (int at = 0; at < 2 * lanes; at += line) __builtin_prefetch(b + (r + rows) * d.ldb + k + at, 0, 2);
-      sum[r][0] = hn::MulAdd(a0, hn::LoadU(vector, b + r * d.ldb + k), sum[r][0]);
-      sum[r][1] = hn::MulAdd(a1, hn::LoadU(vector, b + r * d.ldb + k + lanes), sum[r][1]);
+    for (int r = 0; r < rows; ++r)
+      for (int at = 0; at < vectors * lanes; at += line) __builtin_prefetch(b + (r + rows) * d.ldb + k + at, 0, 2);
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) {
+      const Vec a = hn::LoadU(vector, d.a + k + v * lanes);
+#pragma GCC unroll 8
+      for (int r = 0; r < rows; ++r)
+        sum[r][v % sums] = hn::MulAdd(a, hn::LoadU(vector, b + r * d.ldb + k + v * lanes), sum[r][v % sums]);
     }
   }
   for (; k < d.k; k += lanes) {
