@@ -1,5 +1,6 @@
 // QuantizeLinear and DequantizeLinear: one way to lay scales over a tensor.
 #include <algorithm>
+#include "engine/device_lowering.h"
 #include "engine/op.h"
 #include "engine/ops/strides.h"
 #include "kernels/quantize/quantize.h"
