@@ -81,7 +81,9 @@ void check(const Case& c) {
     }
     EXPECT_LE(most, c.tolerance * largest) << what;
     const Object again = run(graph, values, c, options, three);
-    EXPECT_EQ(std::memcmp(got.bytes.data(), again.bytes.data(), got.bytes.size()), 0) << what << ": three threads give other bits";
+    ASSERT_EQ(got.bytes.size(), again.bytes.size()) << what;
+    EXPECT_TRUE(got.bytes.size() == 0 || std::memcmp(got.bytes.data(), again.bytes.data(), got.bytes.size()) == 0)
+        << what << ": three threads give other bits";
   }
 }
 

@@ -55,7 +55,7 @@ struct Quantised : Built {
   ConstantPtr random(DType dtype, const Shape& shape, int low, int high) {
     std::mt19937 random(unsigned(graph.values.size()));
     Numbers v(size_t(elements(shape)));
-    for (double& x : v) x = low + int(random() % unsigned(high - low + 1));
+    for (double& x : v) x = low + double(random() % uint32_t(int64_t{high} - low + 1));
     return tensor(dtype, shape, v);
   }
   ValueId bytes(DType dtype, const Shape& shape) { return graph.add_constant(random(dtype, shape, dtype == DType::i8 ? -128 : 0, dtype == DType::i8 ? 127 : 255)); }

@@ -285,7 +285,8 @@ TEST(Session, BoundedSymbolsThatDisagree) {
       session.run();
       const ConstantPtr other = f32_iota(shape);
       session.set_input(wrong, other->view());
-      EXPECT_ERROR(session.run(), word, to_text(shape).c_str());
+      const std::string given = to_text(shape);
+      EXPECT_ERROR(session.run(), word, given.c_str());
     }
   };
   Graph concat;
