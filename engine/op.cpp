@@ -89,8 +89,7 @@ Type broadcast(DType dtype, std::span<const Type> types) {
 
 void RunContext::expect_shape(size_t k, std::initializer_list<int64_t> shape) const {
   const std::span<const int64_t> wanted(shape.begin(), shape.size());
-  if (!std::ranges::equal(in(k).shape, wanted))
-    fail(Code::invalid_model, "input ", k, " is ", in(k).shape, " where ", wanted, " is needed");
+  check(std::ranges::equal(in(k).shape, wanted), "input ", k, " is ", in(k).shape, " where ", wanted, " is needed");
 }
 
 View RunContext::set_out(size_t k, DType dtype, std::span<const int64_t> shape) {
@@ -104,9 +103,8 @@ View RunContext::set_out(size_t k, DType dtype, std::span<const int64_t> shape) 
     }
     return out.found_at_run ? view : out.view = view;
   }
-  if (out.view.dtype != dtype || !std::ranges::equal(out.view.shape, shape))
-    fail(Code::invalid_model, "output ", k, " is ", name(dtype), shape, " where ", name(out.view.dtype), out.view.shape,
-         " was planned");
+  check(out.view.dtype == dtype && std::ranges::equal(out.view.shape, shape), "output ", k, " is ", name(dtype), shape,
+        " where ", name(out.view.dtype), out.view.shape, " was planned");
   return out.view;
 }
 
