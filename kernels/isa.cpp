@@ -16,10 +16,12 @@ constexpr Level table[] = {
     {"neon", neon}, {"neon_fp16", neon_fp16}, {"neon_dot", neon_dot}, {"neon_i8mm", neon_i8mm}};
 
 #if defined(__x86_64__)
-// clang 14's __builtin_cpu_supports does not know the name.
+// clang 14's __builtin_cpu_supports does not know the name. A virtual machine stops at each cpuid for microseconds, so that
+// what the compiler's library has asked is not asked again.
 bool has_f16c() {
-  unsigned a, b, c = 0, d;
-  return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+  unsigned a, b, c, d;
+  __cpuid(1, a, b, c, d);
+  return c & bit_F16C;
 }
 #endif
 
@@ -46,7 +48,8 @@ Mask machine() {
 }
 
 struct Detected {
-  Mask mask = machine();
+  const Mask all = machine();
+  Mask mask = all;
   std::string error;
   Detected() {
     const char* cap = std::getenv("INLAY_MAX_ISA");
@@ -85,15 +88,7 @@ Mask detected() { return detection().mask; }
 // AMD, Processor Programming Reference for Family 19h: its models with AVX-512 are Zen 4.
 bool halves_512() {
 #if defined(__x86_64__)
-  static const bool halves = [] {
-    unsigned a, b, c, d;
-    if (!__get_cpuid(0, &a, &b, &c, &d) || b != signature_AMD_ebx || c != signature_AMD_ecx || d != signature_AMD_edx)
-      return false;
-    if (!__get_cpuid(1, &a, &b, &c, &d)) return false;
-    const unsigned family = (a >> 8 & 0xf) + (a >> 20 & 0xff);
-    return family == 0x19 && runs(avx512, machine());
-  }();
-  return halves;
+  return __builtin_cpu_is("amdfam19h") && runs(avx512, detection().all);
 #else
   return false;
 #endif

@@ -93,7 +93,7 @@ double quota() {
     end = std::min(groups.find('\n', at), groups.size());
     const std::string_view line = std::string_view(groups).substr(at, end - at);
     if (!line.starts_with("0::")) continue;
-    for (std::string path(line.substr(3));; path.erase(path.rfind('/'))) {
+    for (std::string path(line == "0::/" ? "" : line.substr(3));; path.erase(path.rfind('/'))) {
       const std::string max = first_line("/sys/fs/cgroup" + path + "/cpu.max");
       if (const size_t space = max.find(' '); space != std::string::npos && !max.starts_with("max"))
         limit(number(max), number(max.substr(space)));
@@ -101,7 +101,7 @@ double quota() {
     }
   }
   const std::string v1 = "/sys/fs/cgroup/cpu/cpu.cfs_";
-  limit(number(first_line(v1 + "quota_us")), number(first_line(v1 + "period_us")));
+  if (const double allowed = number(first_line(v1 + "quota_us")); allowed > 0) limit(allowed, number(first_line(v1 + "period_us")));
   return least;
 }
 
@@ -109,14 +109,21 @@ int affinity_cores() {
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
   if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  if (CPU_COUNT(&allowed) == 1) return 1;
   const std::string cpus = "/sys/devices/system/cpu/";
   const bool shared = first_line(cpus + "smt/active") != "0";  // cores may have several hardware threads
+#if defined(__x86_64__)
+  const bool alike = access("/sys/devices/cpu_atom", F_OK) != 0;  // counters of the small cores that some CPUs have
+#else
+  const bool alike = false;
+#endif
   std::map<std::string, double> cores;  // capacity, by their list of hardware threads
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (!CPU_ISSET(cpu, &allowed)) continue;
     const std::string name = std::to_string(cpu), folder = cpus + "cpu" + name;
     const std::string siblings = shared ? first_line(folder + "/topology/thread_siblings_list") : "";
-    cores[siblings.empty() ? name : siblings] = std::strtod(first_line(folder + "/cpu_capacity").c_str(), nullptr);
+    const auto [core, added] = cores.try_emplace(siblings.empty() ? name : siblings, 0);
+    if (added && !alike) core->second = std::strtod(first_line(folder + "/cpu_capacity").c_str(), nullptr);
   }
   std::vector<double> capacities;  // 0 where all cores are alike
   for (const auto& [name, capacity] : cores) capacities.push_back(capacity);
