@@ -130,8 +130,9 @@ class Specialiser {
 
   Specialised run(const Graph& graph, std::span<const Type> inputs, std::span<const ConstantPtr> values) {
     if (settled(graph, inputs, values)) {
-      result_.head = graph;
-      result_.head.states.clear(), result_.head.precision = {};
+      Graph& head = result_.head;
+      head.values.reserve(graph.values.size() * 5 / 2), head.nodes.reserve(graph.nodes.size() * 2);  // for passes, which add
+      head.values = graph.values, head.nodes = graph.nodes, head.inputs = graph.inputs, head.outputs = graph.outputs;
       for (size_t k = 0; k < graph.outputs.size(); ++k) result_.outputs.push_back({false, k});
       return std::move(result_);
     }

@@ -9,12 +9,12 @@ namespace {
 // A few of the bytes, so that weights are hardly read: what has one hash is compared in full. Of a mapped file's weights none, for each
 // would bring in a page or more: a converted model has no two that are equal.
 size_t hash_of(const Constant& c) {
+  if (c.mapping && c.bytes() > Constant::small) return std::hash<const void*>()(c.data);
   std::string key = cat(name(c.dtype), to_text(c.shape));
   if (c.dtype == DType::string) {
     for (const std::string& s : c.view().as<std::string>()) key += s;
   } else if (const int64_t bytes = c.bytes(); bytes > 0) {
     constexpr int64_t part = 64;
-    if (c.mapping && bytes > Constant::small) return std::hash<const void*>()(c.data);
     const auto* data = reinterpret_cast<const char*>(c.data);
     key.append(data, size_t(std::min(part, bytes)));
     key.append(data + std::max<int64_t>(0, bytes / 2 - part), size_t(std::min(part, bytes / 2)));

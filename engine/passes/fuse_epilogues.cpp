@@ -71,10 +71,14 @@ class Fuser {
     if (nodes.size() == 1) return;
 
     auto body = std::make_shared<Graph>();
+    size_t most_inputs = 0, most_origins = 0;
+    for (NodeId id : nodes) most_inputs += graph_[id].inputs.size(), most_origins += graph_[id].origins.size();
+    body->values.reserve(most_inputs + nodes.size()), body->nodes.reserve(nodes.size());
     Rewriter inner(*body);
     ValueIds inputs;  // of the step
     std::map<ValueId, ValueId> inside;
     Origins origins;
+    origins.reserve(most_origins);
     for (NodeId id : nodes) {  // the anchor's inputs first: body inputs are made before its nodes
       fused_[size_t(id)] = true;
       for (ValueId v : graph_[id].inputs)
