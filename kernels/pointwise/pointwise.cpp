@@ -37,27 +37,31 @@ bool operands_are_as_y(const Chain& chain, const KeptTypes& kept) {
   return std::all_of(chain.begin(), chain.end(), [&](const Stage& s) { return !s.binary || kept.operands[s.operand] == kept.y; });
 }
 
+namespace {
+// Where the operand's element for (row, column) is.
+const float* position(const Stage& s, const Operand& o, int64_t row, int64_t column, const KeptTypes& kept) {
+  const int64_t by = s.mode == Mode::full         ? row * o.stride + column
+                     : s.mode == Mode::per_column ? column
+                     : s.mode == Mode::per_row    ? row
+                                                  : 0;
+  return advance(o.data, by, kept.operands[s.operand]);
+}
+}  // namespace
+
 Operands offset(const Chain& chain, const Operand* operands, int64_t row, int64_t column, const KeptTypes& kept) {
   Operands moved;
-  for (const Stage& s : chain) {
-    if (!s.binary) continue;
-    const Operand& o = operands[s.operand];
-    const int64_t by = s.mode == Mode::full         ? row * o.stride + column
-                       : s.mode == Mode::per_column ? column
-                       : s.mode == Mode::per_row    ? row
-                                                    : 0;
-    moved[s.operand] = {advance(o.data, by, kept.operands[s.operand]), o.stride};
-  }
+  for (const Stage& s : chain)
+    if (s.binary) moved[s.operand] = {position(s, operands[s.operand], row, column, kept), operands[s.operand].stride};
   return moved;
 }
 
 Cursors::Cursors(const Chain& chain, const Operand* operands, int64_t row, int64_t column, const KeptTypes& kept) {
-  const Operands moved = offset(chain, operands, row, column, kept);
+  std::fill_n(at.begin(), chain.operand_count(), Cursor{});
   for (const Stage& s : chain) {
     if (!s.binary) continue;
-    const Operand& o = moved[s.operand];
     const int64_t bytes = bytes_of(kept.operands[s.operand]);
-    at[s.operand] = {o.data, s.mode == Mode::full ? o.stride * bytes : s.mode == Mode::per_row ? bytes : 0};
+    at[s.operand] = {position(s, operands[s.operand], row, column, kept),
+                     s.mode == Mode::full ? operands[s.operand].stride * bytes : s.mode == Mode::per_row ? bytes : 0};
   }
 }
 

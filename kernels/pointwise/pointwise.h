@@ -105,7 +105,7 @@ struct Cursor {
   int64_t stride;
 };
 struct Cursors {
-  std::array<Cursor, Chain::max_operands> at{};
+  std::array<Cursor, Chain::max_operands> at;  // of as many operands as the chain has
   Cursors(const Chain&, const Operand*, int64_t row = 0, int64_t column = 0, const KeptTypes& = {});
 };
 
