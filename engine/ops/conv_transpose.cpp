@@ -74,21 +74,6 @@ double flops(const ConvTranspose&, std::span<const Type> in, std::span<const Typ
   if (!in[0].determined() || !in[1].determined() || in[1].dims[0] == Dim(0)) return 0;
   return 2.0 * double(elements(in[0].shape())) * double(elements(in[1].shape())) / double(in[1].dims[0].value());
 }
-// [C, K/groups, taps] as the weights [K, C/groups, taps] of the convolution that takes y's place under x: the taps of each
-// kernel the other way round.
-ConstantPtr flipped(const ConstView& w, int64_t groups) {
-  Shape shape(w.shape.begin(), w.shape.end());
-  const int64_t channels = shape[0] / groups, features = shape[1], taps = elements(w.shape.subspan(2)), size = bits_of(w.dtype) / 8;
-  shape[0] = features * groups, shape[1] = channels;
-  Object object;
-  std::byte* to = object.set_tensor(w.dtype, shape).data;
-  for (int64_t g = 0; g < groups; ++g)
-    for (int64_t k = 0; k < features; ++k)
-      for (int64_t c = 0; c < channels; ++c)
-        for (int64_t tap = taps; tap-- > 0; to += size)
-          std::memcpy(to, w.data + (((g * channels + c) * features + k) * taps + tap) * size, size_t(size));
-  return make_constant(std::as_const(object).view());
-}
 
 // Without strides, it is a convolution.
 void simplify(const ConvTranspose& op, NodeId n, Rewriter& rewriter) {
@@ -114,6 +99,21 @@ void simplify(const ConvTranspose& op, NodeId n, Rewriter& rewriter) {
   rewriter.replace(node.outputs[0], rewriter.add(conv, inputs, node.origins)[0]);
 }
 }  // namespace
+
+ConstantPtr flipped(const ConstView& w, int64_t groups) {
+  Shape shape(w.shape.begin(), w.shape.end());
+  const int64_t channels = shape[0] / groups, features = shape[1], taps = elements(w.shape.subspan(2)),
+                size = bits_of(w.dtype) / 8;
+  shape[0] = features * groups, shape[1] = channels;
+  Object object;
+  std::byte* to = object.set_tensor(w.dtype, shape).data;
+  for (int64_t g = 0; g < groups; ++g)
+    for (int64_t k = 0; k < features; ++k)
+      for (int64_t c = 0; c < channels; ++c)
+        for (int64_t tap = taps; tap-- > 0; to += size)
+          std::memcpy(to, w.data + (((g * channels + c) * features + k) * taps + tap) * size, size_t(size));
+  return make_constant(std::as_const(object).view());
+}
 
 const OpDef<ConvTranspose>& def(const ConvTranspose&) {
   static constexpr OpDef<ConvTranspose> def{.infer = infer, .reference = reference, .lower = lower_direct, .on_device = true, .simplify = simplify, .flops = flops};

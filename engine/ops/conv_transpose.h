@@ -30,4 +30,8 @@ inline std::vector<Window> all_windows(const schema::ConvTranspose& op, size_t d
   }
   return windows(op, dims);
 }
+
+// [C, K/groups, taps] as the weights [K, C/groups, taps] of the convolution that takes y's place under x: the taps of
+// each kernel the other way round.
+ConstantPtr flipped(const ConstView& w, int64_t groups);
 }  // namespace engine

@@ -17,7 +17,7 @@ constexpr int64_t axis_in_last[] = {0, 3, 1, 2};       // where axis k of [N,C,H
 
 class ChannelsLast {
  public:
-  explicit ChannelsLast(Graph& graph) : graph_(graph), rewriter_(graph) {}
+  ChannelsLast(Graph& graph, bool on_device) : graph_(graph), rewriter_(graph), on_device_(on_device) {}
 
   bool run() {
     for (size_t n = 0, count = graph_.nodes.size(); n < count; ++n) {
@@ -117,8 +117,9 @@ class ChannelsLast {
 
   ValueId transposed_convolution(const Node& node, const schema::ConvTranspose& op) {
     const Type &x = type(node.inputs[0]), &w = type(node.inputs[1]), &y = type(node.outputs[0]);
-    if (x.rank() != 4 || x.dtype != DType::f32 || op.groups != 1 || !graph_[node.inputs[1]].constant) return ValueId::none;
+    if (x.rank() != 4 || x.dtype != DType::f32 || !graph_[node.inputs[1]].constant) return ValueId::none;
     if (!x.determined() || !w.determined() || !y.determined()) return ValueId::none;
+    if (op.groups != 1) return on_device_ ? ValueId::none : spread_convolution(node, op);
     schema::ConvTransposeLast out{pair(op.stride, 1), pair(op.dilation, 1), Ints(4, 0), {}, 1};
     const auto given = all_windows(op, 2);
     for (size_t d = 0; d < 2; ++d) {
@@ -130,6 +131,42 @@ class ChannelsLast {
     ValueIds in = node.inputs;
     in[0] = last(in[0], node.origins);
     return first(add(out, in, node.origins), node.origins);
+  }
+
+  // In groups: a convolution of an x with zeros between its pixels, as many as the stride says, whose kernel is turned
+  // around (Dumoulin and Visin, A guide to convolution arithmetic for deep learning, section 4.5).
+  ValueId spread_convolution(const Node& node, const schema::ConvTranspose& op) {
+    const Shape x = type(node.inputs[0]).shape(), w = type(node.inputs[1]).shape();
+    const Origins origins = node.origins;
+    const auto given = all_windows(op, 2);
+    Ints apart(2), pad(4), crop(2), dilation(2);
+    for (size_t d = 0; d < 2; ++d) {
+      Dim extent;
+      const Window window = resolve(op, d, given[d], x[d + 2], w[d + 2], &extent);
+      const int64_t reach = window.reach(w[d + 2]).value() - 1;
+      apart[d] = window.stride, dilation[d] = window.dilation, pad[d] = reach - window.begin;
+      pad[d + 2] = extent.value() - x[d + 2] * window.stride + reach - pad[d];
+      crop[d] = std::min<int64_t>(0, pad[d + 2]), pad[d + 2] -= crop[d];
+      if (pad[d] < 0 || x[d + 2] * window.stride + crop[d] < 0) return ValueId::none;
+    }
+    constexpr int64_t most = 8;  // times the products of the op: a kernel is some 15 times as fast as the reference
+    if (apart[0] > most || apart[1] > most || apart[0] * apart[1] > most) return ValueId::none;
+    const auto ints = [&](const Ints& values) { return graph_.add_constant(make_ints(values)); };
+    const auto reshape = [&](ValueId v, const Ints& shape) {
+      return add(schema::Reshape{.allow_zero = true}, {v, ints(shape)}, origins);
+    };
+    const auto padded = [&](ValueId v, const Ints& ends) {
+      Ints pads(ends.size());
+      pads.insert(pads.end(), ends.begin(), ends.end());
+      return add(schema::Pad{}, {v, ints(pads)}, origins);
+    };
+    ValueId spread = reshape(last(node.inputs[0], origins), {x[0], x[2], 1, x[3], 1, x[1]});
+    spread = reshape(padded(spread, {0, 0, apart[0] - 1, 0, apart[1] - 1, 0}),
+                     {x[0], x[2] * apart[0], x[3] * apart[1], x[1]});
+    if (crop[0] || crop[1]) spread = padded(spread, {0, crop[0], crop[1], 0});
+    ValueIds in = node.inputs;
+    in[0] = spread, in[1] = graph_.add_constant(flipped(graph_[in[1]].constant->view(), op.groups));
+    return first(add(schema::ConvLast{{1, 1}, dilation, pad, op.groups, false, false}, in, origins), origins);
   }
 
   ValueId pool(const Node& node, const schema::Pool& op) {
@@ -302,9 +339,11 @@ class ChannelsLast {
 
   Graph& graph_;
   Rewriter rewriter_;
+  const bool on_device_;
   std::map<ValueId, ValueId> last_;  // transposes added so far
 };
 }  // namespace
 
-bool channels_last(Graph& graph) { return ChannelsLast(graph).run(); }
+bool channels_last(Graph& graph) { return ChannelsLast(graph, false).run(); }
+bool channels_last_on_device(Graph& graph) { return ChannelsLast(graph, true).run(); }
 }  // namespace engine

@@ -10,7 +10,7 @@ void run_target_passes(Graph& graph, const CompileOptions& options) {
       {"fold_pads", fold_pads, 0},  // also those that inference has decided now
       {"widen_half", widen_half, 0},
       {"lines_as_images", lines_as_images, 0},
-      {"channels_last", channels_last, 1},
+      {"channels_last", options.device ? channels_last_on_device : channels_last, 1},
       {"canonicalise", canonicalise, 2},
       {"eliminate_common", eliminate_common, 2},
       {"fuse_attention", fuse_attention, 3},

@@ -10,6 +10,7 @@ bool expand_quantized_but_products(Graph&);  // those that a kernel for bytes ta
 bool widen_half(Graph&);
 bool lines_as_images(Graph&);
 bool channels_last(Graph&);
+bool channels_last_on_device(Graph&);  // which transposes convolutions in groups itself
 bool fuse_attention(Graph&);
 bool fuse_epilogues(Graph&);
 bool fuse_strips(Graph&);

@@ -46,6 +46,31 @@ TEST(ChannelsLast, TransposedConvolutionsOfTheSameWeights) {
   EXPECT_EQ(count(steps_of(b.graph), "ConvTransposeLast"), 18);
 }
 
+TEST(ChannelsLast, TransposedConvolutionsInGroups) {
+  using schema::AutoPad, schema::ConvTranspose;
+  Built b;
+  int64_t nodes = 0;
+  for (const int64_t groups : {2, 4, 8})
+    for (const auto& [h, w] : {std::pair<int64_t, int64_t>{1, 1}, {2, 2}, {1, 5}, {3, 3}, {4, 4}})
+      for (const ConvTranspose& op : {ConvTranspose{{2, 2}, {}, {}, {}, {}, groups, AutoPad::none},
+                                      {{1, 2}, {1, 2}, {}, {}, {}, groups, AutoPad::none},
+                                      {{3, 2}, {2, 1}, {}, {1, 0}, {}, groups, AutoPad::none},
+                                      {{2, 4}, {}, {}, {}, {9, 21}, groups, AutoPad::none},
+                                      {{2, 2}, {}, {}, {}, {}, groups, AutoPad::same_upper}})
+        b.output(b.r.add(op, {b.input({2, 8, 5, 6}), b.constant({8, 16 / groups, h, w}), b.constant({16})}, {"up"})[0]),
+            ++nodes;
+  const auto steps = steps_of(b.graph);
+  EXPECT_EQ(count(steps, "ConvTranspose") + count(steps, "ConvTransposeLast"), 0);
+  EXPECT_EQ(count(steps, "ConvLast"), nodes);
+}
+// More zeros than products: the reference is faster.
+TEST(ChannelsLast, TransposedConvolutionsInGroupsFarApart) {
+  Built b;
+  b.output(b.r.add(schema::ConvTranspose{{4, 4}, {}, {}, {}, {}, 8, schema::AutoPad::none},
+                   {b.input({1, 8, 5, 6}), b.constant({8, 1, 8, 8})}, {"up"})[0]);
+  EXPECT_EQ(count(steps_of(b.graph), "ConvTranspose"), 1);
+}
+
 struct Lines : Built {
   ValueId line_conv(ValueId x, int64_t channels, int64_t out, int64_t kernel, int64_t stride = 1, int64_t groups = 1) {
     return r.add(schema::Conv{{stride}, {1}, {kernel / 2, kernel / 2}, groups, schema::AutoPad::none},
