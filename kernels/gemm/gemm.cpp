@@ -1,5 +1,6 @@
 #include "kernels/gemm/gemv.h"
 #include <limits>
+#include "kernels/isa_x86.h"
 #include "kernels/pack.h"
 #include "kernels/split.h"
 
@@ -313,14 +314,17 @@ class TiledGemm final : public Gemm {
   bool direct_ = false, ok_ = false;
 };
 
-template <const tile::Backend& backend> Support supports(const Spec& spec) {
+// `on_halves`: vectors of 512 bits are computed in halves. One takes as long as two of 256 bits, and few columns need
+// fewer of these.
+template <const tile::Backend& backend, bool on_halves> Support supports(const Spec& spec) {
+  constexpr int64_t few = 24;
   if (spec.n < 0 || spec.k < 0) return {0, "a negative extent"};
   if (std::string reason = tile::refusal(backend, spec.precision); !reason.empty()) return {0, reason};
   if (std::string_view reason = refusal(spec.kept, backend.pack_halves); !reason.empty()) return {0, std::string(reason)};
   if (backend.narrow && (spec.b == B::dynamic || spec.shorter)) return {0, spec.shorter ? "its extents vary" : "B is not constant"};
   if (!spec.epilogue.empty())
     if (std::string reason = pointwise::unsupported(spec.epilogue); !reason.empty()) return {0, "epilogue: " + reason};
-  return {backend.cost, {}};
+  return {on_halves && spec.n <= few && isa::runs(isa::avx512, backend.isa) ? 2.5 * backend.cost : backend.cost, {}};
 }
 
 template <const tile::Backend& backend> Kernel make_row(const Spec& spec) { return make(backend, spec, spec.k); }
@@ -331,15 +335,24 @@ Kernel make(const tile::Backend& backend, const Spec& spec, int64_t lda) {
   return gemm->ok() ? gemm : nullptr;
 }
 
-std::span<const Row> rows() {
+namespace {
+template <bool on_halves> std::span<const Row> table() {
   static constexpr Row table[] = {
-#define KERNEL(name, isa, rows, backend) {#name, isa, rows, supports<tile::backend>, make_row<tile::backend>},
+#define KERNEL(name, isa, rows, backend) \
+  {#name, isa, rows, supports<tile::backend, on_halves>, make_row<tile::backend>},
 #define GEMV(name, isa, where) \
   {#name, isa, 1, supports_gemv, [](const Spec& spec) { return make_gemv(spec, where::dots, isa); }},
 #include "kernels/gemm/kernels.inc"
   };
   return table;
 }
+}  // namespace
 
-Choice select(const Spec& spec, isa::Mask have) { return choose(rows(), spec, have); }
+std::span<const Row> rows() { return table<false>(); }
+
+// Plans for an instruction set that is named are the same on every machine, but for what they do not pack.
+Choice select(const Spec& spec, isa::Mask have) {
+  const bool here = have == isa::detected() || (spec.shorter && isa::runs(have, isa::detected()));
+  return choose(here && isa::halves_512() ? table<true>() : table<false>(), spec, have);
+}
 }  // namespace kernels::gemm

@@ -33,7 +33,8 @@ template <class F> std::string error_of(F&& f) {
   }
   return "no error";
 }
-#define EXPECT_ERROR(statement, ...)                                                                    \
-  for (const std::string text = error_of([&] { statement; }); const char* word : {__VA_ARGS__}) \
+#define EXPECT_ERROR(statement, ...) \
+  for (const std::string text = error_of([&] { statement; }); \
+       const std::string& word : std::vector<std::string>{__VA_ARGS__}) \
   EXPECT_NE(text.find(word), std::string::npos) << "'" << text << "' lacks '" << word << "'"
 }  // namespace engine::test

@@ -1,4 +1,5 @@
 #include "kernels/gemm/gemm.h"
+#include "kernels/isa_x86.h"
 #include "kernels/jit.h"
 #include "tests/kernels/util.h"
 
@@ -228,6 +229,18 @@ TEST(Gemm, SelectsTheBestThatRuns) {
   }
   EXPECT_EQ(gemm::select({.n = 64, .k = 64}, isa::scalar).name, "gemm_f32_scalar");
   EXPECT_FALSE(gemm::select({.n = 4, .k = 4, .epilogue = {Stage::of(UnaryKind::is_nan)}}));
+}
+
+// A vector of 512 bits takes as long as two of 256 bits on some machines, of which plans for a named instruction set
+// know nothing.
+TEST(Gemm, FewColumnsTakeShortVectorsWhereLongOnesAreHalved) {
+  if (!isa::runs(isa::avx512, isa::detected())) GTEST_SKIP() << "needs AVX-512";
+  const auto is_short = [](const gemm::Choice& choice) { return choice.name.ends_with("avx2"); };
+  EXPECT_EQ(is_short(gemm::select({.n = 24, .k = 64})), isa::halves_512());
+  EXPECT_EQ(is_short(gemm::select({.n = 24, .k = 64, .shorter = true}, isa::avx512)), isa::halves_512());
+  EXPECT_FALSE(is_short(gemm::select({.n = 25, .k = 64})));
+  EXPECT_EQ(is_short(gemm::select({.n = 24, .k = 64}, isa::avx512)),
+            isa::halves_512() && isa::detected() == isa::avx512);
 }
 
 // Nothing is rounded that may not be.
