@@ -274,9 +274,8 @@ TEST(GroupQueryAttention, BoundedSymbolsThatDisagree) {
     session.run();
     const ConstantPtr one = f32_iota({1, 1, 8}), row = f32_iota({1, 4});
     for (const auto& [at, wrong] : {std::pair{size_t{1}, one}, {2, one}, {4, row}}) {
-      const std::string input = cat("input ", at == 4 ? 8 : at);
       set(at, wrong);
-      EXPECT_ERROR(session.run(), "does not fit q", input.c_str());
+      EXPECT_ERROR(session.run(), "does not fit q", cat("input ", at == 4 ? 8 : at));
       set(at, fit[at]);
     }
     session.run();

@@ -285,8 +285,7 @@ TEST(Session, BoundedSymbolsThatDisagree) {
       session.run();
       const ConstantPtr other = f32_iota(shape);
       session.set_input(wrong, other->view());
-      const std::string given = to_text(shape);
-      EXPECT_ERROR(session.run(), word, given.c_str());
+      EXPECT_ERROR(session.run(), word, to_text(shape));
     }
   };
   Graph concat;
